@@ -1,0 +1,18 @@
+"""The one exception that users see, and the answer to a mistyped name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MaganError(Exception):
+    """Says what was found, what was expected and what to do about it."""
+
+
+def nearest(name: object, allowed: Iterable[str], what: str) -> str:
+    """Return `name` if it is allowed; otherwise raise a MaganError that suggests the nearest valid name."""
+    allowed = list(allowed)
+    if name in allowed:
+        return str(name)
+    close = get_close_matches(str(name), allowed, n=1, cutoff=0.4)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    raise MaganError(f"unknown {what} '{name}'{hint} Allowed: {', '.join(allowed) or '(none)'}")

@@ -1,0 +1,63 @@
+"""Every folder of the project, in one place.
+
+All are relative to the current working directory, which `magan` and the notebooks set to the repository's root.
+The environment variables MAGAN_DATA and MAGAN_WEIGHTS, and after them `folders` in params.yaml, say where raw data
+sets and pretrained weights lie.
+"""
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+PAPER_TABLES = Path("data/paper_tables")
+MANIFESTS = Path("data/manifests")
+
+
+def raw(name: str, folder: str | None = None) -> Path:
+    """Folder of a raw data set: images/, masks/, splits/."""
+    return Path(os.environ.get("MAGAN_DATA") or folder or "data/raw") / name
+
+
+def weights(folder: str | None = None) -> Path:
+    """Folder of pretrained weight files."""
+    return Path(os.environ.get("MAGAN_WEIGHTS") or folder or "data/weights")
+
+
+def prepared(profile: str) -> Path:
+    """Training arrays, synthetic photographs and lists of test images."""
+    return Path("data/prepared") / profile
+
+
+def results(profile: str) -> Path:
+    """All results of a profile."""
+    return Path("results") / profile
+
+
+def runs(profile: str) -> Path:
+    """One folder a run: model.safetensors, history.csv, provenance.json."""
+    return results(profile) / "runs"
+
+
+def maps(profile: str) -> Path:
+    """Prediction maps: maps/RUN/SET/STEM.png."""
+    return results(profile) / "maps"
+
+
+def scores(profile: str) -> Path:
+    """Evaluation: scores/RUN/SET/{summary.json, curves.csv, per_image.csv, histogram.csv}."""
+    return results(profile) / "scores"
+
+
+def tables(profile: str) -> Path:
+    """Tables I to VI as CSV, Markdown and LaTeX."""
+    return results(profile) / "tables"
+
+
+def figures(profile: str) -> Path:
+    """Figures as PNG and PDF."""
+    return results(profile) / "figures"
+
+
+def report(profile: str) -> Path:
+    """The one page that shows everything."""
+    return results(profile) / "report.html"
