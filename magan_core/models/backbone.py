@@ -1,0 +1,90 @@
+"""Backbones: five levels of features, from the shallowest to the deepest."""
+
+import timm
+from timm.data import resolve_model_data_config
+from torch import Tensor, nn
+
+from magan_core.errors import MaganError, nearest
+
+SLIM = "slim_vgg"
+VGG_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions; conv1_2 ... conv5_3
+
+
+class SlimVGG(nn.Module):
+    """VGG-16's thirteen convolutions with batch norm and `width` times the channels, to train from scratch."""
+
+    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        self.channels = [max(4, int(channels * width)) for channels, _ in VGG_BLOCKS]
+        self.strides = [1, 2, 4, 8, 16]
+        self.blocks = nn.ModuleList()
+        previous = 3
+        for channels, (_, depth) in zip(self.channels, VGG_BLOCKS, strict=True):
+            layers: list[nn.Module] = [nn.MaxPool2d(2)] if self.blocks else []
+            for _ in range(depth):
+                layers += [
+                    nn.Conv2d(previous, channels, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(channels),
+                    nn.ReLU(inplace=True),
+                ]
+                previous = channels
+            self.blocks.append(nn.Sequential(*layers))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, H, W) -> five feature maps at strides 1, 2, 4, 8, 16."""
+        levels = []
+        for block in self.blocks:
+            images = block(images)
+            levels.append(images)
+        return levels
+
+
+class TimmBackbone(nn.Module):
+    """Any timm backbone with five feature levels, built without weights (see models.weights)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        try:
+            self.features = timm.create_model(name, features_only=True, out_indices=(0, 1, 2, 3, 4))
+        except (IndexError, AssertionError, AttributeError, RuntimeError) as error:
+            raise MaganError(
+                f"backbone '{name}' has no pyramid of five feature levels in timm ({error}). Take one that has, "
+                "for example vgg16, tf_efficientnet_lite0 or resnet50."
+            ) from error
+        self.channels = list(self.features.feature_info.channels())
+        self.strides = list(self.features.feature_info.reduction())
+        config = resolve_model_data_config(self.features)
+        self.mean, self.std = config["mean"], config["std"]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, H, W) -> five feature maps, shallowest first."""
+        return self.features(images)
+
+
+def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn.Module:
+    """Backbone by name, without pretrained weights.
+
+    name: `slim_vgg` (of `width` times VGG-16's channels), or a timm model with five feature levels.
+    pooling: False leaves out VGG's poolings (the other reading of section III-A: about 25 times the cost).
+    The result has `channels`, `strides`, `mean` and `std` (input normalisation).
+    """
+    if name == SLIM:
+        backbone: nn.Module = SlimVGG(width)
+    else:
+        nearest(name, [SLIM, *timm.list_models()], "backbone")
+        backbone = TimmBackbone(name)
+    if not pooling:
+        poolings = [
+            (parent, child)
+            for parent in backbone.modules()
+            for child, module in parent.named_children()
+            if isinstance(module, nn.MaxPool2d)
+        ]
+        if backbone.strides != [2 ** len(poolings[:i]) for i in range(5)]:
+            raise MaganError(f"backbone '{name}' cannot do without poolings: only VGG networks can. Set pooling: true.")
+        for parent, child in poolings:
+            setattr(parent, child, nn.Identity())
+        backbone.strides = [1] * 5
+    return backbone

@@ -1,0 +1,57 @@
+"""The discriminator: a conditional PatchGAN with spectral normalisation (section III-B, Table VI)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from magan_core.errors import MaganError
+
+DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
+
+
+class PatchGAN(nn.Module):
+    """Says for every patch of (image, map) whether the map is a real mask (positive logit) or a prediction.
+
+    Spectral norm on every convolution (Eq. 8), weights from N(0, 0.02), LeakyReLU 0.2. The power iteration moves
+    only on forwards in training mode: train with `.train()` for the discriminator's own step and `.eval()` for
+    the generator's, so that only its own step moves it.
+    """
+
+    def __init__(self, channels: int, depth: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = 4
+        if depth == 0:
+            shapes = [(channels, 1, 1), (channels * 2, 1, 1), (1, 1, 1)]  # outputs, kernel, stride
+        else:
+            widths = [channels * min(2**level, 8) for level in range(depth + 1)]
+            shapes = [(width, 4, 2) for width in widths[:-1]] + [(widths[-1], 4, 1), (1, 4, 1)]
+        for outputs, kernel, stride in shapes:
+            layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2)
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            nn.init.zeros_(layer.bias)
+            layers += [spectral_norm(layer), nn.LeakyReLU(0.2, inplace=True)]
+            inputs = outputs
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, images: Tensor, maps: Tensor) -> Tensor:
+        """images (B, 3, H, W) in [0, 1] and maps (B, 1, H, W) in [0, 1] -> logits (B, 1, M, M)."""
+        return self.layers(torch.cat([images * 2 - 1, maps * 2 - 1], dim=1))
+
+
+def receptive_field(discriminator: PatchGAN) -> int:
+    """Side in pixels of the patch that one output of the discriminator sees."""
+    field = 1
+    for layer in reversed([layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]):
+        field = (field - 1) * layer.stride[0] + layer.kernel_size[0]
+    return field
+
+
+def build_discriminator(receptive_field: int = 70, channels: int = 64) -> PatchGAN:
+    """PatchGAN by the receptive field of Table VI: 1, 16, 70, or 256 (five strided layers; in truth 286)."""
+    if receptive_field not in DEPTHS:
+        raise MaganError(
+            f"receptive field {receptive_field!r} is not one of Table VI: "
+            f"{', '.join(map(str, DEPTHS))}. Set `receptive_field` to one of these."
+        )
+    return PatchGAN(channels, DEPTHS[receptive_field])

@@ -1,0 +1,116 @@
+"""MANet, the generator (section III-A, Fig. 2)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from magan_core.errors import MaganError, nearest
+from magan_core.models.attention import ChannelAttention, SpatialAttention
+from magan_core.models.backbone import build_backbone
+
+PARTS = ("HL", "LL", "HCA", "SA", "LCA")
+
+
+class MANet(nn.Module):
+    """Multi-Attention Network: RGB photograph -> logits of the in-focus map.
+
+    parts: which of HL (levels 3-5), LL (levels 1-2), HCA, LCA (channel attention on them) and SA (spatial
+        attention of the high-level on the low-level features) are there; all five make MANet, HL alone is the
+        baseline of Table IV.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        parts: list[str],
+        head_channels: int,
+        head_norm: bool,
+        dilation: int,
+        dropout: float,
+        energy: str,
+        axis: str,
+    ) -> None:
+        super().__init__()
+        for part in parts:
+            nearest(part, PARTS, "part of the generator")
+        if "HL" not in parts or (set(parts) & {"SA", "LCA"} and "LL" not in parts):
+            raise MaganError(f"parts {parts} do not make a network: HL is always needed, and SA and LCA need LL.")
+        self.backbone = backbone
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+        low, high = sum(backbone.channels[:2]), sum(backbone.channels[2:])
+        self.high_attention = ChannelAttention(energy, axis) if "HCA" in parts else None
+        self.low_attention = ChannelAttention(energy, axis) if "LCA" in parts else None
+        self.spatial_attention = SpatialAttention(high, head_channels, dilation) if "SA" in parts else None
+        self.high_head = convolution(high, head_channels, head_norm)
+        self.low_head = convolution(low, head_channels, head_norm) if "LL" in parts else None
+        fused = head_channels * (2 if "LL" in parts else 1)
+        self.head = nn.Sequential(
+            nn.Dropout2d(dropout),  # stands for the noise z of the cGAN (section III-B.1)
+            convolution(fused, head_channels, head_norm),
+            nn.Conv2d(head_channels, 1, 1),
+        )
+
+    def forward(self, images: Tensor, *, attention: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        """Logits of "in focus" for every pixel.
+
+        images: float (B, 3, H, W), RGB in [0, 1]. Returns (B, 1, H, W); sigmoid gives the map.
+        attention: also return a dictionary with those of `high_channels` (B, Ch, Ch), `low_channels`
+            (B, Cl, Cl), `spatial` (B, 1, h, w) that the network has.
+        """
+        maps: dict[str, Tensor] = {}
+        levels = self.backbone((images - self.mean) / self.std)
+        high = concatenate(levels[2:])  # B, c3+c4+c5, H/s3, W/s3
+        if self.high_attention is not None:
+            if attention:
+                maps["high_channels"] = self.high_attention.weights(high)
+            high = self.high_attention(high)
+        features = self.high_head(high)
+        if self.low_head is not None:
+            low = concatenate(levels[:2])  # B, c1+c2, H/s1, W/s1
+            if self.low_attention is not None:
+                if attention:
+                    maps["low_channels"] = self.low_attention.weights(low)
+                low = self.low_attention(low)
+            if self.spatial_attention is not None:
+                z = upsample(self.spatial_attention(high), low.shape[2:])
+                maps["spatial"] = z
+                low = low * z
+            low = self.low_head(low)
+            features = torch.cat([upsample(features, low.shape[2:]), low], dim=1)
+        logits = upsample(self.head(features), images.shape[2:]).float()
+        return (logits, maps) if attention else logits
+
+
+def convolution(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
+    """3x3 convolution, batch norm where asked for, ReLU."""
+    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not norm)]
+    if norm:
+        layers.append(nn.BatchNorm2d(outputs))
+    return nn.Sequential(*layers, nn.ReLU(inplace=True))
+
+
+def upsample(features: Tensor, size: torch.Size) -> Tensor:
+    """Bilinear to (height, width); nothing where the size is right."""
+    if features.shape[2:] == size:
+        return features
+    return F.interpolate(features, size=size, mode="bilinear", align_corners=False)
+
+
+def concatenate(levels: list[Tensor]) -> Tensor:
+    """Bring all levels to the size of the first and stack their channels."""
+    return torch.cat([upsample(level, levels[0].shape[2:]) for level in levels], dim=1)
+
+
+def build_generator(settings: dict, parts: list[str] | tuple[str, ...] = PARTS) -> MANet:
+    """MANet from the `model` section of params.yaml, without pretrained weights (see models.weights).
+
+    settings: backbone, width, pooling, head_channels, head_norm, dilation, dropout, energy, axis.
+    parts: a subset of PARTS; all of them by default.
+    """
+    settings = dict(settings)
+    backbone = build_backbone(
+        settings.pop("backbone"), width=settings.pop("width", 1.0), pooling=settings.pop("pooling", True)
+    )
+    return MANet(backbone, parts=list(parts), **settings)
