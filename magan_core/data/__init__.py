@@ -1,0 +1,1 @@
+"""Photographs, masks and maps: reading, making, dividing and preparing them."""

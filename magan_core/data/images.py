@@ -1,0 +1,118 @@
+"""Reading and writing of single pictures: photographs, masks and maps, all as uint8 arrays."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from magan_core.errors import MaganError
+from magan_core.files import atomic
+
+CUT = 128  # grey values from here on are the white class of a mask
+SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """Return the photograph at `path` as uint8 (H, W, 3) RGB, 0..255, upright.
+
+    Anything Pillow reads: the EXIF orientation is applied; grey, palette and CMYK become RGB; 16-bit samples
+    keep their high byte; transparent pixels are composited over white, as a viewer shows them; of several
+    frames the first one counts.
+
+    Raises MaganError, naming the file, for a missing, unreadable, truncated or absurdly large one (Pillow's
+    limit of about 179 million pixels) and for float or 32-bit samples, whose white level nobody has stated.
+    """
+    with _decoded(Path(path)) as picture:
+        if _has_alpha(picture):
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        return np.array(picture.convert("RGB"))
+
+
+def read_mask(path: str | Path, white: str) -> np.ndarray:
+    """Return the mask at `path` as uint8 (H, W) of 0 and 255, 255 = in focus.
+
+    `white` is the class stored as white: "focus" or "blur". Grey levels are cut at 128 (128 and above are
+    white), colours are turned grey first, transparency is ignored.
+
+    Raises MaganError as `read_photo` does, and for a mask of 0 and 1, which would come out black.
+    """
+    if white not in ("focus", "blur"):
+        raise MaganError(f"mask polarity is {white!r}; expected 'focus' or 'blur': the class stored as white")
+    grey = read_map(path)
+    if grey.max() == 1:
+        raise MaganError(f"{path}: mask values are 0 and 1; expected 0 and 255: multiply the mask by 255")
+    is_white = grey >= CUT
+    return np.where(is_white == (white == "focus"), np.uint8(255), np.uint8(0))
+
+
+def read_map(path: str | Path) -> np.ndarray:
+    """Return the grey values stored at `path` as uint8 (H, W), 0..255, polarity as stored.
+
+    Colours are turned grey, transparency is ignored. Raises MaganError as `read_photo` does.
+    """
+    with _decoded(Path(path)) as picture:
+        if picture.mode == "P":
+            picture = picture.convert("RGB")
+        return np.array(picture.convert("L"))
+
+
+def write_map(path: str | Path, values: np.ndarray) -> None:
+    """Write uint8 (H, W) `values` as an 8-bit grey PNG, whole or not at all; the folder is made if need be.
+
+    Raises MaganError for another shape or type and when the file cannot be written.
+    """
+    path = Path(path)
+    if values.dtype != np.uint8 or values.ndim != 2 or not values.size:
+        raise MaganError(f"{path}: cannot store {values.dtype} {values.shape} as a map; expected uint8 (H, W)")
+    with atomic(path) as temporary:
+        Image.fromarray(values).save(temporary, format="PNG")
+
+
+def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return uint8 (H, W, 3) or (H, W) `picture` at (height, width): bicubic, antialiased when it shrinks."""
+    return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the 0/255 uint8 (H, W) `mask` at (height, width): white where white covers about half or more."""
+    share = np.array(Image.fromarray(mask).resize((width, height), Image.Resampling.BOX))
+    return np.where(share >= CUT, np.uint8(255), np.uint8(0))
+
+
+@contextmanager
+def _decoded(path: Path):
+    """Open, decode and turn upright; every failure, also of the caller's conversions, becomes a MaganError."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            yield _eight_bit(ImageOps.exif_transpose(picture), path)
+    except FileNotFoundError as error:
+        raise MaganError(f"{path}: no such file; check the name or the data folder") from error
+    except Image.UnidentifiedImageError as error:
+        raise MaganError(
+            f"{path}: not an image that can be read; expected JPEG, PNG, TIFF, WebP or BMP with 8 or 16 bits a sample: "
+            "convert it or fetch it again"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise MaganError(f"{path}: too many pixels ({error}); make it smaller") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise MaganError(f"{path}: damaged or unreadable ({error}); fetch or copy the file again") from error
+
+
+def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:
+    if picture.mode in SIXTEEN_BIT or picture.mode == "I":
+        values = np.asarray(picture)
+        if values.min() >= 0 and values.max() <= 65535:
+            return Image.fromarray((values >> 8).astype(np.uint8))
+    if picture.mode in ("F", "I"):
+        raise MaganError(
+            f"{path}: {'float' if picture.mode == 'F' else '32-bit'} samples, whose white level is not known; "
+            "save it with 8 or 16 bits a sample"
+        )
+    return picture
+
+
+def _has_alpha(picture: Image.Image) -> bool:
+    return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
