@@ -1,0 +1,84 @@
+"""Training batches: augmentation as one resampling of the whole batch, on the training device."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def transforms(
+    count: int, sizes: Tensor, side: int, crop: int, rotation: float, generator: torch.Generator
+) -> Tensor:
+    """Random flip, rotation, and crop as affine matrices (section IV-C), on the CPU.
+
+    sizes: int (count, 2), original height and width; the rotation happens at the photograph's own aspect ratio,
+        before the resize to side x side. rotation: largest angle in units of pi. Returns float (count, 2, 3) that
+        takes output coordinates in [-1, 1] to input coordinates in [-1, 1] (as `affine_grid` wants them).
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    angle = uniform(-rotation, rotation) * math.pi
+    scale = crop / side
+    shift_x, shift_y = uniform(scale - 1, 1 - scale), uniform(scale - 1, 1 - scale)
+    aspect = sizes[:, 1].float() / sizes[:, 0].float()  # width / height
+    cos, sin = angle.cos(), angle.sin()
+    # Columns: output x, output y, offset. The crop scales and shifts, then the rotation (in the photograph's own
+    # aspect ratio), then the flip.
+    a, b, c, d = cos, -sin / aspect, sin * aspect, cos
+    rows = torch.stack(
+        [
+            torch.stack([flip * a * scale, flip * b * scale, flip * (a * shift_x + b * shift_y)], dim=1),
+            torch.stack([c * scale, d * scale, c * shift_x + d * shift_y], dim=1),
+        ],
+        dim=1,
+    )
+    return rows
+
+
+def augment(images: Tensor, masks: Tensor | None, matrices: Tensor, crop: int) -> tuple[Tensor, Tensor | None]:
+    """Apply the matrices with one bilinear resampling; what lies outside a photograph is mirrored.
+
+    images: uint8 (B, S, S, 3). masks: uint8 (B, S, S), 0 or 255, or None.
+    Returns float images (B, 3, crop, crop) in [0, 1] and float masks (B, 1, crop, crop) of 0 and 1, or None.
+    """
+    stacked = images.permute(0, 3, 1, 2)  # B, 3, S, S
+    if masks is not None:
+        stacked = torch.cat([stacked, masks.unsqueeze(1)], dim=1)  # B, 4, S, S
+    stacked = stacked.float().div_(255)
+    grid = F.affine_grid(matrices.to(stacked.device), [len(stacked), 1, crop, crop], align_corners=False)
+    sampled = F.grid_sample(stacked, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    if masks is None:
+        return sampled, None
+    return sampled[:, :3].contiguous(), (sampled[:, 3:] >= 0.5).float()
+
+
+class Sampler:
+    """Endless shuffled epochs of a prepared set, as augmented batches on the device.
+
+    images: uint8 (N, S, S, 3); masks: uint8 (N, S, S) or None for an unlabelled set; sizes: int (N, 2).
+    Every draw comes from `seed`. A batch may take the end of one epoch and the beginning of the next.
+    """
+
+    def __init__(
+        self, images: Tensor, masks: Tensor | None, sizes: Tensor, *, batch: int, crop: int, rotation: float, seed: int
+    ) -> None:
+        self.images, self.masks, self.sizes = images, masks, sizes
+        self.batch, self.crop, self.rotation = batch, crop, rotation
+        self.random = torch.Generator().manual_seed(seed)
+        self.order = torch.empty(0, dtype=torch.long)
+
+    def next(self) -> tuple[Tensor, Tensor | None]:
+        """The next batch: float (B, 3, crop, crop) and float (B, 1, crop, crop) or None."""
+        while len(self.order) < self.batch:
+            self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.random)])
+        chosen, self.order = self.order[: self.batch], self.order[self.batch :]
+        matrices = transforms(
+            self.batch, self.sizes[chosen], self.images.shape[1], self.crop, self.rotation, self.random
+        )
+        chosen = chosen.to(self.images.device)
+        masks = None if self.masks is None else self.masks[chosen]
+        return augment(self.images[chosen], masks, matrices, self.crop)
