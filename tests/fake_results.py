@@ -1,0 +1,146 @@
+"""The files of an invented profile, for the tests of figures and report: small and always the same."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+QUALITY = {"laplacian": 0.55, "baseline": 0.7, "hl-ll-sa": 0.8, "hl-ll-hca-lca": 0.78, "manet": 0.85}
+QUALITY |= {"magan": 0.92, "magan-s": 0.95}
+PARAMS = {
+    "sets": {
+        "shi": {"source": "synthetic"},
+        "dut": {"source": "synthetic"},
+        "ctcug": {"source": "synthetic"},
+        "frd": {"source": "synthetic", "use": "unlabelled"},
+    },
+    "runs": [
+        f"{variant}-dut" for variant in ("baseline", "hl-ll-sa", "hl-ll-hca-lca", "manet", "magan", "magan-s")
+    ]
+    + ["manet-shi", "magan-shi", "magan-s-shi"],
+}
+
+
+def write_rows(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def mask_of(index: int, height: int, width: int) -> np.ndarray:
+    """A disc in focus, off the middle; its radius grows with the index."""
+    y, x = np.mgrid[:height, :width]
+    radius = min(height, width) * (0.2 + 0.03 * index)
+    inside = (y - height * 0.55) ** 2 + (x - width * 0.4) ** 2 < radius**2
+    return np.where(inside, np.uint8(255), np.uint8(0))
+
+
+def photo_of(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    noise = rng.integers(0, 255, (*mask.shape, 3))
+    return np.where(mask[..., None] > 0, noise, 90 + noise // 6).astype(np.uint8)
+
+
+def map_of(mask: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
+    wrong = rng.random(mask.shape) * (1.4 - quality)
+    return (255 * np.clip(np.where(mask > 0, 1 - wrong * 0.6, wrong), 0, 1)).round().astype(np.uint8)
+
+
+def scores_of(folder: Path, quality: float, errors: dict[str, float]) -> None:
+    """Invented curves: better quality, higher curves."""
+    t = np.linspace(0, 1, 101)
+    tpr, fpr = 1 - t ** (2 + 20 * quality), (1 - t) ** (20 * quality)
+    precision = 1 - 0.3 * (1 - t) ** (8 * quality)
+    f = 1.3 * precision * tpr / np.maximum(0.3 * precision + tpr, 1e-9)
+    columns = {"threshold": t, "precision": precision, "recall": tpr, "f_beta": f, "tpr": tpr, "fpr": fpr}
+    points = zip(*columns.values(), strict=True)
+    write_rows(folder / "curves.csv", [dict(zip(columns, point, strict=True)) for point in points])
+    write_rows(folder / "per_image.csv", [{"stem": stem, "mae": mae} for stem, mae in errors.items()])
+    x = np.linspace(-1, 1, 256)
+    count = 20 + 4000 * np.abs(x) ** (10 * quality)
+    write_rows(folder / "histogram.csv", [{"value": v, "count": c} for v, c in enumerate(count)])
+    summary = {"protocol": "paper", "images": len(errors), "f_beta": 0.9, "mae": 0.1}
+    summary |= {"iou": 0.8, "auc": 0.9, "auf_beta": 0.9}
+    write_json(folder / "summary.json", summary)
+
+
+def write_profile(
+    profile: str, images: int = 5, height: int = 48, width: int = 64, stem: str = "scene"
+) -> None:
+    """Write prepared data, runs, maps and scores of `profile` below the current folder."""
+    rng = np.random.default_rng(7)
+    prepared, results = Path("data/prepared") / profile, Path("results") / profile
+    write_json(
+        prepared / "sets.json",
+        {
+            name: {
+                "source": "synthetic",
+                "stands_for": stands_for,
+                "train": train,
+                "test": test,
+                "unlabelled": free,
+            }
+            for name, stands_for, train, test, free in (
+                ("shi", "Shi's", 4, images, 0),
+                ("dut", "DUT", 4, images, 0),
+                ("ctcug", "CTCUG", 0, images, 0),
+                ("frd", "FRD", 0, 0, 6),
+            )
+        },
+    )
+    for name in ("shi", "dut", "ctcug"):
+        folder = prepared / "synthetic" / name
+        entries, masks = [], {}
+        for index in range(images):
+            own = f"{stem} {name} {index}"
+            masks[own] = mask_of(index, height, width)
+            for kind, picture in (("images", photo_of(masks[own], rng)), ("masks", masks[own])):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture).save(folder / kind / f"{own}.png")
+            image, mask = folder / f"images/{own}.png", folder / f"masks/{own}.png"
+            entries.append({"stem": own, "image": image, "mask": mask, "white": "focus"})
+        write_rows(prepared / name / "test.csv", entries)
+        if name != "ctcug":
+            np.save(
+                prepared / name / "train_masks.npy", np.stack([mask_of(index, 32, 32) for index in range(4)])
+            )
+        methods = {"constant": 0.3, "laplacian": QUALITY["laplacian"]}
+        trained = "dut" if name == "ctcug" else name
+        methods |= {run: QUALITY[run.rsplit("-", 1)[0]] for run in PARAMS["runs"] if run.endswith(trained)}
+        for method, quality in methods.items():
+            errors = {}
+            for own, mask in masks.items():
+                values = np.full_like(mask, 77) if method == "constant" else map_of(mask, quality, rng)
+                target = results / "maps" / method / name / f"{own}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(values).save(target)
+                errors[own] = float(np.abs(values / 255 - mask / 255).mean())
+            scores_of(results / "scores" / method / name, quality, errors)
+    for run in PARAMS["runs"]:
+        write_run(results / "runs" / run, adversarial=run.startswith("magan"), rng=rng)
+
+
+def write_run(folder: Path, adversarial: bool, rng: np.random.Generator) -> None:
+    rows = []
+    for step in range(60):
+        ce = 0.7 * np.exp(-step / 20) + 0.05 + 0.02 * rng.random()
+        row = {"step": step, "epoch": step // 10, "lr": 1e-3, "ce": ce, "iou": ce * 1.4, "total": ce * 2.4}
+        more = {"adv": 1.2, "d_real": 0.6, "d_fake": 0.7}
+        rows.append(row | (more if adversarial else dict.fromkeys(more, "")))
+    write_rows(folder / "history.csv", rows)
+    provenance = {
+        "commit": "0123456789abcdef",
+        "hardware": "a <fast> machine",
+        "versions": {"torch": "2.15"},
+        "parameters": 260000,
+        "seconds": {"train": 45.2, "predict_per_image": {"dut": 0.012}},
+    }
+    write_json(folder / "provenance.json", provenance)

@@ -1,0 +1,261 @@
+"""Figures from invented results: both formats, the same bytes twice, honest about what is missing."""
+
+import copy
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import fake_results
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from magan_core.errors import MaganError
+from magan_core.reporting import figures, style
+from magan_core.reporting.grid import broken
+from magan_core.reporting.sources import Results, read_columns
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    """A folder, with a blank and an umlaut in its path, that holds the results of a profile `demo`."""
+    folder = tmp_path_factory.mktemp("a würzig place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        fake_results.write_profile("demo", stem="Blüte")
+    return folder
+
+
+@pytest.fixture
+def results(profile, monkeypatch):
+    monkeypatch.chdir(profile)
+    return Results.of("demo", fake_results.PARAMS)
+
+
+@pytest.fixture
+def breakable(profile, tmp_path, monkeypatch):
+    """A copy of the results that a test may damage."""
+    shutil.copytree(profile, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return Results.of("demo", fake_results.PARAMS)
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_every_figure_is_written_in_both_formats_with_the_same_bytes_twice(name, results, tmp_path):
+    once = style.save(figures.FIGURES[name](results), tmp_path / "once", name)
+    twice = style.save(figures.FIGURES[name](results), tmp_path / "twice", name)
+    assert [path.name for path in once] == [f"{name}.png", f"{name}.pdf", f"{name}.json"]
+    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in twice]
+    assert once[0].read_bytes().startswith(b"\x89PNG")
+    assert once[1].read_bytes().startswith(b"%PDF")
+    assert b"CreationDate" not in once[1].read_bytes()
+    words = json.loads(once[2].read_text(encoding="utf-8"))
+    assert len(words["caption"]) > 60
+    assert len(words["alt"]) > 30
+    assert len(list((tmp_path / "once").iterdir())) == 3  # no temporary file stays
+
+
+def test_fonts_are_embedded_as_truetype(results, tmp_path):
+    pdf = style.save(figures.figure_10(results), tmp_path, "figure_10")[1].read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../up"])
+def test_a_name_with_a_folder_in_it_is_refused(name, results, tmp_path):
+    with pytest.raises(MaganError, match="plain file name"):
+        style.save(figures.figure_10(results), tmp_path, name)
+
+
+def test_a_file_where_the_folder_should_be_is_one_clear_error(results, tmp_path):
+    (tmp_path / "figures").write_text("not a folder")
+    with pytest.raises(MaganError, match="cannot write"):
+        style.save(figures.figure_10(results), tmp_path / "figures", "figure_10")
+
+
+def test_a_run_that_the_profile_does_not_list_is_left_out_and_named(results):
+    names = tuple(name for name in results.names if name not in ("magan-s-dut", "hl-ll-sa-dut"))
+    fewer = dataclasses.replace(results, names=names)
+    nine = figures.figure_9(fewer)
+    assert "no such run: HL+LL+SA and MA-GANet-s" in nine.caption
+    assert "MA-GANet-s" not in {text.get_text() for text in nine.figure.texts}
+    seven = figures.figure_7(fewer)
+    assert "for DUT [stand-in: synthetic]: MA-GANet-s" in seven.caption
+    assert len(seven.figure.axes[1].lines) == 5  # Shi's: two baselines and three runs
+    assert len(seven.figure.axes[4].lines) == 4  # DUT lost one
+    assert len(figures.training_curves(fewer).figure.axes) == 8  # seven runs, one empty panel
+
+
+def test_a_run_that_the_profile_lists_must_have_its_files(breakable):
+    shutil.rmtree(breakable.scores / "magan-dut")
+    with pytest.raises(MaganError, match=r"magan-dut.*curves\.csv"):
+        figures.figure_7(breakable)
+    shutil.rmtree(breakable.maps / "magan-dut")
+    with pytest.raises(MaganError, match=r"magan-dut.*\.png"):
+        figures.figure_9(breakable)
+    shutil.rmtree(breakable.runs / "magan-dut")
+    with pytest.raises(MaganError, match=r"magan-dut.*history\.csv"):
+        figures.training_curves(breakable)
+
+
+@pytest.mark.parametrize("name", sorted(set(figures.FIGURES) - {"training_curves"}))
+def test_without_prepared_data_every_figure_says_what_is_missing(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MaganError, match=r"(?s)demo.*(no such file|No such file|Run the stage)"):
+        figures.FIGURES[name](Results.of("demo", fake_results.PARAMS))
+
+
+@pytest.mark.parametrize("draw", [figures.figure_9, figures.figure_10, figures.training_curves])
+def test_a_profile_without_runs_is_refused(draw, results):
+    with pytest.raises(MaganError, match="lists n"):
+        draw(dataclasses.replace(results, names=()))
+
+
+def test_scores_of_an_image_that_is_not_in_the_test_set_are_refused(breakable):
+    path = breakable.score("manet-dut", "dut", "per_image.csv")
+    path.write_text(path.read_text(encoding="utf-8") + "stranger,0.5\n", encoding="utf-8")
+    with pytest.raises(MaganError, match="stranger"):
+        figures.figure_9(breakable)
+
+
+def test_images_are_chosen_by_quantiles_of_the_error_of_manet(results):
+    entries = figures._picked(results, "dut", (0.0, 0.5, 1.0))
+    scored = results.score("manet-dut", "dut", "per_image.csv").read_text(encoding="utf-8").splitlines()[1:]
+    by_error = sorted((float(line.rsplit(",", 1)[1]), line.rsplit(",", 1)[0]) for line in scored)
+    assert [entry["stem"] for entry in entries] == [by_error[place][1] for place in (0, 2, 4)]
+
+
+def test_a_small_test_set_shows_no_image_twice(results):
+    assert len(figures._picked(results, "dut", np.linspace(0, 1, 40))) == 5
+
+
+def test_the_box_is_where_the_laplacian_map_is_wrong(breakable):
+    """A planted white patch on out-of-focus ground is found, to the pixel."""
+    entry = breakable.test_images("dut")[3]
+    planted = np.zeros((48, 64), np.uint8)
+    planted[2:18, 40:61] = 255  # 16 x 21: a third of 48 x 64
+    for other in breakable.test_images("dut"):
+        Image.fromarray(np.zeros((48, 64), np.uint8)).save(
+            breakable.maps / f"laplacian/dut/{other['stem']}.png"
+        )
+    Image.fromarray(planted).save(breakable.maps / f"laplacian/dut/{entry['stem']}.png")
+    wrong, *place = figures._worst_rectangle(breakable, entry)
+    assert place == [2, 40, 16, 21]
+    truth = breakable.mask(entry)[2:18, 40:61]
+    assert wrong == pytest.approx((truth == 0).mean())
+    drawing = figures.figure_1(breakable)
+    assert entry["stem"] in drawing.caption
+    assert drawing.figure.axes[1].patches[0].get_bbox().bounds == (40, 2, 21, 16)
+
+
+def test_focus_shares_count_training_and_test_masks(results):
+    shares = figures._focus_shares(results, "dut")
+    training = [fake_results.mask_of(index, 32, 32).mean() / 255 for index in range(4)]
+    testing = [fake_results.mask_of(index, 48, 64).mean() / 255 for index in range(5)]
+    assert shares == pytest.approx(training + testing)
+
+
+def test_a_set_that_fills_two_roles_is_counted_once_and_named_as_a_stand_in(results):
+    params = copy.deepcopy(fake_results.PARAMS)
+    params["sets"]["dut"] = {"same_as": "shi"}
+    shared = Results.of("demo", params)
+    assert shared.run("manet", "dut") == "manet-shi"
+    assert shared.run("manet", "ctcug") == "manet-shi"
+    assert shared.run("baseline", "dut") is None
+    assert shared.data_name("dut") == "DUT [stand-in: synthetic]"
+    assert "DUT" not in figures.figure_5(shared).caption
+
+
+def test_ctcug_is_shown_with_the_runs_of_dut(results):
+    assert results.run("manet", "ctcug") == "manet-dut"
+
+
+def test_an_unknown_role_gets_the_nearest_name(results):
+    with pytest.raises(MaganError, match="did you mean 'ctcug'"):
+        results.run("manet", "ctcu")
+
+
+def test_one_colour_a_method_and_no_two_the_same():
+    looks = [(one.color, one.line) for one in style.LOOKS.values()]
+    assert len(set(looks)) == len(looks)
+    assert style.look("somebody-else") == style.look("somebody-else")
+    assert style.look("somebody-else").label == "somebody-else"
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protan": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deutan": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritan": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab_of(color: str, blindness: str) -> np.ndarray:
+    """CIE L*a*b* (D65) of a colour as somebody with this colour vision sees it."""
+    srgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.asarray(BLINDNESS[blindness]) @ linear, 0, 1)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    ratio = to_xyz @ seen / np.array([0.9505, 1.0, 1.089])
+    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_methods_stay_apart_for_every_colour_vision(blindness):
+    """A difference of 10 is plain at a glance; methods that share a line style need it."""
+    solid = [style.look(method) for method in figures.OURS]
+    pairs = [(one, two) for one in solid for two in solid if one < two]
+    pairs.append((style.Look("", style.FOCUS_COLOR), style.Look("", style.BLUR_COLOR)))
+    for one, two in pairs:
+        difference = lab_of(one.color, blindness) - lab_of(two.color, blindness)
+        assert np.linalg.norm(difference) > 10, (one.label, two.label)
+
+
+@given(st.text(st.sampled_from("abAB+ "), max_size=30))
+def test_titles_are_broken_without_losing_a_letter(title):
+    lines = broken(title).split("\n")
+    assert len(lines) <= 2
+    assert "".join(lines).replace(" ", "") == title.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_lists_of_words(words, text):
+    assert style.listed(words) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("a,b\n1,x\n", "not a number"), ("a\n1\n", "no column 'b'"), ("a,b\n", "no rows"), ("", "no rows")],
+)
+def test_broken_score_files_are_named(content, message, tmp_path):
+    path: Path = tmp_path / "curves.csv"
+    path.write_text(content)
+    with pytest.raises(MaganError, match=message) as caught:
+        read_columns(path, "a", "b")
+    assert str(path) in str(caught.value)
+
+
+def test_an_empty_cell_is_not_a_number_and_no_error(tmp_path):
+    (tmp_path / "history.csv").write_text("step,adv\n1,\n2,0.5\n")
+    _, adversarial = read_columns(tmp_path / "history.csv", "step", "adv")
+    assert np.isnan(adversarial[0])
+    assert adversarial[1] == 0.5
