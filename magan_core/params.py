@@ -1,0 +1,116 @@
+"""params.yaml: read, checked, and switched from one profile to another."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from magan_core import paths
+from magan_core.errors import MaganError, nearest
+from magan_core.files import write_text
+
+RUN_KEYS = ("set", "variant", "parts", "loss", "receptive_field", "unlabelled")
+PROFILE_KEYS = (
+    "name", "runs", "seed", "threads", "training_size", "sets", "model", "weights", "discriminator", "training",
+    "test_size", "check",
+)  # fmt: skip
+SECTION_KEYS = {
+    "model": ("backbone", "width", "pooling", "head_channels", "head_norm", "dilation", "dropout", "energy", "axis"),
+    "weights": ("pretrained", "file"),
+    "discriminator": ("channels",),
+    "check": ("baselines", "mae_margin"),
+}
+TRAINING_TYPES = {
+    "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "lr": float,
+    "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list, "weight_decay": float,
+    "adversarial": str, "supervised_share": float, "log_every": int,
+}  # fmt: skip
+
+
+def load(path: Path = paths.PARAMS) -> dict[str, Any]:
+    """Read and check params.yaml. Returns a dictionary with `folders`, `runs`, `profiles` (by name), `profile`.
+
+    Errors: MaganError for a missing or broken file, an unknown key, run, set or profile (with the nearest valid
+    name), a missing key, or a value of the wrong type.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MaganError(f"cannot read {path} ({error.strerror}). Run from the folder that holds params.yaml.") from error
+    except yaml.YAMLError as error:
+        undefined = re.search(r"found undefined alias '?([\w-]+)'?", str(error))
+        if undefined:
+            nearest(undefined[1], re.findall(r"&([\w-]+)", Path(path).read_text(encoding="utf-8")), "name in params.yaml")
+        raise MaganError(f"{path} is not valid YAML: {error}. Mend it there.") from error
+    keys(raw, ("folders", "runs", "profiles", "profile"), "section of params.yaml")
+    raw["profiles"] = {profile["name"]: profile for profile in raw["profiles"]}
+    for name, run in raw["runs"].items():
+        keys(run, RUN_KEYS, f"key of run {name}", optional=("receptive_field", "unlabelled"))
+        keys(run["loss"], ("ce", "iou", "adv"), f"loss of run {name}")
+        if name != f"{run['variant']}-{run['set']}":
+            raise MaganError(f"run '{name}' must be named VARIANT-SET, here '{run['variant']}-{run['set']}'.")
+        if (run["loss"]["adv"] > 0) != ("receptive_field" in run):
+            raise MaganError(f"run '{name}': a receptive_field goes with loss.adv > 0, and only with it.")
+    for profile in raw["profiles"].values():
+        check_profile(profile, raw["runs"])
+    return raw
+
+
+def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
+    """Raise a MaganError at the first key, type, run or set of a profile that is not right."""
+    where = f"profile {profile['name']}"
+    keys(profile, PROFILE_KEYS, f"key of {where}")
+    for section, allowed in SECTION_KEYS.items():
+        keys(profile[section], allowed, f"key of {section} of {where}")
+    keys(profile["training"], TRAINING_TYPES, f"key of training of {where}")
+    for key, kind in TRAINING_TYPES.items():
+        value = profile["training"][key]
+        if type(value) is not kind:
+            hint = " Write 1.0e-4, not 1e-4, which YAML 1.1 reads as text." if kind is float else ""
+            raise MaganError(f"training.{key} of {where} is {value!r}, not {kind.__name__}.{hint}")
+    for run in profile["runs"]:
+        nearest(run, runs, f"run in {where}")
+        nearest(runs[run]["set"], profile["sets"], f"set of run {run} in {where}")
+        if "unlabelled" in runs[run]:
+            nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
+
+
+def keys(found: dict, allowed: Any, what: str, optional: tuple[str, ...] = ()) -> None:
+    """Raise a MaganError for a key that is unknown (nearest name given) or missing."""
+    for key in found:
+        nearest(key, allowed, what)
+    for key in allowed:
+        if key not in found and key not in optional:
+            raise MaganError(f"{what}: '{key}' is missing. Add it.")
+
+
+def get_profile(params: dict[str, Any], name: str) -> dict[str, Any]:
+    """A profile by name."""
+    return params["profiles"][nearest(name, params["profiles"], "profile")]
+
+
+def get_run(params: dict[str, Any], profile: dict[str, Any], name: str) -> dict[str, Any]:
+    """A run by name, which the profile must list."""
+    return params["runs"][nearest(name, profile["runs"], f"run of profile {profile['name']}")]
+
+
+def source_set(profile: dict[str, Any], role: str) -> str:
+    """The set that fills a role: itself, or the one named by `same_as`."""
+    entry = profile["sets"][nearest(role, profile["sets"], f"set of profile {profile['name']}")]
+    return entry.get("same_as", role)
+
+
+def recipe_fields(training: dict[str, Any]) -> dict[str, Any]:
+    """The part of `training` that the training loop takes (the rest belongs to augmentation)."""
+    from magan_core.training.trainer import Recipe
+
+    return {field.name: training[field.name] for field in fields(Recipe)}
+
+
+def switch(name: str, path: Path = paths.PARAMS) -> None:
+    """Write another profile into the last line of params.yaml."""
+    nearest(name, load(path)["profiles"], "profile")
+    text = Path(path).read_text(encoding="utf-8")
+    write_text(path, re.sub(r"(?m)^profile: \*[\w-]+", f"profile: *{name}", text))
