@@ -1,0 +1,208 @@
+"""Scoring a folder of maps against masks: one door for our models and for everybody else's."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from magan_core import metrics
+from magan_core.data.images import read_map, read_mask, resize
+from magan_core.errors import MaganError, nearest
+from magan_core.files import write_json, write_text
+
+Masks = str | Path | Sequence[Mapping[str, str]]
+
+
+def evaluate(
+    maps_dir: str | Path,
+    masks: Masks,
+    *,
+    maps_white: str = "focus",
+    masks_white: str = "focus",
+    protocol: str = "paper",
+    suffix: str = "",
+    split: str | Path | None = None,
+    resample: bool = False,
+    out: str | Path | None = None,
+) -> dict[str, object]:
+    """Score the maps in `maps_dir` and return the summary; write it, and what lies behind it, to `out`.
+
+    Maps and masks are matched by stem; their extensions may differ. Hidden files are not looked at.
+
+    masks: a folder, or the records of a test.csv (`stem`, `mask`, and `white`, the polarity of that mask).
+    maps_white, masks_white: "focus" or "blur", the class that is stored white; `masks_white` is for a folder.
+    suffix: what the maps' stems carry beyond the masks' ("_lbp" for photo1_lbp.png).
+    split: a text file, one file name or stem a line: only these are scored. Without it maps and masks must
+    pair up.
+    resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
+
+    The summary holds protocol, images, and f_beta, mae, iou, auc, auf_beta in 0..1 (`metrics.summary`), and
+    where there is something to say a list `notes`. Files in `out`: summary.json; curves.csv
+    (`metrics.curves`); per_image.csv (`metrics.per_image` beside the stems); histogram.csv
+    (`metrics.value_histogram`). Decoding runs in a few threads and keeps 4 KiB an image.
+
+    MaganError, naming the file, for a map without mask or the reverse, two files of one stem, an unreadable
+    file, a map of another size, a mask of one class only (recall or the false positive rate has no
+    denominator there).
+    """
+    rules = metrics.get_protocol(protocol)
+    nearest(maps_white, ("focus", "blur"), "polarity of the maps")
+    nearest(masks_white, ("focus", "blur"), "polarity of the masks")
+    map_files = _by_stem(maps_dir, suffix)
+    if isinstance(masks, str | Path):
+        mask_files = {stem: (path, masks_white) for stem, path in _by_stem(masks).items()}
+        where = f"masks folder {masks}"
+    else:
+        mask_files = _from_records(masks)
+        where = "list of test images"
+    stems = _match(map_files, mask_files, split, maps_dir, where)
+
+    def count(stem: str) -> tuple[np.ndarray, bool]:
+        mask_path, white = mask_files[stem]
+        return _statistics(map_files[stem], maps_white, mask_path, white, resample)
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        counted = list(pool.map(count, stems))
+    statistics = np.stack([one for one, _ in counted])
+
+    summary: dict[str, object] = {"protocol": protocol, "images": len(stems)}
+    summary |= {name: round(value, 8) for name, value in metrics.summary(statistics, rules).items()}
+    notes = []
+    if resized := sum(changed for _, changed in counted):
+        notes.append(
+            f"{resized} of {len(stems)} maps had another size than their mask and were resized (bicubic)"
+        )
+    if summary["auc"] < 0.5:
+        other = "blur" if maps_white == "focus" else "focus"
+        notes.append(
+            f"AUC is below 0.5: the polarity looks wrong; are maps white = {other}, or masks inverted?"
+        )
+    if notes:
+        summary["notes"] = notes
+    if out is not None:
+        _write(Path(out), summary, stems, statistics, rules)
+    return summary
+
+
+def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
+    """Files of a folder by stem without `suffix`, sorted."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MaganError(f"{folder}: no such folder; check the path")
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if not path.stem.endswith(suffix):
+            raise MaganError(
+                f"{path}: the stem does not end in the suffix '{suffix}'; move the file elsewhere"
+            )
+        stem = path.stem.removesuffix(suffix)
+        if stem in files:
+            raise MaganError(f"{path} and {files[stem].name} share the stem '{stem}'; keep one of them")
+        files[stem] = path
+    if not files:
+        raise MaganError(f"{folder}: no images in this folder; expected one file an image")
+    return files
+
+
+def _from_records(records: Sequence[Mapping[str, str]]) -> dict[str, tuple[Path, str]]:
+    masks: dict[str, tuple[Path, str]] = {}
+    for record in records:
+        if record["stem"] in masks:
+            raise MaganError(f"the list of test images names '{record['stem']}' twice; remove one of them")
+        masks[record["stem"]] = (Path(record["mask"]), record["white"])
+    if not masks:
+        raise MaganError("the list of test images is empty; prepare the data set again")
+    return masks
+
+
+def _match(
+    maps: Mapping[str, Path],
+    masks: Mapping[str, object],
+    split: str | Path | None,
+    maps_dir: str | Path,
+    where: str,
+) -> list[str]:
+    """The stems to score, in the order of the masks or of the split."""
+    stems = list(masks) if split is None else _read_split(Path(split), masks)
+    if missing := [stem for stem in stems if stem not in masks]:
+        raise MaganError(
+            f"'{missing[0]}'{_more(missing)} of {split} is not in the {where}; correct the split"
+        )
+    if missing := [stem for stem in stems if stem not in maps]:
+        raise MaganError(
+            f"'{missing[0]}'{_more(missing)} has a mask and no map in {maps_dir}; add it (do names carry a "
+            "suffix?), or name the images to score in a split file"
+        )
+    if split is None and (extra := [stem for stem in maps if stem not in masks]):
+        raise MaganError(
+            f"{maps[extra[0]]}{_more(extra)} has no mask in the {where}; remove it (do names carry "
+            "a suffix?), or name the images to score in a split file"
+        )
+    return stems
+
+
+def _read_split(split: Path, masks: Mapping[str, object]) -> list[str]:
+    try:
+        lines = [line.strip() for line in split.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise MaganError(
+            f"cannot read the split {split}: {error}; expected text, one file name a line"
+        ) from error
+    stems = [line if line in masks else Path(line).stem for line in lines if line]
+    if not stems:
+        raise MaganError(f"the split {split} is empty; expected one file name or stem a line")
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise MaganError(f"the split {split} names '{twice}' more than once; keep one")
+    return stems
+
+
+def _statistics(
+    map_path: Path, maps_white: str, mask_path: Path, white: str, resample: bool
+) -> tuple[np.ndarray, bool]:
+    """Statistics int64 (2, 256) of one image, and whether its map was resized."""
+    mask = read_mask(mask_path, white)
+    if mask.min() == mask.max():
+        kind = "in focus" if mask.min() else "out of focus"
+        raise MaganError(
+            f"{mask_path}: the whole mask is {kind}, so that recall or the false positive rate is undefined; "
+            "correct the mask, or leave the image out of the test set"
+        )
+    focus_map = read_map(map_path)
+    if maps_white == "blur":
+        focus_map = 255 - focus_map
+    resized = focus_map.shape != mask.shape
+    if resized and not resample:
+        raise MaganError(
+            f"{map_path}: the map is {_size(focus_map)} and its mask {_size(mask)} pixels; "
+            "make the map at the photograph's size, or allow resampling"
+        )
+    if resized:
+        focus_map = resize(focus_map, *mask.shape)
+    return metrics.histograms(focus_map, mask), resized
+
+
+def _write(
+    out: Path, summary: dict[str, object], stems: list[str], statistics: np.ndarray, rules: metrics.Protocol
+) -> None:
+    """The summary comes last, so that where it lies the other files are complete."""
+    images = {"stem": stems, **metrics.per_image(statistics, rules)}
+    histogram = {"value": np.arange(256), "count": metrics.value_histogram(statistics)}
+    tables = {"curves": metrics.curves(statistics, rules), "per_image": images, "histogram": histogram}
+    for name, columns in tables.items():
+        text = pd.DataFrame(columns).to_csv(index=False, float_format="%.8g", lineterminator="\n")
+        write_text(out / f"{name}.csv", text)
+    write_json(out / "summary.json", summary)
+
+
+def _more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"
