@@ -1,7 +1,6 @@
 """params.yaml: read, checked, and switched from one profile to another."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +99,6 @@ def source_set(profile: dict[str, Any], role: str) -> str:
     """The set that fills a role: itself, or the one named by `same_as`."""
     entry = profile["sets"][nearest(role, profile["sets"], f"set of profile {profile['name']}")]
     return entry.get("same_as", role)
-
-
-def recipe_fields(training: dict[str, Any]) -> dict[str, Any]:
-    """The part of `training` that the training loop takes (the rest belongs to augmentation)."""
-    from magan_core.training.trainer import Recipe
-
-    return {field.name: training[field.name] for field in fields(Recipe)}
 
 
 def switch(name: str, path: Path = paths.PARAMS) -> None:

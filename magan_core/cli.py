@@ -1,0 +1,132 @@
+"""The command `magan`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from magan_core.errors import MaganError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse and run; a MaganError becomes one line on standard error and exit status 1."""
+    options = parser().parse_args(arguments)
+    try:
+        options.function(options)
+    except MaganError as error:
+        print(f"magan: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All sub-commands; each imports what it needs only when it runs."""
+    top = argparse.ArgumentParser(prog="magan", description="Defocus blur detection with MA-GANet.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("predict", help="in-focus maps of photographs (white = in focus)")
+    command.add_argument("photos", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
+    command.add_argument("--out", required=True, type=Path, help="folder for the maps, one 8-bit PNG a photograph")
+    command.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
+    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command.set_defaults(function=predict)
+
+    command = commands.add_parser("evaluate", help="score a folder of maps against masks")
+    command.add_argument("--maps", required=True, type=Path)
+    command.add_argument("--masks", required=True, type=Path)
+    command.add_argument("--maps-white", default="focus", choices=["focus", "blur"])
+    command.add_argument("--masks-white", default="focus", choices=["focus", "blur"])
+    command.add_argument("--protocol", default="paper")
+    command.add_argument("--split", type=Path, help="text file of the stems to score, one a line")
+    command.add_argument("--suffix", default="", help="what the maps' stems end in, for example _lbp")
+    command.add_argument("--resample", action="store_true", help="bring maps of another size to the masks' size")
+    command.add_argument("--out", required=True, type=Path)
+    command.set_defaults(function=evaluate)
+
+    command = commands.add_parser("notebook", help="run a notebook with papermill; wrong parameters fail")
+    command.add_argument("path", type=Path)
+    command.add_argument("--out", required=True, type=Path, help="the executed copy")
+    command.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    command.set_defaults(function=notebook)
+
+    command = commands.add_parser("clean-notebooks", help="the notebooks without outputs, for DVC to depend on")
+    command.add_argument("source", type=Path)
+    command.add_argument("out", type=Path)
+    command.set_defaults(function=clean_notebooks)
+
+    command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
+    command.add_argument("name", nargs="?")
+    command.set_defaults(function=profile)
+    return top
+
+
+def predict(options: argparse.Namespace) -> None:
+    """`magan predict`."""
+    from magan_core.data.images import SUFFIXES
+    from magan_core.models.weights import load_model
+    from magan_core.prediction import predict_files
+    from magan_core.training.run import choose_device
+
+    photos: list[Path] = []
+    for path in options.photos:
+        if not path.exists():
+            raise MaganError(f"{path} does not exist. Name a photograph or a folder of photographs.")
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise MaganError(f"{path} holds no photograph ({', '.join(sorted(SUFFIXES))}).")
+        photos += inside
+    stems: dict[str, Path] = {}
+    for photo in photos:
+        if photo.stem in stems:
+            raise MaganError(f"{stems[photo.stem]} and {photo} would give the same map name. Predict them apart.")
+        stems[photo.stem] = photo
+    device = choose_device(options.device)
+    model, size = load_model(options.model, device)
+    seconds = predict_files(model, photos, options.out, size=size, device=device)
+    print(f"{len(photos)} maps in {options.out}, {seconds:.3f} s an image on {device}")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """`magan evaluate`."""
+    from magan_core.evaluation import evaluate as score
+
+    summary = score(
+        options.maps,
+        options.masks,
+        maps_white=options.maps_white,
+        masks_white=options.masks_white,
+        protocol=options.protocol,
+        split=options.split,
+        suffix=options.suffix,
+        resample=options.resample,
+        out=options.out,
+    )
+    for key, value in summary.items():
+        print(f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}")
+
+
+def notebook(options: argparse.Namespace) -> None:
+    """`magan notebook`."""
+    from magan_core.notebook import run
+
+    run(options.path, options.out, options.parameter)
+
+
+def clean_notebooks(options: argparse.Namespace) -> None:
+    """`magan clean-notebooks`."""
+    from magan_core.notebook import clean
+
+    for source in sorted(options.source.glob("*.ipynb")):
+        clean(source, options.out / f"{source.stem}.json")
+
+
+def profile(options: argparse.Namespace) -> None:
+    """`magan profile`."""
+    from magan_core import params
+
+    if options.name:
+        params.switch(options.name)
+    settings = params.load()
+    current = settings["profile"]["name"]
+    for name, entry in settings["profiles"].items():
+        print(f"{'*' if name == current else ' '} {name}: {len(entry['runs'])} runs")

@@ -1,0 +1,77 @@
+"""Run a parameterized notebook with papermill, strictly; and the bytes of a notebook that count."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from magan_core.errors import MaganError, nearest
+from magan_core.files import write_text
+
+
+def clean(source: Path, out: Path) -> None:
+    """Write a notebook without outputs, execution counts, cell ids and volatile metadata: the part that matters."""
+    notebook = nbformat.read(source, as_version=4)
+    cells = [
+        {"cell_type": cell.cell_type, "source": cell.source, "tags": cell.metadata.get("tags", [])}
+        for cell in notebook.cells
+    ]
+    write_text(out, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
+
+
+def defaults(path: Path) -> dict[str, Any]:
+    """Parameters of a notebook and their default values, from its one cell tagged `parameters`."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise MaganError(f"cannot read notebook {path}: {error}") from error
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise MaganError(f"notebook {path} has {len(cells)} cells tagged 'parameters'; it must have exactly one.")
+    values: dict[str, Any] = {}
+    exec(compile(cells[0].source, str(path), "exec"), values)  # our own notebook's cell of plain assignments
+    values.pop("__builtins__", None)
+    return values
+
+
+def run(path: Path, out: Path, given: list[str]) -> None:
+    """Execute a notebook from a fresh kernel and keep the executed copy at `out` (also when it fails, as .failed).
+
+    given: `name=value`, values in YAML. Errors: MaganError for a parameter that the notebook does not have, or of
+    another type than its default; papermill's error, with the traceback, when a cell fails.
+    """
+    expected = defaults(path)
+    parameters: dict[str, Any] = {}
+    for item in given:
+        name, separator, text = item.partition("=")
+        if not separator:
+            raise MaganError(f"parameter '{item}' is not of the form name=value.")
+        nearest(name, expected, f"parameter of {path}")
+        value = yaml.safe_load(text)
+        if type(value) is not type(expected[name]):
+            raise MaganError(
+                f"parameter {name} of {path} must be {type(expected[name]).__name__} "
+                f"(its default is {expected[name]!r}), not {value!r}."
+            )
+        parameters[name] = value
+
+    import papermill  # late: the checks above need not wait for it
+
+    root = str(Path.cwd())
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")  # a spinning thread pool starves beside a busy neighbour
+    out.parent.mkdir(parents=True, exist_ok=True)
+    working = out.with_suffix(".failed.ipynb")
+    try:
+        papermill.execute_notebook(
+            path, working, parameters=parameters, kernel_name="python3", progress_bar=False,
+            stdout_file=sys.stdout, stderr_file=sys.stderr, cwd=root,
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        raise MaganError(f"{path} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+                         f"The executed copy is {working}.") from error  # fmt: skip
+    working.replace(out)

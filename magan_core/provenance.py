@@ -1,0 +1,46 @@
+"""Where a result comes from: commit, hardware, versions."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+
+import torch
+
+PACKAGES = ("torch", "timm", "numpy", "pillow", "scipy", "pandas", "dvc", "papermill")
+
+
+def provenance(device: torch.device | str = "cpu") -> dict:
+    """Commit (with `+` when the working tree has changes), hardware, threads, and versions, for JSON."""
+    return {
+        "commit": commit(),
+        "hardware": hardware(device),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+    }
+
+
+def commit() -> str | None:
+    """Short hash of HEAD; None outside a Git checkout."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", "magan_core", "params.yaml", "notebooks"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def hardware(device: torch.device | str) -> str:
+    """Name of the GPU, or of the CPU with the number of cores."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{name}, {torch.get_num_threads()} threads"

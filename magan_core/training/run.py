@@ -1,0 +1,126 @@
+"""One training run from prepared arrays to a saved model."""
+
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from magan_core.data.augment import Sampler
+from magan_core.data.prepare import load_train
+from magan_core.errors import MaganError
+from magan_core.files import atomic, read_json, write_json
+from magan_core.models import build_discriminator, build_generator
+from magan_core.models.weights import load_pretrained, save_model
+from magan_core.provenance import provenance
+from magan_core.training.trainer import COLUMNS, Recipe, Weights, train
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`cpu`, `cuda`, or `auto`: the GPU where there is one."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise MaganError(f"device '{name}' is not one of auto, cpu, cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise MaganError("device 'cuda' was asked for, but this torch sees no GPU. Take --device cpu.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def sampler(folder: Path, profile: dict, seed: int, device: torch.device) -> Sampler:
+    """Sampler over a prepared set, whole on the device as bytes."""
+    arrays = load_train(folder)
+    images, masks, sizes = (
+        None if array is None else torch.from_numpy(np.array(array)) for array in (arrays.images, arrays.masks, arrays.sizes)
+    )
+    training = profile["training"]
+    if images.shape[1] < training["crop"]:
+        raise MaganError(f"crop {training['crop']} is larger than the prepared {images.shape[1]} px. Lower `crop`.")
+    return Sampler(
+        images.to(device),
+        None if masks is None else masks.to(device),
+        sizes,
+        batch=training["batch"],
+        crop=training["crop"],
+        rotation=training["rotation"],
+        seed=seed,
+    )
+
+
+def train_run(
+    run: dict,
+    profile: dict,
+    *,
+    labelled: Path,
+    unlabelled: Path | None,
+    weights_folder: Path,
+    out: Path,
+    device: torch.device,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json.
+
+    labelled, unlabelled: folders of prepared sets. Returns the history. The same settings on the same machine with
+    the same number of threads give the same model and history, byte for byte, on a CPU.
+    """
+    start = time.perf_counter()
+    torch.set_num_threads(profile["threads"])
+    torch.manual_seed(profile["seed"])
+    generator = build_generator(profile["model"], run["parts"])
+    source = "from scratch"
+    if profile["weights"]["pretrained"]:
+        file = profile["weights"]["file"]
+        source = load_pretrained(generator, profile["model"]["backbone"], weights_folder / file if file else None)
+    weights = Weights(**run["loss"])
+    discriminator = None
+    if weights.adv > 0:
+        discriminator = build_discriminator(run["receptive_field"], profile["discriminator"]["channels"]).to(device)
+    generator.to(device)
+    recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
+    seed = profile["seed"]
+    history = train(
+        generator,
+        discriminator,
+        sampler(labelled, profile, seed, device),
+        sampler(unlabelled, profile, seed + 1, device) if unlabelled else None,
+        weights,
+        recipe,
+        device=device,
+        progress=progress,
+    )
+    seconds = time.perf_counter() - start
+    frame = pd.DataFrame(history, columns=list(COLUMNS))
+    save_model(generator, profile["model"], run["parts"], profile["test_size"], out / "model.safetensors")
+    with atomic(out / "history.csv") as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    write_json(
+        out / "provenance.json",
+        provenance(device)
+        | {
+            "run": run,
+            "profile": {key: profile[key] for key in ("name", "seed", "model", "training", "test_size")},
+            "backbone_weights": source,
+            "data_sha256": read_json(labelled.parent / "sets.json")[labelled.name]["sha256"],
+            "parameters": sum(parameter.numel() for parameter in generator.parameters()),
+            "gmacs": multiply_adds(generator, profile["test_size"], device) / 1e9,
+            "seconds": {"train": round(seconds, 1), "predict_per_image": {}},
+        },
+    )
+    return frame
+
+
+def add_timing(out: Path, name: str, seconds: float) -> None:
+    """Note the measured seconds a photograph of a set in OUT/provenance.json."""
+    record = read_json(out / "provenance.json")
+    record["seconds"]["predict_per_image"][name] = round(seconds, 4)
+    write_json(out / "provenance.json", record)
+
+
+@torch.inference_mode()
+def multiply_adds(generator: torch.nn.Module, size: int, device: torch.device | str = "cpu") -> int:
+    """Multiply-adds of the convolutions and matrix products for one size x size photograph."""
+    generator.eval()
+    with FlopCounterMode(display=False) as counter:
+        generator(torch.zeros(1, 3, size, size, device=device))
+    return counter.get_total_flops() // 2
