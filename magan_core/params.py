@@ -12,7 +12,7 @@ from magan_core.files import write_text
 
 RUN_KEYS = ("set", "variant", "parts", "loss", "receptive_field", "unlabelled")
 PROFILE_KEYS = (
-    "name", "runs", "seed", "threads", "training_size", "sets", "model", "weights", "discriminator", "training",
+    "name", "supervised", "semi_supervised", "seed", "threads", "training_size", "sets", "model", "weights", "discriminator", "training",
     "test_size", "check",
 )  # fmt: skip
 SECTION_KEYS = {
@@ -54,11 +54,13 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
             raise MaganError(f"run '{name}': a receptive_field goes with loss.adv > 0, and only with it.")
     for profile in raw["profiles"].values():
         check_profile(profile, raw["runs"])
+    raw["profile"] = raw["profiles"][raw["profile"]["name"]]
     return raw
 
 
 def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
-    """Raise a MaganError at the first key, type, run or set of a profile that is not right."""
+    """Raise a MaganError at the first key, type, run or set of a profile that is not right; else add `runs`, all of
+    them in one list."""
     where = f"profile {profile['name']}"
     keys(profile, PROFILE_KEYS, f"key of {where}")
     for section, allowed in SECTION_KEYS.items():
@@ -69,8 +71,11 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         if type(value) is not kind:
             hint = " Write 1.0e-4, not 1e-4, which YAML 1.1 reads as text." if kind is float else ""
             raise MaganError(f"training.{key} of {where} is {value!r}, not {kind.__name__}.{hint}")
+    profile["runs"] = [*profile["supervised"], *profile["semi_supervised"]]
     for run in profile["runs"]:
         nearest(run, runs, f"run in {where}")
+        if ("unlabelled" in runs[run]) != (run in profile["semi_supervised"]):
+            raise MaganError(f"run '{run}' is in the wrong list of {where}: `semi_supervised` takes the runs with `unlabelled`.")
         nearest(runs[run]["set"], profile["sets"], f"set of run {run} in {where}")
         if "unlabelled" in runs[run]:
             nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
@@ -93,6 +98,12 @@ def get_profile(params: dict[str, Any], name: str) -> dict[str, Any]:
 def get_run(params: dict[str, Any], profile: dict[str, Any], name: str) -> dict[str, Any]:
     """A run by name, which the profile must list."""
     return params["runs"][nearest(name, profile["runs"], f"run of profile {profile['name']}")]
+
+
+def test_sets(profile: dict[str, Any], run: dict[str, Any]) -> list[str]:
+    """Sets that a run is tested on: its own, and CTCUG for the runs of DUT, as in the paper."""
+    own = source_set(profile, run["set"])
+    return [own, "ctcug"] if own == source_set(profile, "dut") else [own]
 
 
 def source_set(profile: dict[str, Any], role: str) -> str:
