@@ -1,0 +1,148 @@
+"""A comparison with the paper as Markdown and as LaTeX."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+# metric: name, LaTeX name, which end is better
+METRICS = {
+    "f_beta": ("Fβ", r"$F_\beta$", max),
+    "mae": ("MAE", "MAE", min),
+    "iou": ("IoU", "IoU", max),
+    "auc": ("AUC", "AUC", max),
+    "auf_beta": ("AUFβ", r"AUF$_\beta$", max),
+    "seconds": ("seconds", "seconds", min),
+}
+TITLES = {
+    "I": "Comparison with other methods",
+    "II": "Average seconds an image",
+    "III": "Comparison on Zhao's split of Shi's data set",
+    "IV": "Ablation of the components",
+    "V": "Ablation of the loss weights",
+    "VI": "Receptive field of the discriminator",
+}
+SCORED = (
+    "Bold and underlined: best and second best of the paper's column. Own scores follow protocol `paper`: "
+    "blurred is positive, beta squared 0.3, 101 thresholds, mean over images."
+)
+NOTES = {
+    "I": (
+        SCORED,
+        "The paper's IoU, AUC and AUFβ of DBDF and SS on DUT are identical, probably a slip of copying. "
+        "The gaps that its text quotes for MAE (0.628) and IoU (0.882) are not "
+        "the differences of its table (0.552, 0.846).",
+    ),
+    "II": (
+        "The paper timed an Intel 3.4 GHz CPU and an Nvidia GTX Titan Xp. Own seconds hold for the named "
+        "hardware.",
+    ),
+    "III": (SCORED,),
+    "IV": (
+        SCORED,
+        "The paper's text says CE + IoU for all ablations, yet its MANet row equals the CE-only row of Table "
+        "V, and the CE + IoU row differs. The own MANet row is CE + IoU; CE only stands below it.",
+    ),
+    "V": (
+        SCORED,
+        "The paper's CE-only row (1, 0, 0) equals MANet of Table IV; own MANet of Table IV is (1, 1, 0).",
+    ),
+    "VI": (SCORED,),
+}
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "β": r"$_\beta$",
+    "×": r"$\times$",
+    "`": "",
+} | {letter: f"\\{letter}" for letter in "&%_#${}"}
+
+
+def markdown(number: str, comparison: pd.DataFrame) -> str:
+    """The table of `tables.compare` as Markdown, one part a data set."""
+    metrics = list(comparison["metric"].unique())
+    timed = metrics == ["seconds"]
+    head = ["Method", *(["device"] if timed else [])]
+    for metric in metrics:
+        head += [f"{METRICS[metric][0]} {'↓' if METRICS[metric][2] is min else '↑'} paper", "own"]
+    head += ["own hardware"] if timed else []
+    aligned = [":--" if name in ("Method", "device", "own hardware") else "--:" for name in head]
+    lines = [f"# Table {number}. {TITLES[number]}", ""]
+    for dataset, part in comparison.groupby("dataset", sort=False):
+        lines += [f"**{dataset}** ({_own_data(part)})", "", _md_row(head), _md_row(aligned)]
+        for cells in _rows(part, {1: "**{}**", 2: "<u>{}</u>"}, timed):
+            lines.append(_md_row([cell.replace("|", r"\|") for cell in cells]))
+        lines.append("")
+    return "\n".join([*lines, *(line for note in NOTES[number] for line in (note, ""))]).rstrip() + "\n"
+
+
+def latex(number: str, comparison: pd.DataFrame) -> str:
+    """The table of `tables.compare` as a LaTeX table* environment (needs the package booktabs)."""
+    metrics = list(comparison["metric"].unique())
+    timed = metrics == ["seconds"]
+    left = 2 if timed else 1
+    columns = "l" * left + "rr" * len(metrics) + "l" * timed
+    groups, rules = [""] * left, []
+    for index, metric in enumerate(metrics):
+        arrow = r"$\downarrow$" if METRICS[metric][2] is min else r"$\uparrow$"
+        groups.append(rf"\multicolumn{{2}}{{c}}{{{METRICS[metric][1]}~{arrow}}}")
+        first = left + 1 + 2 * index
+        rules.append(rf"\cmidrule(lr){{{first}-{first + 1}}}")
+    head = ["Method", *(["Device"] * timed), *(["paper", "own"] * len(metrics)), *(["own hardware"] * timed)]
+    notes = " ".join(NOTES[number])
+    caption = _tex(f"{TITLES[number]} (Table {number} of the paper). {notes}")
+    lines = [
+        r"\begin{table*}",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(groups + [""] * timed) + r" \\",
+        " ".join(rules),
+        " & ".join(head) + r" \\",
+    ]
+    for dataset, part in comparison.groupby("dataset", sort=False):
+        title = f"{_tex(dataset)} ({_tex(_own_data(part))})"
+        lines += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{title}}}}} \\"]
+        for cells in _rows(part, {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}, timed, _tex):
+            lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}", ""])
+
+
+def _rows(
+    part: pd.DataFrame, marks: dict[int, str], timed: bool, escape: Callable[[str], str] = str
+) -> list[list[str]]:
+    """Cells of one data set: method, (device,) claimed and own numbers, (hardware)."""
+    ranks = {} if timed else {metric: _best_two(cells, metric) for metric, cells in part.groupby("metric")}
+    rows = []
+    for method, cells in part.groupby("method", sort=False):
+        row = [escape(method), *([cells["device"].iloc[0]] if timed else [])]
+        for cell in cells.itertuples():
+            best = ranks.get(cell.metric, [])
+            rank = best.index(cell.claimed) + 1 if cell.claimed in best else 0
+            row.append(marks[rank].format(cell.printed) if rank else cell.printed)
+            row.append("" if np.isnan(cell.own) else f"{cell.own:.3f}")
+        rows.append(row + ([escape(cells["hardware"].iloc[0])] if timed else []))
+    return rows
+
+
+def _best_two(cells: pd.DataFrame, metric: str) -> list[float]:
+    """The best and the second best value of the paper's column; equal values share a rank."""
+    values = sorted(set(cells["claimed"].dropna()), reverse=METRICS[metric][2] is max)
+    return values[:2]
+
+
+def _own_data(part: pd.DataFrame) -> str:
+    names = [name for name in part["data"].unique() if name]
+    return f"own numbers: {names[0]}" if names else "no own numbers"
+
+
+def _md_row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _tex(text: str) -> str:
+    return "".join(SPECIAL.get(letter, letter) for letter in text)
