@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from magan_core.errors import MaganError
 from magan_core.files import atomic
 
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # in lower case
 CUT = 128  # grey values from here on are the white class of a mask
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -65,7 +66,9 @@ def write_map(path: str | Path, values: np.ndarray) -> None:
     """
     path = Path(path)
     if values.dtype != np.uint8 or values.ndim != 2 or not values.size:
-        raise MaganError(f"{path}: cannot store {values.dtype} {values.shape} as a map; expected uint8 (H, W)")
+        raise MaganError(
+            f"{path}: cannot store {values.dtype} {values.shape} as a map; expected uint8 (H, W)"
+        )
     with atomic(path) as temporary:
         Image.fromarray(values).save(temporary, format="PNG")
 

@@ -36,7 +36,9 @@ class Character:
     blur: tuple[float, float]  # radius in pixels of the disk next to the focal plane and farthest from it
     contrast: tuple[float, float]  # of a texture, in sRGB units of 0..1
     spread: float  # how far the colours of the layers lie apart
-    flat: float  # probability that a shape has no texture; a background without one would have no focus to see
+    flat: (
+        float  # probability that a shape has no texture; a background without one would have no focus to see
+    )
     alike: float  # probability that a layer repeats the background's texture
     softness: tuple[float, float]  # sigma in pixels of the lens, everywhere alike
     noise: tuple[float, float]  # read noise, linear light; the shot noise goes with it
@@ -44,23 +46,22 @@ class Character:
     textures: tuple[str, ...]
 
 
+SOLID = ("ellipse", "polygon", "blob")
+TEXTURED = ("noise", "noise", "stripes", "checks", "dots")
 CHARACTERS = {
     "objects": Character(
-        layers=(1, 2), focused=(1, 1), reach=(0.24, 0.42), blur=(3.0, 8.0), contrast=(0.2, 0.6), spread=0.2,
-        flat=0.3, alike=0.0, softness=(0.0, 0.35), noise=(0.002, 0.01),
-        shapes=("ellipse", "polygon", "blob"), textures=("noise", "noise", "stripes", "checks", "dots"),
+        layers=(1, 2), focused=(1, 1), reach=(0.26, 0.44), blur=(3.0, 7.0), contrast=(0.3, 0.7), spread=0.2,
+        flat=0.25, alike=0.0, softness=(0.0, 0.35), noise=(0.001, 0.008), shapes=SOLID, textures=TEXTURED,
     ),
     "clutter": Character(
-        layers=(4, 7), focused=(2, 4), reach=(0.10, 0.36), blur=(2.0, 6.0), contrast=(0.1, 0.5), spread=0.14,
-        flat=0.3, alike=0.2, softness=(0.0, 0.4), noise=(0.003, 0.012),
-        shapes=("ellipse", "polygon", "blob", "ellipse", "polygon", "blob", "strokes", "foliage"),
-        textures=("noise", "noise", "stripes", "checks", "dots"),
+        layers=(3, 5), focused=(1, 3), reach=(0.16, 0.42), blur=(2.5, 6.0), contrast=(0.15, 0.65), spread=0.16,
+        flat=0.25, alike=0.2, softness=(0.0, 0.4), noise=(0.001, 0.01),
+        shapes=(*SOLID, *SOLID, *SOLID, "strokes", "foliage"), textures=TEXTURED,
     ),
     "hard": Character(
-        layers=(3, 5), focused=(1, 2), reach=(0.16, 0.36), blur=(MIN_BLUR, 4.0), contrast=(0.08, 0.4), spread=0.11,
-        flat=0.3, alike=0.7, softness=(0.0, 0.4), noise=(0.003, 0.012),
-        shapes=("ellipse", "polygon", "blob", "ellipse", "polygon", "blob", "strokes"),
-        textures=("noise", "noise", "stripes", "checks", "dots"),
+        layers=(2, 4), focused=(1, 2), reach=(0.20, 0.42), blur=(1.8, 4.5), contrast=(0.15, 0.6), spread=0.14,
+        flat=0.25, alike=0.7, softness=(0.0, 0.4), noise=(0.001, 0.01),
+        shapes=(*SOLID, *SOLID, "strokes"), textures=TEXTURED,
     ),
 }  # fmt: skip
 MIXTURES = {"pool": ("objects", "clutter")}
@@ -174,7 +175,9 @@ def _ellipse(rng, y, x, reach):
 def _polygon(rng, y, x, reach):
     corners = int(rng.integers(3, 8))
     angles = 2 * np.pi * (np.arange(corners) + rng.uniform(-0.25, 0.25, corners)) / corners
-    return np.max([x * math.cos(a) + y * math.sin(a) - reach * rng.uniform(0.55, 0.95) for a in angles.tolist()], axis=0)
+    return np.max(
+        [x * math.cos(a) + y * math.sin(a) - reach * rng.uniform(0.55, 0.95) for a in angles.tolist()], axis=0
+    )
 
 
 def _blob(rng, y, x, reach):
@@ -187,7 +190,11 @@ def _strokes(rng, y, x, reach):
     """Twigs, grass, wires: a few straight strokes, 2 to 7 pixels wide."""
     distances = []
     for _ in range(int(rng.integers(2, 6))):
-        turn, shift, length = rng.normal(0, 0.5), (rng.uniform(-1, 1, 2) * reach).tolist(), reach * rng.uniform(1, 2.5)
+        turn, shift, length = (
+            rng.normal(0, 0.5),
+            (rng.uniform(-1, 1, 2) * reach).tolist(),
+            reach * rng.uniform(1, 2.5),
+        )
         along = (x - shift[0]) * math.cos(turn) + (y - shift[1]) * math.sin(turn)
         across = (y - shift[1]) * math.cos(turn) - (x - shift[0]) * math.sin(turn)
         distances.append(np.hypot(np.maximum(np.abs(along) - length, 0), across) - rng.uniform(1.0, 3.5))
@@ -218,18 +225,18 @@ def _flat(rng, side, scale):
 
 
 def _grain(rng, side, scale):
-    """Noise between two frequencies, of a random spectrum: sand and bark to clouds."""
-    return _noise(rng, side, rng.uniform(0.0, 2.5), 0.1 / scale, 1.0 / scale)
+    """Noise of a random spectrum up to the finest detail: sand, bark, lichen."""
+    return _noise(rng, side, rng.uniform(0.0, 2.0), 0.1 / scale, 0.5)
 
 
 def _stripes(rng, side, scale):
-    return _edged(_wave(rng, side, scale, rng.uniform(0, np.pi)), rng.uniform(0.3, 1.0))
+    return _edged(_wave(rng, side, scale, rng.uniform(0, np.pi)), rng.uniform(0.1, 0.5))
 
 
 def _checks(rng, side, scale):
     turn = rng.uniform(0, np.pi)
     waves = _wave(rng, side, scale, turn) * _wave(rng, side, scale, turn + np.pi / 2)
-    return _edged(waves, rng.uniform(0.2, 0.6))
+    return _edged(waves, rng.uniform(0.1, 0.4))
 
 
 def _dots(rng, side, scale):

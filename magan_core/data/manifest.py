@@ -1,0 +1,53 @@
+"""Manifests: the SHA-256 of every file of a real data set, so that everybody works on the same bytes.
+
+python -m magan_core.data.manifest data/raw/cuhk data/manifests/cuhk.csv
+"""
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+from magan_core.data.sets import Record, pairs
+from magan_core.errors import MaganError
+from magan_core.files import sha256, write_text
+
+COLUMNS = ("stem", "image_sha256", "mask_sha256")
+
+
+def write_manifest(folder: str | Path, path: str | Path) -> None:
+    """Write the manifest of a data set (`images/`, `masks/`) as CSV: stem, image_sha256, mask_sha256."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for record in pairs(folder, "blur"):
+        table.writerow([record["stem"], sha256(record["image"]), sha256(record["mask"])])
+    write_text(path, text.getvalue())
+
+
+def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
+    """Return the rows of a manifest by stem."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise MaganError(f"{path}: not a manifest; expected a CSV file with the columns {', '.join(COLUMNS)}")
+    return {row["stem"]: row for row in rows}
+
+
+def verify(record: Record, manifest: dict[str, dict[str, str]], name: str) -> None:
+    """Raise MaganError unless the files of `record` are those of the manifest called `name`."""
+    row = manifest.get(record["stem"])
+    if row is None:
+        raise MaganError(
+            f"{record['image']} is not in the manifest {name}; take it away or write the manifest anew"
+        )
+    for what in ("image", "mask"):
+        if record[what] is not None and sha256(record[what]) != row[f"{what}_sha256"]:
+            raise MaganError(
+                f"{record[what]} is not the file that the manifest {name} describes (its SHA-256 differs); "
+                "fetch it again, or write the manifest anew if the change is meant"
+            )
+
+
+if __name__ == "__main__":
+    write_manifest(*sys.argv[1:])

@@ -1,0 +1,385 @@
+"""Preparation: every data set of a profile, once, as arrays for training and lists for testing.
+
+A profile names for each set where it comes from. Keys of a synthetic set:
+
+    source: synthetic
+    character: objects | clutter | hard | pool
+    train, test: numbers of scenes, or unlabelled: number of scenes
+    size: side in pixels
+    first: index of the first scene (0)
+
+Keys of a folder of photographs, `images/` and `masks/` (and `splits/`) below raw(source):
+
+    source: name of the folder
+    white: focus | blur, the class stored as white in its masks (not needed for `use: unlabelled`)
+    train_split, test_split: files in `splits/`; or
+    train_share: part of the photographs to train on, the rest tests; or
+    use: test (the default) | unlabelled, with share: part of the photographs to take (1)
+    exclude: file in `splits/` of photographs to leave out
+    seed: of the division (the profile's)
+
+Divisions order the photographs by a hash; `train_share` and `unlabelled` take from the front, `test` from the back: two
+sets of one source whose shares add up to at most 1 share no photograph. An unlabelled set that holds a test photograph of
+another set of the same source is an error.
+
+Every entry may have `stands_for`, the name of the data set whose place it takes; `same_as: OTHER` alone says that
+the set called OTHER fills the role, and nothing is prepared.
+"""
+
+import csv
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from magan_core import paths
+from magan_core.data import sets
+from magan_core.data.images import resize, resize_mask, write_map
+from magan_core.data.manifest import read_manifest, verify
+from magan_core.data.sets import Record
+from magan_core.data.synthetic import scene_file
+from magan_core.errors import MaganError, nearest
+from magan_core.files import read_json, sha256, write_json, write_text
+
+SYNTHETIC_KEYS = ("source", "stands_for", "character", "train", "test", "unlabelled", "size", "first")
+FOLDER_KEYS = (
+    "source", "stands_for", "white", "train_split", "test_split", "train_share", "use", "share", "exclude", "seed",
+)  # fmt: skip
+TEST_COLUMNS = ("stem", "image", "mask", "white")
+CHUNK = 64  # photographs decoded ahead
+
+
+@dataclass
+class Parts:
+    """The photographs of one set by what they are for."""
+
+    train: list[Record] = field(default_factory=list)
+    test: list[Record] = field(default_factory=list)
+    unlabelled: list[Record] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Arrays of a prepared set: memory-mapped images, uint8 (N, S, S, 3), and masks, uint8 (N, S, S) 0/255 with 255 = in
+    focus (None for an unlabelled set); sizes, int32 (N, 2), the original height and width; stems."""
+
+    images: np.ndarray
+    masks: np.ndarray | None
+    sizes: np.ndarray
+    stems: list[str]
+
+
+def prepare(
+    profile: dict[str, Any],
+    raw: Path | Callable[[str], Path],
+    out: Path,
+    progress: bool = True,
+    manifests: Path = paths.MANIFESTS,
+) -> dict[str, dict[str, Any]]:
+    """Prepare all sets of a profile in the folder `out`, which appears whole or not at all; return what sets.json says.
+
+    profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the folder of
+    the data sets, or a function from a name to its folder. manifests: folder of NAME.csv; where there is one, the files
+    of that data set must be the ones it describes. An older `out` is replaced. The same input gives the same bytes.
+
+    Raises MaganError for everything that is wrong with the profile or a file, and when `out` cannot be written.
+    """
+    out = Path(out)
+    with _replaced(out) as folder:
+        found = {}
+        for name, entry in profile["sets"].items():
+            if "same_as" in entry:
+                nearest(
+                    entry["same_as"],
+                    [n for n in profile["sets"] if n != name],
+                    f"set that '{name}' is the same as",
+                )
+            elif nearest("source", entry, f"key of set {name}") and entry["source"] == "synthetic":
+                found[name] = _synthetic_parts(name, entry, profile["seed"], folder, progress)
+            else:
+                found[name] = _folder_parts(name, entry, profile["seed"], raw)
+        _check_leaks(found)
+        summary = {}
+        for name, parts in found.items():
+            entry, manifest = profile["sets"][name], manifests / f"{profile['sets'][name]['source']}.csv"
+            rows = read_manifest(manifest) if manifest.exists() else None
+
+            def load(record: Record, rows=rows, manifest=manifest):
+                if rows is not None:
+                    verify(record, rows, str(manifest))
+                return sets.load(record)
+
+            summary[name] = {"source": entry["source"], "stands_for": entry.get("stands_for")}
+            summary[name] |= {part: len(getattr(parts, part)) for part in ("train", "test", "unlabelled")}
+            summary[name] |= _write_training(
+                name, parts, profile["training_size"], folder / name, load, progress
+            )
+            summary[name] |= _write_test(name, parts.test, folder, out, load, progress)
+        write_json(folder / "sets.json", summary)
+    return summary
+
+
+def load_train(folder: str | Path) -> Training:
+    """Return the training arrays of a prepared set. MaganError when it has none or they are damaged."""
+    folder = Path(folder)
+    try:
+        images, sizes = (np.load(folder / f"train_{what}.npy", mmap_mode="r") for what in ("images", "sizes"))
+        masks = (
+            np.load(folder / "train_masks.npy", mmap_mode="r")
+            if (folder / "train_masks.npy").exists()
+            else None
+        )
+        with open(folder / "train.csv", encoding="utf-8", newline="") as file:
+            stems = [row["stem"] for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError) as error:
+        raise MaganError(
+            f"{folder}: cannot read its training arrays ({error}); prepare the data again"
+        ) from error
+    return Training(images, masks, sizes, stems)
+
+
+def load_test(folder: str | Path) -> list[Record]:
+    """Return the test photographs of a prepared set as dictionaries: stem, image and mask (paths), white."""
+    path = Path(folder) / "test.csv"
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            Record(stem=r["stem"], image=Path(r["image"]), mask=Path(r["mask"]), white=r["white"])
+            for r in rows
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        raise MaganError(
+            f"{path}: cannot read the list of test photographs ({error}); prepare the data again"
+        ) from error
+
+
+# ---- which photographs -----------------------------------------------------------------------------------------------
+
+
+def _synthetic_parts(name: str, entry: dict[str, Any], seed: int, folder: Path, progress: bool) -> Parts:
+    """Write the scenes of a set to FOLDER/synthetic/NAME and divide them."""
+    for key in entry:
+        nearest(key, SYNTHETIC_KEYS, f"key of synthetic set {name}")
+    for key in ("character", "size"):
+        if key not in entry:
+            raise MaganError(f"set '{name}': a synthetic set needs `{key}`; add it")
+    numbers = {key: entry.get(key, 0) for key in ("train", "test", "unlabelled", "first")} | {
+        "size": entry["size"]
+    }
+    for key, value in numbers.items():
+        if type(value) is not int or value < 0:
+            raise MaganError(f"set '{name}': {key} is {value!r}; expected a whole number, 0 or more")
+    train, test, unlabelled = numbers["train"], numbers["test"], numbers["unlabelled"]
+    if not train + test + unlabelled or (unlabelled and train + test):
+        raise MaganError(f"set '{name}': expected scenes for `train` and `test`, or for `unlabelled` alone")
+    if numbers["size"] < 32:
+        raise MaganError(f"set '{name}': size is {numbers['size']}; expected at least 32 pixels")
+    images, masks = folder / "synthetic" / name / "images", folder / "synthetic" / name / "masks"
+    images.mkdir(parents=True)
+
+    def make(index: int) -> Record:
+        jpeg, mask = scene_file(seed, index, entry["character"], numbers["size"])
+        stem = f"{entry['character']}_{index:05d}"
+        (images / f"{stem}.jpg").write_bytes(jpeg)
+        write_map(masks / f"{stem}.png", mask)
+        return Record(stem=stem, image=images / f"{stem}.jpg", mask=masks / f"{stem}.png", white="focus")
+
+    indices = range(numbers["first"], numbers["first"] + train + test + unlabelled)
+    records = list(_progress(_parallel(make, indices), len(indices), f"{name}: scenes", progress))
+    if unlabelled:
+        return Parts(unlabelled=[record | {"mask": None} for record in records])
+    return Parts(train=records[:train], test=records[train:])
+
+
+def _folder_parts(name: str, entry: dict[str, Any], seed: int, raw: Path | Callable[[str], Path]) -> Parts:
+    """Divide the photographs of a folder as the entry says."""
+    for key in entry:
+        nearest(key, FOLDER_KEYS, f"key of set {name}")
+    ways = [{"train_split", "test_split"}, {"train_share"}, {"use", "share"}]
+    if sum(bool(way & entry.keys()) for way in ways) > 1:
+        raise MaganError(
+            f"set '{name}': give splits, or `train_share`, or `use` and `share`; not several of them"
+        )
+    use = nearest(entry.get("use", "test"), ("test", "unlabelled"), f"use of set {name}")
+    if use != "unlabelled" and entry.get("white") not in ("focus", "blur"):
+        raise MaganError(
+            f"set '{name}': `white` is {entry.get('white')!r}; expected focus or blur, what white masks mean"
+        )
+    for key in {"train_share", "share"} & entry.keys():
+        if isinstance(entry[key], bool) or not isinstance(entry[key], int | float) or not 0 < entry[key] <= 1:
+            raise MaganError(
+                f"set '{name}': {key} is {entry[key]!r}; expected a number above 0 and at most 1"
+            )
+    folder = raw(entry["source"]) if callable(raw) else Path(raw) / entry["source"]
+    records = sets.photographs(folder) if use == "unlabelled" else sets.pairs(folder, entry["white"])
+    if "exclude" in entry:
+        records = sets.exclude(records, folder / "splits" / entry["exclude"])
+    seed = entry.get("seed", seed)
+    if ways[0] & entry.keys():
+        parts = Parts(**{
+            part: sets.select(records, folder / "splits" / entry[f"{part}_split"])
+            for part in ("train", "test")
+            if f"{part}_split" in entry
+        })  # fmt: skip
+        both = _stems(parts.train) & _stems(parts.test)
+        if both:
+            raise MaganError(
+                f"set '{name}': '{min(both)}' is in the training split and in the test split; take one out"
+            )
+        return parts
+    if "train_share" in entry:
+        return Parts(*sets.divide(records, entry["train_share"], seed))
+    if use == "unlabelled":
+        return Parts(unlabelled=sets.divide(records, entry.get("share", 1), seed)[0])
+    return Parts(test=sets.divide(records, 1 - entry.get("share", 1), seed)[1])
+
+
+def _check_leaks(found: dict[str, Parts]) -> None:
+    """Raise MaganError when an unlabelled photograph is tested on anywhere."""
+    tested = {record["image"]: name for name, parts in found.items() for record in parts.test}
+    for name, parts in found.items():
+        for record in parts.unlabelled:
+            if record["image"] in tested:
+                raise MaganError(
+                    f"{record['image']} is in the unlabelled set '{name}' and in the test set '{tested[record['image']]}'; "
+                    "give both the same seed, and shares that add up to at most 1"
+                )
+
+
+def _stems(records: list[Record]) -> set[str]:
+    return {record["stem"] for record in records}
+
+
+# ---- what is written -------------------------------------------------------------------------------------------------
+
+
+def _write_training(
+    name: str, parts: Parts, side: int, folder: Path, load: Callable, progress: bool
+) -> dict[str, float | str | None]:
+    """Write train_images.npy, train_masks.npy, train_sizes.npy and train.csv, row by row; return hash and share in focus."""
+    records = parts.train or parts.unlabelled
+    folder.mkdir()
+    if not records:
+        return {"sha256": None, "in_focus_share_train": None}
+
+    def small(record: Record):
+        photo, mask = load(record)
+        return (
+            resize(photo, side, side),
+            None if mask is None else resize_mask(mask, side, side),
+            photo.shape[:2],
+        )
+
+    digest, sizes, in_focus = hashlib.sha256(), [], []
+    with ExitStack() as stack:
+        shape = (len(records), side, side)
+        images = stack.enter_context(_array(folder / "train_images.npy", (*shape, 3)))
+        masks = stack.enter_context(_array(folder / "train_masks.npy", shape)) if parts.train else None
+        for record, (photo, mask, size) in zip(
+            records,
+            _progress(_parallel(small, records), len(records), f"{name}: training", progress),
+            strict=True,
+        ):
+            images.write(photo.tobytes())
+            if masks:
+                masks.write(mask.tobytes())
+                in_focus.append((mask > 0).mean())
+            sizes.append(size)
+            digest.update(repr((record["stem"], size)).encode())
+            digest.update(photo.tobytes() + (mask.tobytes() if masks else b""))
+    np.save(folder / "train_sizes.npy", np.array(sizes, np.int32), allow_pickle=False)
+    _write_csv(folder / "train.csv", [{"stem": record["stem"]} for record in records], ("stem",))
+    return {
+        "sha256": digest.hexdigest(),
+        "in_focus_share_train": round(float(np.mean(in_focus)), 6) if in_focus else None,
+    }
+
+
+def _write_test(
+    name: str, records: list[Record], folder: Path, out: Path, load: Callable, progress: bool
+) -> dict[str, str | None]:
+    """Check every test pair and write test.csv; return the hash over the files."""
+    if not records:
+        return {"test_sha256": None}
+
+    def check(record: Record) -> str:
+        load(record)
+        return f"{record['stem']} {sha256(record['image'])} {sha256(record['mask'])} {record['white']}\n"
+
+    digest = hashlib.sha256()
+    for line in _progress(_parallel(check, records), len(records), f"{name}: test", progress):
+        digest.update(line.encode())
+
+    def final(path: Path) -> str:
+        """Where `path` will be: below `out`, relative to the current folder where it lies in that."""
+        path = Path(os.path.abspath(out / path.relative_to(folder) if path.is_relative_to(folder) else path))
+        return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix()
+
+    rows = [record | {"image": final(record["image"]), "mask": final(record["mask"])} for record in records]
+    _write_csv(folder / name / "test.csv", rows, TEST_COLUMNS)
+    return {"test_sha256": digest.hexdigest()}
+
+
+@contextmanager
+def _array(path: Path, shape: tuple[int, ...]) -> Iterator[Any]:
+    """Open a .npy file of uint8 to write its rows one by one: nothing large is held in memory."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        yield file
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+@contextmanager
+def _replaced(out: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `out` that takes its place on success and is removed on failure."""
+    if out.exists() and not (out / "sets.json").exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MaganError(
+            f"{out} is there already and is no folder of prepared data; choose another or remove it"
+        )
+    partial, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
+    try:
+        for rest in (partial, old):
+            if rest.exists():
+                shutil.rmtree(rest)
+        partial.mkdir(parents=True)
+        yield partial
+        if out.exists():
+            out.rename(old)
+        partial.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise MaganError(
+            f"cannot write {out}: {error.strerror or error}; choose a folder that can be written, with space left"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _parallel(function: Callable, items: Any) -> Iterator[Any]:
+    """Map in order with a few threads, at most CHUNK results ahead (Pillow and FFT work outside of Python's lock)."""
+    items = iter(items)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        while chunk := list(islice(items, CHUNK)):
+            yield from pool.map(function, chunk)
+
+
+def _progress(items: Iterator[Any], total: int, text: str, shown: bool) -> Iterator[Any]:
+    return tqdm(items, total=total, desc=text, unit="image", mininterval=5, disable=not shown)
