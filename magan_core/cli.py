@@ -51,11 +51,17 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("clean-notebooks", help="the notebooks without outputs, for DVC to depend on")
     command.add_argument("source", type=Path)
-    command.add_argument("out", type=Path)
+    command.add_argument("out", type=Path, nargs="?")
+    command.add_argument("--check", action="store_true", help="fail if a notebook holds outputs")
     command.set_defaults(function=clean_notebooks)
+
+    command = commands.add_parser("report", help="results/PROFILE/report.html from tables and figures")
+    command.add_argument("name", metavar="PROFILE")
+    command.set_defaults(function=report)
 
     command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
     command.add_argument("name", nargs="?")
+    command.add_argument("--current", action="store_true", help="print the current profile's name only")
     command.set_defaults(function=profile)
     return top
 
@@ -114,10 +120,25 @@ def notebook(options: argparse.Namespace) -> None:
 
 def clean_notebooks(options: argparse.Namespace) -> None:
     """`magan clean-notebooks`."""
-    from magan_core.notebook import clean
+    from magan_core.notebook import clean, without_outputs
 
+    if options.check == (options.out is not None):
+        raise MaganError("name either a folder for the cleaned notebooks or --check.")
     for source in sorted(options.source.glob("*.ipynb")):
-        clean(source, options.out / f"{source.stem}.json")
+        if not options.check:
+            clean(source, options.out / f"{source.stem}.json")
+        elif not without_outputs(source):
+            raise MaganError(f"{source} holds outputs. Clear them before you commit: Edit > Clear Outputs of All Cells.")
+
+
+def report(options: argparse.Namespace) -> None:
+    """`magan report`."""
+    from magan_core import params, paths
+    from magan_core.reporting.report import build_report
+
+    settings = params.get_profile(params.load(), options.name)
+    build_report(options.name, settings, paths.results(options.name), paths.report(options.name))
+    print(paths.report(options.name))
 
 
 def profile(options: argparse.Namespace) -> None:
@@ -128,5 +149,8 @@ def profile(options: argparse.Namespace) -> None:
         params.switch(options.name)
     settings = params.load()
     current = settings["profile"]["name"]
+    if options.current:
+        print(current)
+        return
     for name, entry in settings["profiles"].items():
         print(f"{'*' if name == current else ' '} {name}: {len(entry['runs'])} runs")

@@ -23,6 +23,12 @@ def clean(source: Path, out: Path) -> None:
     write_text(out, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
 
 
+def without_outputs(path: Path) -> bool:
+    """Whether a notebook is fit to commit: no outputs and no execution counts."""
+    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return not any(cell.outputs or cell.execution_count for cell in code)
+
+
 def defaults(path: Path) -> dict[str, Any]:
     """Parameters of a notebook and their default values, from its one cell tagged `parameters`."""
     try:

@@ -76,7 +76,7 @@ def train_run(
     discriminator = None
     if weights.adv > 0:
         discriminator = build_discriminator(run["receptive_field"], profile["discriminator"]["channels"]).to(device)
-    generator.to(device)
+    generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
     seed = profile["seed"]
     history = train(

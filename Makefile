@@ -1,0 +1,44 @@
+# make repro [PROFILE=smoke|demo|cuhk|cuhk-cpu|paper]   every table and figure of a profile (default: the one in params.yaml)
+# make test                                             the tests
+# Both set everything up first: a virtual environment in .venv with the pinned packages. A second call does not.
+
+SHELL := /bin/bash
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export GOMP_SPINCOUNT := 0
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro test fast-test check lab clean setup
+
+repro: setup
+	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
+	python -m dvc repro
+	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
+
+test: setup check
+	python -m pytest
+
+fast-test: setup
+	python -m pytest -m "not slow"
+
+check: setup
+	ruff check .
+	ruff format --check .
+	python -m magan_core clean-notebooks --check notebooks
+
+lab: setup
+	jupyter lab notebooks
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@for python in "$(PYTHON)" python3.12 python3.11 python3 python; do \
+	  if [ -n "$$python" ] && "$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then \
+	    echo "Setting up .venv with $$python (a few minutes and about 6 GB, once)"; "$$python" -m venv $(VENV); exit $$?; fi; done; \
+	echo "Python 3.11 or 3.12 is needed and was not found; name one: make PYTHON=/path/to/python3.12" >&2; exit 1
+	python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info
