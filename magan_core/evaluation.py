@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from magan_core.data.images import read_map, read_mask, resize
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_json, write_text
 
-Masks = str | Path | Sequence[Mapping[str, str]]
+Masks = str | Path | Sequence[Mapping[str, Any]]
 
 
 def evaluate(
@@ -109,7 +110,7 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
     return files
 
 
-def _from_records(records: Sequence[Mapping[str, str]]) -> dict[str, tuple[Path, str]]:
+def _from_records(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Path, str]]:
     masks: dict[str, tuple[Path, str]] = {}
     for record in records:
         if record["stem"] in masks:

@@ -173,9 +173,8 @@ def _counts(
         positive, negative = statistics[:, BLURRED, ::-1], statistics[:, FOCUS, ::-1]
     else:
         positive, negative = statistics[:, FOCUS], statistics[:, BLURRED]
-    lowest = -(
-        -255 * np.arange(protocol.steps + 1) // protocol.steps
-    )  # the smallest s that reaches k, rounded up
+    step = np.arange(protocol.steps + 1)
+    lowest = -(-255 * step // protocol.steps)  # the smallest s that reaches the threshold: rounded up
     hit = np.cumsum(positive[:, ::-1], axis=1)[:, ::-1]
     false = np.cumsum(negative[:, ::-1], axis=1)[:, ::-1]
     return hit[:, lowest], false[:, lowest], hit[:, :1], false[:, :1]
