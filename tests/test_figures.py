@@ -164,8 +164,9 @@ def test_a_set_that_fills_two_roles_is_counted_once_and_named_as_a_stand_in(resu
     shared = Results.of("demo", params)
     assert shared.run("manet", "dut") == "manet-shi"
     assert shared.run("manet", "ctcug") == "manet-shi"
-    assert shared.run("baseline", "dut") is None
-    assert shared.data_name("dut") == "DUT [stand-in: synthetic]"
+    assert shared.run("baseline", "dut") == "baseline-dut"
+    assert shared.run("hl-ll", "dut") is None
+    assert shared.data_name("dut") == "DUT [stand-in: synthetic, Shi's]"
     assert "DUT" not in figures.figure_5(shared).caption
 
 

@@ -138,8 +138,8 @@ def figure_2(settings: Mapping[str, Any], size: int) -> Drawing:
         "element-wise product."
     )
     alt = (
-        "Block diagram of MANet: five backbone levels, low and high groups with channel attention, "
-        "spatial attention from high to low, fusion."
+        "Block diagram of MANet: five backbone levels, low and high groups with channel attention, spatial "
+        "attention from high to low, fusion."
     )
     return Drawing(figure, caption, alt)
 
@@ -225,8 +225,8 @@ def figure_4(settings: Mapping[str, Any], size: int) -> Drawing:
         "give one weight in 0..1 for every place, by which all low-level channels are multiplied (×)."
     )
     alt = (
-        "Block diagram: high-level features, two atrous convolutions, sigmoid, up-sampling, product "
-        "with the low-level features."
+        "Block diagram: high-level features, two atrous convolutions, sigmoid, up-sampling, product with "
+        "the low-level features."
     )
     return Drawing(figure, caption, alt)
 

@@ -156,7 +156,7 @@ def figure_7(results: Results) -> Drawing:
     figure.legend(shown.values(), shown, loc="outside lower center", ncols=columns)
     caption = (
         "Precision-recall, F-beta and ROC curves, means over the test images at 101 thresholds; the "
-        "positive class is the blurred one (protocol `paper`). The constant map has the same two points on "
+        "positive class is the blurred one (protocol paper). The constant map has the same two points on "
         "every image, so it appears as crosses in the outer columns."
     )
     for role in roles:
@@ -308,8 +308,10 @@ def training_curves(results: Results) -> Drawing:
     for name, axes in zip(results.names, panels, strict=False):
         step, *terms = read_columns(results.runs / name / "history.csv", "step", *TERMS)
         for (label, color, line), values in zip(TERMS.values(), terms, strict=True):
-            if np.isfinite(values).any():
-                (shown[label],) = axes.plot(step, _smooth(values), color=color, ls=line, lw=1)
+            if (values > 0).any():
+                (shown[label],) = axes.plot(
+                    step, _smooth(values), color=color, ls=line, lw=1, marker=".", ms=2
+                )
         axes.set_title(name)
         axes.set_yscale("log")
         axes.margins(x=0.02)
@@ -320,7 +322,7 @@ def training_curves(results: Results) -> Drawing:
     figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown))
     caption = (
         "Loss terms over the training steps of every run, before weighting, running means over a twentieth "
-        "of the run; `total` is the weighted sum that the generator minimises. Logarithmic; a run without a "
+        "of the run; total is the weighted sum that the generator minimises. Logarithmic; a run without a "
         "discriminator has no adversarial terms."
     )
     return Drawing(
@@ -404,13 +406,11 @@ def _focus_shares(results: Results, role: str) -> np.ndarray:
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Running mean over a twentieth of the points; NaN where the term is missing or not positive."""
-    width = max(1, len(values) // 20)
-    counted = np.isfinite(values).astype(float)
-    kernel = np.ones(width)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.convolve(np.nan_to_num(values), kernel, "same") / np.convolve(counted, kernel, "same")
-    return np.where((counted > 0) & (mean > 0), mean, np.nan)
+    """Running mean over a twentieth of the points; NaN where there is nothing positive (the term is off)."""
+    on = values > 0
+    kernel = np.ones(max(1, len(values) // 20))
+    count = np.convolve(on, kernel, "same")
+    return np.where(on, np.convolve(np.where(on, values, 0), kernel, "same") / np.maximum(count, 1), np.nan)
 
 
 def _two_lines(name: str) -> str:

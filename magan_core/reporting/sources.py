@@ -19,6 +19,7 @@ from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
 
 PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
+REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}  # raw folders of these
 TRAINED_ON = {"ctcug": "dut"}  # a test-only role is scored with the models of this one (paper, IV-A)
 BASELINES = ("constant", "laplacian")
 
@@ -28,48 +29,60 @@ class Results:
     """The files and runs of one profile.
 
     names: the runs that the profile lists, as VARIANT-SET. same_as: role -> set that fills it.
-    others: folders of maps that are not runs: the two baselines and other people's methods.
+    others: folders of maps that are not runs: the baselines that every run is held against.
     """
 
     prepared: Path
     runs: Path
     maps: Path
     scores: Path
-    names: tuple[str, ...] = ()
-    same_as: Mapping[str, str] | None = None
-    others: tuple[str, ...] = BASELINES
+    names: tuple[str, ...]
+    same_as: Mapping[str, str]
+    others: tuple[str, ...]
 
     @classmethod
     def of(cls, profile: str, params: Mapping[str, Any]) -> "Results":
-        """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets)."""
+        """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check)."""
         same_as = {role: entry["same_as"] for role, entry in params["sets"].items() if "same_as" in entry}
         where = (paths.prepared(profile), paths.runs(profile), paths.maps(profile), paths.scores(profile))
-        return cls(*where, names=tuple(params["runs"]), same_as=same_as)
+        return cls(*where, tuple(params["runs"]), same_as, tuple(params["check"]["baselines"]))
 
     def filled_by(self, role: str) -> str:
         """The set that fills a role; MaganError for a role that the paper does not have."""
         nearest(role, PAPER_NAMES, "data set")
-        return (self.same_as or {}).get(role, role)
+        return self.same_as.get(role, role)
 
     def has(self, role: str) -> bool:
         """Whether this profile has data for the role."""
         return self.filled_by(role) in self.sets()
 
     def run(self, variant: str, role: str) -> str | None:
-        """The run of `variant` trained for `role`, or None if the profile does not list one."""
-        name = f"{variant}-{self.filled_by(TRAINED_ON.get(role, role))}"
-        return name if name in self.names else None
+        """The run of `variant` trained for `role`, or None if the profile does not list one.
+
+        Where one set fills two roles and both runs are listed, the run that bears the set's name serves both.
+        """
+        trained = self.filled_by(TRAINED_ON.get(role, role))
+        roles = [trained, *(other for other in PAPER_NAMES if self.filled_by(other) == trained)]
+        return next((f"{variant}-{role}" for role in roles if f"{variant}-{role}" in self.names), None)
 
     def sets(self) -> dict[str, dict]:
         """The sets of this profile, as preparation described them."""
         return read_json(self.prepared / "sets.json")
 
+    def is_real(self, role: str) -> bool:
+        """Whether a role is filled by the paper's own data set."""
+        return self.filled_by(role) == role and self.sets()[role]["source"] == REAL[role]
+
+    def source(self, role: str) -> str:
+        """What fills a role: `synthetic` or a folder of raw data, and the role that it was prepared for."""
+        filled = self.filled_by(role)
+        source = self.sets()[filled]["source"]
+        return source if filled == role else f"{source}, {PAPER_NAMES[filled]}"
+
     def data_name(self, role: str) -> str:
         """The paper's name of a role, and in brackets what stood in for it, if anything did."""
-        filled = self.filled_by(role)
-        entry = self.sets()[filled]
-        real = filled == role and not entry.get("stands_for") and entry["source"] != "synthetic"
-        return PAPER_NAMES[role] if real else f"{PAPER_NAMES[role]} [stand-in: {entry['source']}]"
+        name = PAPER_NAMES[role]
+        return name if self.is_real(role) else f"{name} [stand-in: {self.source(role)}]"
 
     def test_images(self, role: str) -> list[dict[str, str]]:
         """One entry a test image: stem, image, mask, white."""

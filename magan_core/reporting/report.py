@@ -1,0 +1,240 @@
+"""One self-contained page with every table and figure beside what the paper claims.
+
+The page needs no other file and no network: styles and pictures are inside it, and there are no scripts.
+"""
+
+import base64
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from magan_core.errors import MaganError
+from magan_core.files import read_json, write_text
+from magan_core.reporting import paper, typeset
+from magan_core.reporting.sources import PAPER_NAMES, Results, read_rows
+from magan_core.reporting.style import listed
+
+Rows = list[dict[str, str]]
+
+
+def build_report(profile: str, params: Mapping[str, Any], results: str | Path, out: str | Path) -> None:
+    """Write the report of `profile` to `out` as one HTML file, whole or not at all.
+
+    params: the profile's entry in params.yaml. results: the folder with tables/claims.csv, figures/ (and
+    photographs/ for figures that may not be published), and runs/. Data are described by the prepared
+    sets.json.
+
+    Raises MaganError, naming the file, when a table, a figure or a run's provenance is missing or broken.
+    """
+    results = Path(results)
+    sources = Results.of(profile, params)
+    environment = Environment(
+        loader=PackageLoader("magan_core", "reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    claims = read_rows(results / "tables" / "claims.csv")
+    records = {name: _record(sources.runs / name / "provenance.json") for name in sources.names}
+    page = environment.get_template("report.html.j2").render(
+        profile=profile,
+        banner=_banner(sources),
+        data=_data(sources),
+        tables=[_table(number, claim, claims) for number, claim in paper.TABLES.items()],
+        figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
+        provenance=_provenance(records),
+        runs=[_run(name, record) for name, record in records.items()],
+    )
+    write_text(out, page)
+
+
+def _banner(sources: Results) -> list[str]:
+    """What the numbers of this page are, and are not."""
+    real = [role for role in PAPER_NAMES if sources.has(role) and sources.is_real(role)]
+    absent = [role for role in PAPER_NAMES if not sources.has(role)]
+    stand_ins: dict[str, list[str]] = {}
+    for role, name in PAPER_NAMES.items():
+        if role not in real and role not in absent:
+            stand_ins.setdefault(sources.source(role), []).append(name)
+    lines = []
+    if stand_ins:
+        kinds = "; ".join(
+            f"{source.replace('synthetic', 'synthetic scenes')} for {listed(names)}"
+            for source, names in stand_ins.items()
+        )
+        lines.append(
+            f"Other data stand in for the paper's here: {kinds}. With these, a difference from the paper's "
+            "number is also a difference of data and says nothing by itself about the paper's claim."
+        )
+    if real:
+        lines.append(f"The paper's own data: {listed([PAPER_NAMES[role] for role in real])}.")
+    if absent:
+        lines.append(
+            f"Not in this profile: {listed([PAPER_NAMES[role] for role in absent])}; cells that need it are "
+            "empty."
+        )
+    return lines
+
+
+def _data(sources: Results) -> list[dict[str, Any]]:
+    entries = []
+    for role, name in PAPER_NAMES.items():
+        counts = dict.fromkeys(("train", "test", "unlabelled"), "–")
+        here = "not in this profile"
+        if sources.has(role):
+            entry = sources.sets()[sources.filled_by(role)]
+            counts |= {kind: entry.get(kind) or "–" for kind in counts}
+            here = "the same" if sources.is_real(role) else sources.source(role)
+        entries.append({"paper": name, "here": here} | counts)
+    return entries
+
+
+def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
+    """One table: groups of rows by data set, a cell a metric."""
+    rows = [row for row in claims if row["table"] == number]
+    if not rows:
+        raise MaganError(
+            f"claims.csv has no row of Table {number}; expected I to VI. Build the tables again."
+        )
+    metrics = [metric for metric in typeset.METRICS if any(row["metric"] == metric for row in rows)]
+    cells = {(row["dataset"], row["method"], row["metric"]): _cell(row) for row in rows}
+    groups = []
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        mine = [row for row in rows if row["dataset"] == dataset]
+        data = listed(list(dict.fromkeys(row["data"] for row in mine if row["data"])))
+        lines = [
+            {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
+            for method in dict.fromkeys(row["method"] for row in mine)
+        ]
+        groups.append({"name": f"{dataset} (here: {data or 'no numbers'})", "lines": lines})
+    return {
+        "number": number,
+        "title": typeset.TITLES[number],
+        "claim": claim,
+        "metrics": [
+            f"{name} {'↑' if best is max else '↓'}" for name, _, best in map(typeset.METRICS.get, metrics)
+        ],
+        "groups": groups,
+        "notes": [*_notes(rows), *(note for note in typeset.NOTES[number] if note != typeset.SCORED)],
+    }
+
+
+def _cell(row: Mapping[str, str]) -> dict[str, str]:
+    """The numbers of a cell as text, "" for none: scores with three decimals, seconds with three digits."""
+    style = ("{:.6g}", "{:.3g}", "{:+.3g}") if row["metric"] == "seconds" else ("{:.3f}", "{:.3f}", "{:+.3f}")
+    names = ("claimed", "own", "difference")
+    try:
+        return {
+            name: one.format(float(row[name])).replace("-", "−") if row[name] else ""
+            for name, one in zip(names, style, strict=True)
+        }
+    except ValueError as error:
+        raise MaganError(f"claims.csv: a cell is not a number ({error}). Build the tables again.") from error
+
+
+def _notes(rows: Rows) -> list[str]:
+    """Which rows are empty, and whether ours come in the paper's order."""
+    filled = {row["method"] for row in rows if row["own"]}
+    bare = [method for method in dict.fromkeys(row["method"] for row in rows) if method not in filled]
+    notes = []
+    if bare:
+        notes.append(
+            f"No own numbers for {listed(bare)}: this profile has no such run, or no maps of that method."
+        )
+    both = [row for row in rows if row["own"] and row["claimed"]]
+    same = [
+        (float(one["claimed"]) - float(two["claimed"])) * (float(one["own"]) - float(two["own"])) > 0
+        for one, two in combinations(both, 2)
+        if (one["dataset"], one["metric"]) == (two["dataset"], two["metric"])
+        and one["claimed"] != two["claimed"]
+    ]
+    if same:
+        notes.append(
+            f"Order: of {len(same)} pairs of numbers that the paper puts in an order, {sum(same)} come out "
+            "in the same order here; by chance it would be about half."
+        )
+    return notes
+
+
+def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
+    folder = next(
+        (results / kind for kind in ("figures", "photographs") if (results / kind / f"{name}.png").is_file()),
+        None,
+    )
+    if folder is None:
+        raise MaganError(
+            f"{results / 'figures' / name}.png: no such file. Draw the figures of this profile first."
+        )
+    words = read_json(folder / f"{name}.json")
+    png = (folder / f"{name}.png").read_bytes()
+    try:
+        with Image.open(folder / f"{name}.png") as picture:
+            width, height = picture.size
+    except OSError as error:
+        raise MaganError(
+            f"{folder / name}.png is not a readable PNG ({error}). Draw the figures again."
+        ) from error
+    short = name.replace("_", " ").capitalize()
+    numbered = name.startswith("figure")
+    return {
+        "name": name.replace("_", "-"),
+        "short": short,
+        "numbered": numbered,
+        "title": f"{short}. {said.title}" if numbered else said.title,
+        "claim": said.claim,
+        "png": base64.b64encode(png).decode("ascii"),
+        "width": width,
+        "height": height,
+        "alt": words["alt"],
+        "caption": words["caption"],
+    }
+
+
+def _record(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    for key in ("seconds", "parameters", "gmacs"):
+        if key not in record:
+            raise MaganError(f"{path} has no '{key}'; train the run again.")
+    return record
+
+
+def _provenance(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Name and value of what all runs share, every value that occurs once."""
+    if not records:
+        return [("Runs", "none in this profile")]
+    lines = [
+        (title, "; ".join(sorted({_plain(record.get(key)) for record in records.values()})))
+        for key, title in (
+            ("commit", "Commit"),
+            ("hardware", "Hardware"),
+            ("threads", "Threads"),
+            ("versions", "Versions"),
+            ("backbone_weights", "Backbone weights"),
+        )
+    ]
+    total = sum(record["seconds"]["train"] for record in records.values())
+    return [*lines, ("Training, all runs", f"{total:,.0f} s")]
+
+
+def _run(name: str, record: Mapping[str, Any]) -> dict[str, str]:
+    seconds = record["seconds"]
+    per_image = [f"{role} {value:.3f}" for role, value in sorted(seconds["predict_per_image"].items())]
+    return {
+        "name": name,
+        "parameters": f"{record['parameters']:,}",
+        "gmacs": f"{record['gmacs']:.2f}",
+        "train": f"{seconds['train']:,.1f}",
+        "predict": ", ".join(per_image) or "–",
+    }
+
+
+def _plain(value: object) -> str:
+    """A value of a provenance file as text."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(own)}" for key, own in value.items())
+    return "not known" if value is None else str(value)

@@ -1,0 +1,208 @@
+"""The report: complete, self-contained, escaped, the same every time; errors that name the missing file."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import fake_results
+import pytest
+from matplotlib.figure import Figure
+
+from magan_core.errors import MaganError
+from magan_core.reporting import paper, style
+from magan_core.reporting.report import build_report
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Elements and text of a page; fails on a tag that is closed in the wrong place."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with the results of the profile `demo`: figures are small stand-ins with invented words."""
+    monkeypatch.chdir(tmp_path)
+    fake_results.write_profile("demo", images=2, height=16, width=16)
+    fake_results.write_tables("demo")
+    for name in paper.FIGURES:
+        drawing = style.Drawing(Figure((1, 0.5)), f"caption of {name} <b>", f'alt of {name} "quoted"')
+        style.save(drawing, "results/demo/figures", name)
+    return tmp_path
+
+
+def build(params: dict = fake_results.PARAMS) -> str:
+    build_report("demo", params, Path("results/demo"), Path("results/demo/report.html"))
+    return Path("results/demo/report.html").read_text(encoding="utf-8")
+
+
+def test_every_table_and_figure_has_a_section_and_a_link_to_it(project):
+    page = Page(build())
+    sections = [attributes["id"] for attributes in page.all("section")]
+    assert len(sections) == len(set(sections))
+    assert {f"table-{number}" for number in ("I", "II", "III", "IV", "V", "VI")} <= set(sections)
+    assert {f"figure-{number}" for number in range(1, 11)} <= set(sections)
+    assert {"data", "provenance", "training-curves"} <= set(sections)
+    targets = {attributes["href"].removeprefix("#") for attributes in page.all("a")}
+    assert targets <= set(sections)
+    assert len(targets) == 6 + 11 + 2
+
+
+def test_the_page_needs_nothing_from_outside(project):
+    text = build()
+    assert re.search(r"https?:|//[a-z]", re.sub(r"base64,[^\"]+", "", text)) is None
+    page = Page(text)
+    assert page.all("script") == page.all("link") == page.all("iframe") == []
+    assert all(attributes["href"].startswith("#") for attributes in page.all("a"))
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+def test_every_picture_is_inside_and_has_an_alternative_text_and_a_caption(project):
+    page = Page(build())
+    pictures = page.all("img")
+    assert len(pictures) == 11
+    assert all(picture["src"].startswith("data:image/png;base64,iVBOR") for picture in pictures)
+    assert [picture["alt"] for picture in pictures] == [f'alt of {name} "quoted"' for name in paper.FIGURES]
+    assert {(picture["width"], picture["height"]) for picture in pictures} == {("160", "80")}
+    assert len(page.all("figcaption")) == 11
+    assert page.all("html")[0]["lang"] == "en"
+
+
+def test_names_are_escaped(project):
+    text = build()
+    assert "<b>" not in text
+    assert "caption of figure_1 &lt;b&gt;" in text
+    assert "a &lt;fast&gt; machine" in text
+    assert "DBDF &lt;old&gt;" in text
+
+
+def test_claimed_and_own_stand_side_by_side_and_empty_cells_stay_empty(project):
+    text = build()
+    page = Page(text)
+    assert "synthetic: clutter" in page.text
+    line = re.search(r'<tr><th scope="row">MA-GANet</th>.*', text)[0]
+    assert re.findall(r">([^<>\s]+)<", line)[1:4] == ["0.940", "0.880", "−0.060"]
+    empty = re.search(r'<tr><th scope="row">DBDF &lt;old&gt;</th>.*', text)[0]
+    assert re.findall(r">([^<>\s]+)<", empty) == ["0.780", "–"] * 5
+    constant = re.search(r'<tr><th scope="row">Constant map</th>.*', text)[0]
+    assert re.findall(r">([^<>\s]+)<", constant) == ["–", "0.700"] * 5
+    assert "No own numbers for DBDF &lt;old&gt;" in text
+
+
+def test_the_order_of_methods_is_held_against_the_paper(project):
+    """Two methods with both numbers, in the paper's order: one pair a data set and metric."""
+    assert "of 15 pairs of numbers that the paper puts in an order, 15 come out in the same order" in build()
+    claims = Path("results/demo/tables/claims.csv")
+    flipped = re.sub(r"(?m)^(I,DUT,MANet,mae,[\d.]+),[\d.]+,", r"\1,0.99,", claims.read_text())
+    claims.write_text(flipped)
+    assert "of 15 pairs of numbers that the paper puts in an order, 14 come out in the same order" in build()
+
+
+def test_stand_ins_are_said_at_the_top(project):
+    page = Page(build())
+    assert "here: synthetic scenes for Shi's, DUT, CTCUG and FRD." in page.text
+    assert "Not in this profile: Shi's (Zhao's split)" in page.text
+    assert "The paper's own data" not in page.text
+
+
+def test_real_data_are_said_to_be_real(project):
+    sets = Path("data/prepared/demo/sets.json")
+    described = json.loads(sets.read_text())
+    described["shi"]["source"] = "cuhk"
+    sets.write_text(json.dumps(described))
+    page = Page(build())
+    assert "The paper's own data: Shi's." in page.text
+    assert "here: synthetic scenes for DUT, CTCUG and FRD." in page.text
+
+
+def test_provenance_adds_up(project):
+    page = Page(build())
+    assert "0123456789abcdef" in page.text
+    assert "torch 2.15" in page.text
+    assert f"{9 * 45.2:,.0f} s" in page.text
+    assert "dut 0.012" in page.text
+
+
+def test_the_same_results_give_the_same_bytes(project):
+    assert build() == build()
+
+
+def test_figures_that_may_not_be_published_are_found_beside_the_others(project):
+    Path("results/demo/photographs").mkdir()
+    for kind in ("png", "pdf", "json"):
+        name = f"figure_8.{kind}"
+        Path("results/demo/figures", name).rename(Path("results/demo/photographs", name))
+    assert "caption of figure_8" in build()
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "tables/claims.csv",
+        "figures/figure_7.png",
+        "figures/figure_7.json",
+        "runs/magan-dut/provenance.json",
+        "../../data/prepared/demo/sets.json",
+    ],
+)
+def test_a_missing_file_is_named_and_no_report_is_written(missing, project):
+    (Path("results/demo") / missing).unlink()
+    with pytest.raises(MaganError, match=re.escape(Path(missing).name)):
+        build()
+    assert not Path("results/demo/report.html").exists()
+
+
+def test_a_damaged_picture_is_named(project):
+    Path("results/demo/figures/figure_7.png").write_bytes(b"no picture")
+    with pytest.raises(MaganError, match=r"figure_7\.png"):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"), [("\nVI,", "\nVII,", "Table VI"), ("0.94,", "much,", "not a number")]
+)
+def test_broken_claims_are_refused(old, new, message, project):
+    claims = Path("results/demo/tables/claims.csv")
+    claims.write_text(claims.read_text().replace(old, new))
+    with pytest.raises(MaganError, match=message):
+        build()
+
+
+def test_provenance_without_a_key_is_refused(project):
+    path = Path("results/demo/runs/magan-dut/provenance.json")
+    path.write_text('{"commit": "abc"}')
+    with pytest.raises(MaganError, match=r"magan-dut.*seconds"):
+        build()
+
+
+def test_a_read_only_folder_is_one_clear_error(project):
+    Path("results/demo/report.html").mkdir()
+    with pytest.raises(MaganError, match="cannot write"):
+        build()
