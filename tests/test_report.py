@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -43,16 +44,25 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The results of the profile `demo`: figures are small stand-ins with invented words."""
+    folder = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        fake_results.write_profile("demo", images=2, height=16, width=16)
+        fake_results.write_tables("demo")
+        for name in paper.FIGURES:
+            drawing = style.Drawing(Figure((1, 0.5)), f"caption of {name} <b>", f'alt of {name} "quoted"')
+            style.save(drawing, "results/demo/figures", name)
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A folder with the results of the profile `demo`: figures are small stand-ins with invented words."""
-    monkeypatch.chdir(tmp_path)
-    fake_results.write_profile("demo", images=2, height=16, width=16)
-    fake_results.write_tables("demo")
-    for name in paper.FIGURES:
-        drawing = style.Drawing(Figure((1, 0.5)), f"caption of {name} <b>", f'alt of {name} "quoted"')
-        style.save(drawing, "results/demo/figures", name)
-    return tmp_path
+def project(results, tmp_path, monkeypatch):
+    """A copy of the results that a test may damage, as the current folder."""
+    shutil.copytree(results, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
 
 
 def build(params: dict = fake_results.PARAMS) -> str:

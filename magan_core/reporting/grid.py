@@ -65,6 +65,8 @@ def _show(axes: Axes, picture: np.ndarray | None) -> None:
     if picture is None:
         axes.text(0.5, 0.5, "–", ha="center", va="center", color=style.SOFT, transform=axes.transAxes)
         return
+    for spine in axes.spines.values():  # so that a white map does not melt into the page
+        spine.set(visible=True, color="#b0b0b0", linewidth=0.4)
     height, width = picture.shape[:2]
     scale = min(1.0, LONGER_SIDE / max(height, width))
     small = resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
