@@ -89,6 +89,16 @@ def test_a_run_that_the_profile_does_not_list_is_left_out_and_named(results):
     assert len(figures.training_curves(fewer).figure.axes) == 8  # seven runs, one empty panel
 
 
+def test_a_set_without_runs_shows_baselines_and_dashes(results):
+    only_dut = dataclasses.replace(results, names=("manet-dut", "magan-dut"))
+    eight = figures.figure_8(only_dut)
+    assert "error of MANet or, without a run of that, Laplacian threshold" in eight.caption
+    assert "no such run: MA-GANet-s" in eight.caption
+    dashes = [axes for axes in eight.figure.axes if not axes.images]
+    assert len(dashes) == 2 * 3  # MANet and MA-GANet on three images of Shi's
+    assert "for Shi's [stand-in: synthetic]: MANet, MA-GANet and" in figures.figure_7(only_dut).caption
+
+
 def test_a_run_that_the_profile_lists_must_have_its_files(breakable):
     shutil.rmtree(breakable.scores / "magan-dut")
     with pytest.raises(MaganError, match=r"magan-dut.*curves\.csv"):
@@ -126,6 +136,11 @@ def test_images_are_chosen_by_quantiles_of_the_error_of_manet(results):
     scored = results.score("manet-dut", "dut", "per_image.csv").read_text(encoding="utf-8").splitlines()[1:]
     by_error = sorted((float(line.rsplit(",", 1)[1]), line.rsplit(",", 1)[0]) for line in scored)
     assert [entry["stem"] for entry in entries] == [by_error[place][1] for place in (0, 2, 4)]
+
+
+def test_without_any_method_no_image_can_be_chosen(results):
+    with pytest.raises(MaganError, match="no run and no baseline on dut"):
+        figures.figure_8(dataclasses.replace(results, names=("manet-shi",), others=()))
 
 
 def test_a_small_test_set_shows_no_image_twice(results):

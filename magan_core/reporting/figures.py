@@ -19,6 +19,7 @@ from magan_core.reporting.style import Drawing, listed, look, styled
 
 OURS = ("manet", "magan", "magan-s")
 ABLATION = ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS)
+JUDGES = (*OURS, "laplacian", "constant")  # the first that is there says which images are shown
 COMPARED = ("shi", "dut", "ctcug")
 
 
@@ -197,11 +198,14 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
         raise MaganError("no test set is prepared; expected at least one of shi, dut, ctcug")
     titles = ["Photograph", *(look(variant).label for variant in variants), "Ground truth"]
     figure, _ = grid(rows, titles, labels)
+    found = {_judge(results, role)[0] for role in roles}
+    judges = " or, without a run of that, ".join(
+        look(name).label for name in JUDGES if look(name).label in found
+    )
     caption = (
         "Maps of the available methods; white is in focus. Rule: of each set the test images at the "
-        f"{_percent(quantiles)} quantiles of the mean absolute error of {_judge(results, roles[0])[0]} (here "
-        f"{', '.join(stems)}). The constant map is grey everywhere and not shown. A dash marks a method "
-        "without a run on that set."
+        f"{_percent(quantiles)} quantiles of the mean absolute error of {judges} (here {', '.join(stems)}). "
+        "The constant map is one shade everywhere and not shown. A dash marks a method without a run on that set."
     )
     absent = [variant for variant in OURS if variant not in variants]
     return Drawing(
@@ -359,7 +363,11 @@ def _left_out(missing: Sequence[str], on: str = "") -> str:
 
 def _judge(results: Results, role: str) -> tuple[str, str]:
     """The label and folder of the method whose errors choose the images: MANet, or what there is instead."""
-    methods, _ = _methods(results, role, (*OURS, *reversed(results.others)))
+    methods, _ = _methods(results, role, JUDGES)
+    if not methods:
+        raise MaganError(
+            f"no run and no baseline on {role}; expected one of {', '.join(JUDGES)} to choose images by"
+        )
     variant, method = methods[0]
     return look(variant).label, method
 
