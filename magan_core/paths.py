@@ -58,6 +58,11 @@ def figures(profile: str) -> Path:
     return results(profile) / "figures"
 
 
+def photographs(profile: str) -> Path:
+    """Figures that show photographs, which some data sets do not allow to hand on."""
+    return results(profile) / "photographs"
+
+
 def report(profile: str) -> Path:
     """The one page that shows everything."""
     return results(profile) / "report.html"

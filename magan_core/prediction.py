@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from magan_core.data.images import read_photo, write_map
+from magan_core.models.generator import MANet
 
 
 @torch.inference_mode()
@@ -20,10 +21,28 @@ def predict(generator: nn.Module, photo: np.ndarray, size: int, device: torch.de
     photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is given up,
     as in training. Returns uint8 (H, W), 255 = in focus.
     """
+    return full_size(generator(network_input(photo, size, device)), photo)
+
+
+@torch.inference_mode()
+def attention_maps(
+    generator: MANet, photo: np.ndarray, size: int, device: torch.device | str = "cpu"
+) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    """As `predict`, with the attention of the forward pass on the CPU (see MANet.forward)."""
+    logits, attention = generator(network_input(photo, size, device), attention=True)
+    return full_size(logits, photo), {name: values.cpu() for name, values in attention.items()}
+
+
+def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:
+    """uint8 (H, W, 3) -> float (1, 3, size, size) in [0, 1]."""
     image = torch.from_numpy(photo).to(device).permute(2, 0, 1)[None].float().div_(255)  # 1, 3, H, W
     small = F.interpolate(image, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    probability = generator(small.clamp_(0, 1)).sigmoid()
-    full = F.interpolate(probability, size=photo.shape[:2], mode="bilinear", align_corners=False)
+    return small.clamp_(0, 1)
+
+
+def full_size(logits: torch.Tensor, photo: np.ndarray) -> np.ndarray:
+    """Logits (1, 1, size, size) -> map of the photograph's size, uint8 (H, W)."""
+    full = F.interpolate(logits.sigmoid(), size=photo.shape[:2], mode="bilinear", align_corners=False)
     return full[0, 0].mul(255).round().byte().cpu().numpy()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from magan_core.errors import MaganError
 from magan_core.reporting import claims
-from magan_core.reporting.tables import CE_ONLY, COMPARISON, VARIANTS, write_tables
+from magan_core.reporting.tables import CE_ONLY, COMPARISON, VARIANTS, Own, write_claims, write_tables
 
 ALL = list(claims.NUMBERS)
 SETS = {
@@ -59,7 +59,10 @@ class Folder:
 
     def write(self, numbers=ALL, out="tables"):
         where = {"scores": self.root / "scores", "runs_dir": self.root / "runs", "out": self.root / out}
-        return write_tables(numbers, runs=RUNS, listed=self.listed, sets=self.sets, **where)
+        tables = write_tables(numbers, runs=RUNS, listed=self.listed, sets=self.sets, **where)
+        own = Own(RUNS, self.listed, self.sets, where["scores"], where["runs_dir"])
+        write_claims(own, where["out"] / "claims.csv")
+        return tables
 
     def read(self, name: str) -> str:
         return (self.root / "tables" / name).read_text(encoding="utf-8")

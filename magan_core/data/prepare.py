@@ -18,12 +18,12 @@ Keys of a folder of photographs, `images/` and `masks/` (and `splits/`) below ra
     exclude: file in `splits/` of photographs to leave out
     seed: of the division (the profile's)
 
-Divisions order the photographs by a hash; `train_share` and `unlabelled` take from the front, `test` from the back: two
-sets of one source whose shares add up to at most 1 share no photograph. An unlabelled set that holds a test photograph of
-another set of the same source is an error.
+Divisions order the photographs by a hash; `train_share` and `unlabelled` take from the front, `test` from the
+back: two sets of one source whose shares add up to at most 1 share no photograph. An unlabelled set that holds a
+test photograph of another set of the same source is an error.
 
-Every entry may have `stands_for`, the name of the data set whose place it takes; `same_as: OTHER` alone says that
-the set called OTHER fills the role, and nothing is prepared.
+Every entry may have `stands_for`, the name of the data set whose place it takes; `same_as: OTHER` alone says
+that the set called OTHER fills the role, and nothing is prepared.
 """
 
 import csv
@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from magan_core import paths
 from magan_core.data import sets
@@ -49,11 +49,12 @@ from magan_core.data.manifest import read_manifest, verify
 from magan_core.data.sets import Record
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
-from magan_core.files import read_json, sha256, write_json, write_text
+from magan_core.files import sha256, write_json, write_text
 
 SYNTHETIC_KEYS = ("source", "stands_for", "character", "train", "test", "unlabelled", "size", "first")
 FOLDER_KEYS = (
-    "source", "stands_for", "white", "train_split", "test_split", "train_share", "use", "share", "exclude", "seed",
+    "source", "stands_for", "white", "train_split", "test_split", "train_share", "use", "share", "exclude",
+    "seed",
 )  # fmt: skip
 TEST_COLUMNS = ("stem", "image", "mask", "white")
 CHUNK = 64  # photographs decoded ahead
@@ -70,8 +71,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Training:
-    """Arrays of a prepared set: memory-mapped images, uint8 (N, S, S, 3), and masks, uint8 (N, S, S) 0/255 with 255 = in
-    focus (None for an unlabelled set); sizes, int32 (N, 2), the original height and width; stems."""
+    """Memory-mapped arrays of a prepared set.
+
+    images: uint8 (N, S, S, 3). masks: uint8 (N, S, S) 0/255, 255 = in focus, or None for an unlabelled set.
+    sizes: int32 (N, 2), the original height and width. stems: N names.
+    """
 
     images: np.ndarray
     masks: np.ndarray | None
@@ -86,13 +90,16 @@ def prepare(
     progress: bool = True,
     manifests: Path = paths.MANIFESTS,
 ) -> dict[str, dict[str, Any]]:
-    """Prepare all sets of a profile in the folder `out`, which appears whole or not at all; return what sets.json says.
+    """Prepare all sets of a profile in the folder `out`, which appears whole or not at all.
 
-    profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the folder of
-    the data sets, or a function from a name to its folder. manifests: folder of NAME.csv; where there is one, the files
-    of that data set must be the ones it describes. An older `out` is replaced. The same input gives the same bytes.
+    profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the folder
+    of the data sets, or a function from a name to its folder. manifests: folder of NAME.csv; where there is one,
+    the files of that data set must be the ones it describes. An older `out` is replaced. The same input gives the
+    same bytes.
 
-    Raises MaganError for everything that is wrong with the profile or a file, and when `out` cannot be written.
+    Returns what sets.json says: for each set source, stands_for, train, test, unlabelled (numbers),
+    in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None where there is
+    nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out` cannot be written.
     """
     out = Path(out)
     with _replaced(out) as folder:
@@ -164,7 +171,7 @@ def load_test(folder: str | Path) -> list[Record]:
         ) from error
 
 
-# ---- which photographs -----------------------------------------------------------------------------------------------
+# ---- which photographs
 
 
 def _synthetic_parts(name: str, entry: dict[str, Any], seed: int, folder: Path, progress: bool) -> Parts:
@@ -252,8 +259,8 @@ def _check_leaks(found: dict[str, Parts]) -> None:
         for record in parts.unlabelled:
             if record["image"] in tested:
                 raise MaganError(
-                    f"{record['image']} is in the unlabelled set '{name}' and in the test set '{tested[record['image']]}'; "
-                    "give both the same seed, and shares that add up to at most 1"
+                    f"{record['image']} is in the unlabelled set '{name}' and in the test set "
+                    f"'{tested[record['image']]}'; give both the same seed, and shares that add up to at most 1"
                 )
 
 
@@ -261,13 +268,13 @@ def _stems(records: list[Record]) -> set[str]:
     return {record["stem"] for record in records}
 
 
-# ---- what is written -------------------------------------------------------------------------------------------------
+# ---- what is written
 
 
 def _write_training(
     name: str, parts: Parts, side: int, folder: Path, load: Callable, progress: bool
 ) -> dict[str, float | str | None]:
-    """Write train_images.npy, train_masks.npy, train_sizes.npy and train.csv, row by row; return hash and share in focus."""
+    """Write the training arrays, row by row, and train.csv; return their hash and the share in focus."""
     records = parts.train or parts.unlabelled
     folder.mkdir()
     if not records:
@@ -367,14 +374,15 @@ def _replaced(out: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise MaganError(
-            f"cannot write {out}: {error.strerror or error}; choose a folder that can be written, with space left"
+            f"cannot write {out}: {error.strerror or error}; choose a folder that can be written, "
+            "with space left"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _parallel(function: Callable, items: Any) -> Iterator[Any]:
-    """Map in order with a few threads, at most CHUNK results ahead (Pillow and FFT work outside of Python's lock)."""
+    """Map in order with a few threads, at most CHUNK results ahead."""
     items = iter(items)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         while chunk := list(islice(items, CHUNK)):

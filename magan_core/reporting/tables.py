@@ -208,7 +208,7 @@ def write_tables(
     runs_dir: Path,
     out: Path,
 ) -> dict[str, pd.DataFrame]:
-    """Write OUT/table_N.csv, .md and .tex for each number, and OUT/claims.csv over all of them.
+    """Write OUT/table_N.csv, .md and .tex for each number.
 
     runs, listed, sets, scores, runs_dir: see `Own`. Returns the tables of `wide` by number. CSV cells have
     six significant digits, Markdown and LaTeX three decimals (the paper's own digits where the paper is
@@ -224,9 +224,15 @@ def write_tables(
         _write_csv(out / f"table_{number}.csv", tables[number])
         write_text(out / f"table_{number}.md", typeset.markdown(number, comparison))
         write_text(out / f"table_{number}.tex", typeset.latex(number, comparison))
-    if compared:
-        _write_csv(out / "claims.csv", pd.concat(compared.values())[list(COMPARISON)])
     return tables
+
+
+def write_claims(own: Own, path: Path) -> pd.DataFrame:
+    """Write every number of Tables I to VI, claimed and own side by side in long form, as one CSV; returns it."""
+    own.check()
+    everything = pd.concat([compare(number, own) for number in claims.NUMBERS])[list(COMPARISON)]
+    _write_csv(path, everything)
+    return everything
 
 
 def _claims(number: str) -> pd.DataFrame:
