@@ -205,7 +205,8 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
     caption = (
         "Maps of the available methods; white is in focus. Rule: of each set the test images at the "
         f"{_percent(quantiles)} quantiles of the mean absolute error of {judges} (here {', '.join(stems)}). "
-        "The constant map is one shade everywhere and not shown. A dash marks a method without a run on that set."
+        "The constant map is one shade everywhere and not shown. A dash marks a method without a run on "
+        "that set."
     )
     absent = [variant for variant in OURS if variant not in variants]
     return Drawing(
