@@ -79,14 +79,14 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the 0/255 uint8 (H, W) `mask` at (height, width): white where white covers about half or more."""
+    """Return the 0/255 uint8 (H, W) `mask` at (height, width): white where white covers half or more."""
     share = np.array(Image.fromarray(mask).resize((width, height), Image.Resampling.BOX))
     return np.where(share >= CUT, np.uint8(255), np.uint8(0))
 
 
 @contextmanager
 def _decoded(path: Path):
-    """Open, decode and turn upright; every failure, also of the caller's conversions, becomes a MaganError."""
+    """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError."""
     try:
         with Image.open(path) as picture:
             picture.load()
@@ -95,8 +95,8 @@ def _decoded(path: Path):
         raise MaganError(f"{path}: no such file; check the name or the data folder") from error
     except Image.UnidentifiedImageError as error:
         raise MaganError(
-            f"{path}: not an image that can be read; expected JPEG, PNG, TIFF, WebP or BMP with 8 or 16 bits a sample: "
-            "convert it or fetch it again"
+            f"{path}: not an image that can be read; expected JPEG, PNG, TIFF, WebP or BMP with "
+            "8 or 16 bits a sample: convert it or fetch it again"
         ) from error
     except Image.DecompressionBombError as error:
         raise MaganError(f"{path}: too many pixels ({error}); make it smaller") from error
@@ -111,8 +111,8 @@ def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:
             return Image.fromarray((values >> 8).astype(np.uint8))
     if picture.mode in ("F", "I"):
         raise MaganError(
-            f"{path}: {'float' if picture.mode == 'F' else '32-bit'} samples, whose white level is not known; "
-            "save it with 8 or 16 bits a sample"
+            f"{path}: {'float' if picture.mode == 'F' else '32-bit'} samples, whose white level is "
+            "not known; save it with 8 or 16 bits a sample"
         )
     return picture
 

@@ -19,8 +19,8 @@ Keys of a folder of photographs, `images/` and `masks/` (and `splits/`) below ra
     seed: of the division (the profile's)
 
 Divisions order the photographs by a hash; `train_share` and `unlabelled` take from the front, `test` from the
-back: two sets of one source whose shares add up to at most 1 share no photograph. An unlabelled set that holds a
-test photograph of another set of the same source is an error.
+back: two sets of one source whose shares add up to at most 1 share no photograph. An unlabelled set that
+holds a test photograph of another set of the same source is an error.
 
 Every entry may have `stands_for`, the name of the data set whose place it takes; `same_as: OTHER` alone says
 that the set called OTHER fills the role, and nothing is prepared.
@@ -92,14 +92,15 @@ def prepare(
 ) -> dict[str, dict[str, Any]]:
     """Prepare all sets of a profile in the folder `out`, which appears whole or not at all.
 
-    profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the folder
-    of the data sets, or a function from a name to its folder. manifests: folder of NAME.csv; where there is one,
-    the files of that data set must be the ones it describes. An older `out` is replaced. The same input gives the
-    same bytes.
+    profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the
+    folder of the data sets, or a function from a name to its folder. manifests: folder of NAME.csv; where
+    there is one, the files of that data set must be the ones it describes. An older `out` is replaced. The
+    same input gives the same bytes.
 
     Returns what sets.json says: for each set source, stands_for, train, test, unlabelled (numbers),
-    in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None where there is
-    nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out` cannot be written.
+    in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None where
+    there is nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out`
+    cannot be written.
     """
     out = Path(out)
     with _replaced(out) as folder:
@@ -260,7 +261,7 @@ def _check_leaks(found: dict[str, Parts]) -> None:
             if record["image"] in tested:
                 raise MaganError(
                     f"{record['image']} is in the unlabelled set '{name}' and in the test set "
-                    f"'{tested[record['image']]}'; give both the same seed, and shares that add up to at most 1"
+                    f"'{tested[record['image']]}'; give both one seed, and shares that sum up to at most 1"
                 )
 
 

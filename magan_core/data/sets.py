@@ -1,4 +1,4 @@
-"""Data sets as folders: which photograph belongs to which mask, and which of them train, test or stay unlabelled."""
+"""Data sets as folders: which mask belongs to which photograph, and which of them train and which test."""
 
 import hashlib
 import unicodedata
@@ -26,8 +26,8 @@ class Record(TypedDict):
 def pairs(folder: str | Path, white: str, images: str = "images", masks: str = "masks") -> list[Record]:
     """Return the photographs of FOLDER/images with their masks of FOLDER/masks, matched and sorted by stem.
 
-    Raises MaganError for a missing or empty folder, a file that is no picture, two files of one stem, a photograph
-    without mask and the reverse. The pictures themselves are checked by `load`.
+    Raises MaganError for a missing or empty folder, a file that is no picture, two files of one stem, a
+    photograph without mask and the reverse. The pictures themselves are checked by `load`.
     """
     photo_files, mask_files = _pictures(Path(folder) / images), _pictures(Path(folder) / masks)
     for found, other, what in ((photo_files, mask_files, "mask"), (mask_files, photo_files, "photograph")):
@@ -35,8 +35,8 @@ def pairs(folder: str | Path, white: str, images: str = "images", masks: str = "
         if lonely:
             place = masks if what == "mask" else images
             raise MaganError(
-                f"{lonely[0]} has no {what} of the same stem in {Path(folder) / place} ({len(lonely)} such files); "
-                f"add the {what} or take the file away"
+                f"{lonely[0]} has no {what} of the same stem in {Path(folder) / place} ({len(lonely)} such "
+                f"files); add the {what} or take the file away"
             )
     return [
         Record(stem=file.stem, image=file, mask=mask_files[key], white=white)
@@ -51,7 +51,7 @@ def photographs(folder: str | Path, images: str = "images") -> list[Record]:
 
 
 def load(record: Record) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the photo, uint8 (H, W, 3), and its mask, uint8 (H, W) 0/255 with 255 = in focus, or None without one.
+    """Return the photo, uint8 (H, W, 3), and its mask, uint8 (H, W) 0/255 with 255 = in focus, or None.
 
     Raises MaganError when either cannot be read, when their sizes differ, and when the mask is all one class.
     """
@@ -61,19 +61,19 @@ def load(record: Record) -> tuple[np.ndarray, np.ndarray | None]:
     mask = read_mask(record["mask"], record["white"])
     if photo.shape[:2] != mask.shape:
         raise MaganError(
-            f"{record['image']} is {_size(photo)} but {record['mask']} is {_size(mask)} (width x height, upright); "
-            "give them the same size"
+            f"{record['image']} is {_size(photo)} but {record['mask']} is {_size(mask)} (width x height, "
+            "upright); give them the same size"
         )
     if mask.min() == mask.max():
         raise MaganError(
-            f"{record['mask']}: every pixel is {'in focus' if mask.max() else 'blurred'}; expected both classes: "
-            "mend the mask or leave the photograph out of the set"
+            f"{record['mask']}: every pixel is {'in focus' if mask.max() else 'blurred'}; expected both "
+            "classes: mend the mask or leave the photograph out of the set"
         )
     return photo, mask
 
 
 def read_names(path: str | Path) -> list[str]:
-    """Return the names in a split file, one a line, blank lines left out. MaganError when it is missing or empty."""
+    """Return the names in a split file, one a line. MaganError when it is missing or empty."""
     try:
         names = [
             line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()
@@ -107,7 +107,7 @@ def select(records: Sequence[Record], split: str | Path) -> list[Record]:
 
 
 def exclude(records: Sequence[Record], listing: str | Path) -> list[Record]:
-    """Return the records that a file does not list. A line is a name, or begins with one (the rest is a remark)."""
+    """Return the records that a file does not list. A line is a name, or begins with one before a remark."""
     by_key = {_key(record["stem"]): record for record in records}
     for line in read_names(listing):
         key = _find(line, by_key) or _find(line.split()[0], by_key)
@@ -119,8 +119,8 @@ def exclude(records: Sequence[Record], listing: str | Path) -> list[Record]:
 def divide(records: Sequence[Record], share: float, seed: int) -> tuple[list[Record], list[Record]]:
     """Divide records at random, but always alike for one seed: the first part gets `share` (0 to 1) of them.
 
-    The order is that of a hash of seed and stem, so it depends on neither the machine nor the order of the files.
-    A part gets at least one record unless its share is 0.
+    The order is that of a hash of seed and stem: it depends on neither the machine nor the order of the
+    files. A part gets at least one record unless its share is 0.
     """
     order = sorted(records, key=lambda r: hashlib.sha256(f"{seed}/{_key(r['stem'])}".encode()).digest())
     count = round(share * len(order))

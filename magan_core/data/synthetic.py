@@ -1,13 +1,13 @@
 """Partly defocused scenes with exact masks, made from a seed: the data sets of the profiles without download.
 
 A scene is a stack of layers, a background and shapes before it, each with a texture and a depth. One run of
-neighbouring layers lies in the focal plane (circle of confusion at most half a pixel, which leaves a pixel as it is);
-every other layer is blurred by a disk of at least `MIN_BLUR` pixels that grows with its distance from that
-plane. Between the two nothing exists, so the mask is exact: a pixel is in focus where layers of the focal plane give
-at least half of its light.
+neighbouring layers lies in the focal plane (circle of confusion of at most half a pixel, which leaves a pixel
+as it is); every other layer is blurred by a disk of at least `MIN_BLUR` pixels that grows with its distance
+from that plane. Between the two nothing exists, so the mask is exact: a pixel is in focus where layers of the
+focal plane give at least half of its light.
 
-Textures cover the whole canvas, also behind nearer layers and beyond the picture, and colour times alpha is blurred
-together with alpha: neither a dark outline nor a bright one marks the edge of a layer in focus.
+Textures cover the whole canvas, also behind nearer layers and beyond the picture, and colour times alpha is
+blurred together with alpha: neither a dark outline nor a bright one marks the edge of a layer in focus.
 """
 
 import io
@@ -22,17 +22,17 @@ from scipy import fft, ndimage
 
 from magan_core.errors import nearest
 
-MIN_BLUR = 1.5  # pixels; radius of the smallest disk that counts as out of focus
+MIN_BLUR = 2.0  # pixels; radius of the smallest disk that counts as out of focus
 SHARE = (0.10, 0.80)  # allowed part of a scene that is in focus
 
 
 @dataclass(frozen=True)
 class Character:
-    """What the scenes of one kind have in common; a pair is a range, lengths of shapes are parts of the size."""
+    """What the scenes of one kind have in common; a pair is a range."""
 
     layers: tuple[int, int]  # shapes before the background
     focused: tuple[int, int]  # neighbouring layers in the focal plane
-    reach: tuple[float, float]  # radius of a shape
+    reach: tuple[float, float]  # radius of a shape, in sides of the picture
     blur: tuple[float, float]  # radius in pixels of the disk next to the focal plane and farthest from it
     contrast: tuple[float, float]  # of a texture, in sRGB units of 0..1
     spread: float  # how far the colours of the layers lie apart
@@ -50,17 +50,18 @@ SOLID = ("ellipse", "polygon", "blob")
 TEXTURED = ("noise", "noise", "stripes", "checks", "dots")
 CHARACTERS = {
     "objects": Character(
-        layers=(1, 2), focused=(1, 1), reach=(0.26, 0.44), blur=(3.0, 7.0), contrast=(0.3, 0.7), spread=0.2,
-        flat=0.25, alike=0.0, softness=(0.0, 0.35), noise=(0.001, 0.008), shapes=SOLID, textures=TEXTURED,
+        layers=(1, 2), focused=(1, 1), reach=(0.26, 0.44), blur=(3.0, 7.0), contrast=(0.3, 0.8), spread=0.2,
+        flat=0.1, alike=0.0, softness=(0.0, 0.35), noise=(0.001, 0.01),
+        shapes=SOLID, textures=TEXTURED,
     ),
     "clutter": Character(
-        layers=(3, 5), focused=(1, 3), reach=(0.16, 0.42), blur=(2.5, 6.0), contrast=(0.15, 0.65), spread=0.16,
-        flat=0.25, alike=0.2, softness=(0.0, 0.4), noise=(0.001, 0.01),
+        layers=(3, 5), focused=(1, 3), reach=(0.16, 0.42), blur=(2.5, 6.0), contrast=(0.3, 0.8), spread=0.16,
+        flat=0.1, alike=0.2, softness=(0.0, 0.4), noise=(0.001, 0.015),
         shapes=(*SOLID, *SOLID, *SOLID, "strokes", "foliage"), textures=TEXTURED,
     ),
     "hard": Character(
-        layers=(2, 4), focused=(1, 2), reach=(0.20, 0.42), blur=(1.8, 4.5), contrast=(0.15, 0.6), spread=0.14,
-        flat=0.25, alike=0.7, softness=(0.0, 0.4), noise=(0.001, 0.01),
+        layers=(2, 4), focused=(1, 2), reach=(0.2, 0.42), blur=(MIN_BLUR, 4.5), contrast=(0.25, 0.7),
+        spread=0.13, flat=0.1, alike=0.7, softness=(0.0, 0.4), noise=(0.001, 0.015),
         shapes=(*SOLID, *SOLID, "strokes"), textures=TEXTURED,
     ),
 }  # fmt: skip
@@ -68,10 +69,11 @@ MIXTURES = {"pool": ("objects", "clutter")}
 
 
 def scene(seed: int, index: int, character: str, size: int = 128) -> tuple[np.ndarray, np.ndarray]:
-    """Return scene `index` of `character`: photo uint8 (size, size, 3) RGB and mask uint8 (size, size), 255 = in focus.
+    """Return scene `index` of `character`: photo and mask.
 
-    The same (seed, index, character, size) gives the same scene. Between 10 and 80 % of it are in focus. Raises
-    MaganError for an unknown character (`objects`, `clutter`, `hard`, `pool`).
+    The photo is uint8 (size, size, 3) RGB; the mask is uint8 (size, size), 255 where in focus (10 to 80 % of
+    it), else 0. The same (seed, index, character, size) gives the same scene.
+    Raises MaganError for an unknown character (`objects`, `clutter`, `hard`, `pool`).
     """
     jpeg, mask = scene_file(seed, index, character, size)
     with Image.open(io.BytesIO(jpeg)) as picture:
@@ -96,7 +98,7 @@ def scene_file(seed: int, index: int, character: str, size: int = 128) -> tuple[
 
 
 def _stack(rng: np.random.Generator, character: Character, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Composite a background and shapes, back to front; return linear light (size, size, 3) and the mask as bool."""
+    """Composite layers back to front; return linear light (size, size, 3) and the mask, bool (size, size)."""
     pad = int(np.ceil(character.blur[1])) + 1
     side = fft.next_fast_len(size + 2 * pad, real=True)
     inner = slice(pad, pad + size)
@@ -133,7 +135,7 @@ def _radii(rng: np.random.Generator, character: Character) -> list[float]:
 
 
 def _colours(rng: np.random.Generator, character: Character, base: np.ndarray) -> list[np.ndarray]:
-    """Return the linear light of a texture's dark end, the step to its bright end, and the step of its shading."""
+    """Return the linear light of a texture's dark end, and the steps to its bright end and of its shading."""
     middle = base + character.spread * (rng.normal(0, 1) + rng.normal(0, 0.4, 3))
     swing = rng.uniform(*character.contrast) * (1 + rng.normal(0, 0.25, 3)) / 2
     middle = middle.clip(0.08, 0.92)
@@ -150,7 +152,7 @@ def _expose(rng: np.random.Generator, light: np.ndarray, character: Character) -
     return light + deviation * rng.standard_normal(light.shape, np.float32)
 
 
-# ---- shapes: signed distance in pixels, negative inside --------------------------------------------------------------
+# ---- shapes: signed distance in pixels, negative inside
 
 
 def _shape(rng: np.random.Generator, character: Character, side: int, size: int, pad: int) -> np.ndarray:
@@ -212,12 +214,12 @@ def _foliage(rng, y, x, reach):
 SHAPES = {"ellipse": _ellipse, "polygon": _polygon, "blob": _blob, "strokes": _strokes, "foliage": _foliage}
 
 
-# ---- textures: float32 (side, side) of about 0..1; `scale` is the size in pixels of their detail ---------------------
+# ---- textures: float32 (side, side) of about 0..1; `scale` is the size in pixels of their detail
 
 
 def _pick_texture(rng: np.random.Generator, character: Character, flat: float) -> tuple[str, float]:
     kind = "flat" if rng.random() < flat else str(rng.choice(character.textures))
-    return kind, float(2.0 * 6.0 ** rng.random())
+    return kind, float(2.0 * 7.0 ** rng.random())
 
 
 def _flat(rng, side, scale):
@@ -250,7 +252,7 @@ TEXTURES = {"flat": _flat, "noise": _grain, "stripes": _stripes, "checks": _chec
 
 
 def _noise(rng: np.random.Generator, side: int, slope: float, low: float, high: float) -> np.ndarray:
-    """Return Gaussian noise with power ~ frequency^-slope between two frequencies (cycles a pixel), in 0..1."""
+    """Return noise with power ~ frequency^-slope between two frequencies (cycles a pixel), in 0..1."""
     f = _frequencies(side)
     band = np.where((f >= low) & (f <= max(high, low + 2 / side)), f ** (-slope / 2), 0)
     parts = rng.standard_normal((2, *f.shape), np.float32)
@@ -269,7 +271,7 @@ def _edged(wave, hardness):
     return 0.5 + 0.5 * (wave / hardness).clip(-1, 1)
 
 
-# ---- optics ----------------------------------------------------------------------------------------------------------
+# ---- optics
 
 
 def _disk_blur(planes: np.ndarray, radius: float) -> np.ndarray:
@@ -289,7 +291,7 @@ def _transfer(radius: float, side: int) -> np.ndarray:
 
 
 def _disk(radius: float, steps: int = 15) -> np.ndarray:
-    """Return a disk point-spread function of sub-pixel radius: each pixel weighs what the disk covers of it."""
+    """Return a disk of sub-pixel radius as a kernel: each pixel weighs what the disk covers of it."""
     half = int(np.ceil(radius - 0.5)) if radius > 0.5 else 0
     width = 2 * half + 1
     line = (np.arange(width * steps) + 0.5) / steps - width / 2
@@ -300,7 +302,7 @@ def _disk(radius: float, steps: int = 15) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _frequencies(side: int) -> np.ndarray:
-    """Return the frequency of each entry of an rfft2 in cycles a pixel; infinity for the mean, which no band has."""
+    """Return the frequencies of an rfft2, cycles a pixel; infinity for the mean, which no band has."""
     f = np.hypot(fft.fftfreq(side)[:, None], fft.rfftfreq(side)[None, :])
     f[0, 0] = np.inf
     return f

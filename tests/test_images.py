@@ -1,0 +1,201 @@
+"""Pictures of every kind that users have: read alike, or refused with a reason."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from magan_core.data import images
+from magan_core.data.images import read_map, read_mask, read_photo, resize, resize_mask, write_map
+from magan_core.errors import MaganError
+
+GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], 2)
+
+
+def saved(path: Path, picture: Image.Image, **options) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+def test_lossless_colour_comes_back(tmp_path, suffix):
+    assert np.array_equal(read_photo(saved(tmp_path / f"ä b.{suffix}", Image.fromarray(COLOUR))), COLOUR)
+
+
+def test_lossless_webp_and_nearly_lossless_jpeg(tmp_path):
+    path = saved(tmp_path / "a.webp", Image.fromarray(COLOUR), lossless=True)
+    assert np.array_equal(read_photo(path), COLOUR)
+    flat = np.full((8, 8, 3), (200, 100, 50), np.uint8)
+    photo = read_photo(saved(tmp_path / "a.JPG", Image.fromarray(flat), format="JPEG", quality=95))
+    assert photo.dtype == np.uint8
+    assert np.abs(photo.astype(int) - flat).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photo_is_upright_whatever_the_camera_wrote(tmp_path, orientation):
+    # What to do to the upright picture to get what such a camera stores (EXIF 2.3, tag 274).
+    stored = {
+        1: COLOUR, 2: COLOUR[:, ::-1], 3: COLOUR[::-1, ::-1], 4: COLOUR[::-1], 5: COLOUR.swapaxes(0, 1),
+        6: np.rot90(COLOUR, 1), 7: COLOUR[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(COLOUR, -1),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = saved(tmp_path / "a.png", Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
+    assert np.array_equal(read_photo(path), COLOUR)
+
+
+def test_sixteen_bit_grey_keeps_the_high_byte(tmp_path):
+    deep = GREY.astype(np.uint16) * 256 + 200
+    for suffix in ("png", "tif"):
+        photo = read_photo(saved(tmp_path / f"a.{suffix}", Image.fromarray(deep)))
+        assert np.array_equal(photo, np.repeat(GREY[..., None], 3, 2))
+
+
+def test_sixteen_bit_colour_keeps_the_high_byte(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (COLOUR.astype(">u2") * 256 + 17).reshape(4, -1)
+    body = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", 6, 4, 16, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(png)
+    assert np.array_equal(read_photo(tmp_path / "a.png"), COLOUR)
+
+
+def test_palette_and_one_bit_become_colours(tmp_path):
+    palette = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), mode=None).convert("P")
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    photo = read_photo(saved(tmp_path / "p.png", palette))
+    assert photo.tolist() == [[[10, 20, 30], [200, 100, 50]], [[200, 100, 50], [10, 20, 30]]]
+    bits = Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1")
+    assert read_photo(saved(tmp_path / "b.png", bits)).tolist() == [[[0] * 3, [255] * 3]]
+
+
+def test_transparency_is_composited_over_white(tmp_path):
+    pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]], np.uint8)
+    photo = read_photo(saved(tmp_path / "a.png", Image.fromarray(pixels)))
+    assert photo[0, :2].tolist() == [[10, 20, 30], [255, 255, 255]]
+    assert abs(int(photo[0, 2, 0]) - 127) <= 1
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_float_is_refused(tmp_path, value):
+    path = saved(tmp_path / "a.tif", Image.fromarray(np.full((3, 3), value, np.float32)))
+    for read in (read_photo, read_map):
+        with pytest.raises(MaganError, match=r"a\.tif: float samples.*8 or 16 bits"):
+            read(path)
+
+
+def test_32_bit_is_refused(tmp_path):
+    path = saved(tmp_path / "a.tif", Image.fromarray(np.full((3, 3), 70000, np.int32)))
+    with pytest.raises(MaganError, match="32-bit samples"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_truncated_file_is_named(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(MaganError, match=rf"a\.{suffix}: damaged or unreadable.*again"):
+        read_photo(path)
+
+
+def test_missing_foreign_and_empty_files_are_named(tmp_path):
+    with pytest.raises(MaganError, match=r"none\.jpg: no such file"):
+        read_photo(tmp_path / "none.jpg")
+    for content in (b"", b"hello, this is text"):
+        (tmp_path / "a.jpg").write_bytes(content)
+        with pytest.raises(MaganError, match=r"a\.jpg: not an image"):
+            read_photo(tmp_path / "a.jpg")
+
+
+def test_fifty_megapixels_are_fine_and_a_bomb_is_not(tmp_path, monkeypatch):
+    assert read_photo(saved(tmp_path / "big.png", Image.new("1", (8660, 5774)))).shape == (5774, 8660, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(MaganError, match=r"a\.png: too many pixels"):
+        read_photo(saved(tmp_path / "a.png", Image.fromarray(GREY)))
+
+
+@pytest.mark.parametrize(("white", "expected"), [("focus", [0, 0, 255, 255]), ("blur", [255, 255, 0, 0])])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_mask_is_cut_at_128_in_every_mode(tmp_path, white, expected, mode):
+    grey = Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)).convert(mode)
+    if mode == "RGBA":
+        grey.putalpha(0)
+    mask = read_mask(saved(tmp_path / "m.png", grey), white)
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [expected]
+
+
+def test_mask_of_zeros_and_ones_and_unknown_polarity_are_refused(tmp_path):
+    path = saved(tmp_path / "m.png", Image.fromarray(np.eye(4, dtype=np.uint8)))
+    with pytest.raises(MaganError, match=r"m\.png: mask values are 0 and 1.*255"):
+        read_mask(path, "focus")
+    with pytest.raises(MaganError, match="'blurred'; expected 'focus' or 'blur'"):
+        read_mask(path, "blurred")
+
+
+def test_map_round_trip(tmp_path):
+    path = tmp_path / "neu er" / "ü.png"
+    write_map(path, GREY)
+    assert np.array_equal(read_map(path), GREY)
+    assert [file.name for file in path.parent.iterdir()] == ["ü.png"]
+
+
+@pytest.mark.parametrize("values", [GREY.astype(float), COLOUR, GREY > 3, np.zeros((0, 3), np.uint8)])
+def test_map_of_another_kind_is_refused(tmp_path, values):
+    with pytest.raises(MaganError, match=r"expected uint8 \(H, W\)"):
+        write_map(tmp_path / "a.png", values)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_keeps_the_old_map(tmp_path, monkeypatch):
+    write_map(tmp_path / "a.png", GREY)
+
+    def full(self, path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(MaganError, match=r"cannot write .*a\.png: No space left on device"):
+        write_map(tmp_path / "a.png", 255 - GREY)
+    assert np.array_equal(read_map(tmp_path / "a.png"), GREY)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_shrinking_is_antialiased():
+    checks = np.indices((64, 64)).sum(0) % 2 * np.uint8(255)
+    small = resize(checks.astype(np.uint8), 16, 16)
+    assert small.shape == (16, 16)
+    assert np.abs(small.astype(int) - 127).max() <= 4
+    assert resize(COLOUR, 8, 3).shape == (8, 3, 3)
+
+
+def test_mask_stays_a_mask_and_keeps_its_share():
+    y, x = np.mgrid[:90, :120]
+    disk = np.where(np.hypot(y - 45, x - 60) < 30, np.uint8(255), np.uint8(0))
+    small = resize_mask(disk, 32, 40)
+    assert set(np.unique(small)) == {0, 255}
+    assert abs(small.mean() - disk.mean()) < 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_any_map_survives_storage(tmp_path_factory, height, width, seed):
+    values = np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+    path = tmp_path_factory.mktemp("maps") / "a.png"
+    write_map(path, values)
+    assert np.array_equal(read_map(path), values)
+
+
+def test_suffixes_are_lower_case():
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in images.SUFFIXES)
