@@ -6,10 +6,11 @@ Summaries = dict[str, dict[str, dict]]
 
 
 def beats_baselines(summaries: Summaries, check: dict) -> list[str]:
-    """Every run must have a mean absolute error lower than each baseline's by `mae_margin` on each of its test sets.
+    """Every run must beat each baseline's mean absolute error by `mae_margin` on each of its test sets.
 
-    summaries: {run or baseline: {set: {"mae": ...}}}. check: {"baselines": [...], "mae_margin": float or None};
-    None checks nothing (the smoke profile learns next to nothing). Returns one line a comparison, prints nothing.
+    summaries: {run or baseline: {set: {"mae": ...}}}. check: {"baselines": [...], "mae_margin": float or
+    None}; None checks nothing (the smoke profile learns next to nothing). Returns one line a comparison,
+    prints nothing.
     Errors: MaganError that lists all runs that do not.
     """
     margin = check["mae_margin"]
@@ -26,7 +27,8 @@ def beats_baselines(summaries: Summaries, check: dict) -> list[str]:
                 (lines if summary["mae"] < bar else failures).append(line)
     if failures:
         raise MaganError(
-            f"{len(failures)} of {len(lines) + len(failures)} comparisons miss the margin of {margin} in MAE: "
+            f"{len(failures)} of {len(lines) + len(failures)} comparisons miss the margin of {margin} in "
+            "MAE: "
             + "; ".join(failures)
             + ". Train longer, or look at the maps before you lower `check.mae_margin`."
         )

@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("predict", help="in-focus maps of photographs (white = in focus)")
     command.add_argument("photos", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
-    command.add_argument("--out", required=True, type=Path, help="folder for the maps, one 8-bit PNG a photograph")
+    command.add_argument(
+        "--out", required=True, type=Path, help="folder for the maps, one 8-bit PNG a photograph"
+    )
     command.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
     command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     command.set_defaults(function=predict)
@@ -39,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--protocol", default="paper")
     command.add_argument("--split", type=Path, help="text file of the stems to score, one a line")
     command.add_argument("--suffix", default="", help="what the maps' stems end in, for example _lbp")
-    command.add_argument("--resample", action="store_true", help="bring maps of another size to the masks' size")
+    command.add_argument(
+        "--resample", action="store_true", help="bring maps of another size to the masks' size"
+    )
     command.add_argument("--out", required=True, type=Path)
     command.set_defaults(function=evaluate)
 
@@ -49,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
     command.set_defaults(function=notebook)
 
-    command = commands.add_parser("clean-notebooks", help="the notebooks without outputs, for DVC to depend on")
+    command = commands.add_parser(
+        "clean-notebooks", help="the notebooks without outputs, for DVC to depend on"
+    )
     command.add_argument("source", type=Path)
     command.add_argument("out", type=Path, nargs="?")
     command.add_argument("--check", action="store_true", help="fail if a notebook holds outputs")
@@ -77,15 +83,21 @@ def predict(options: argparse.Namespace) -> None:
     for path in options.photos:
         if not path.exists():
             raise MaganError(f"{path} does not exist. Name a photograph or a folder of photographs.")
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        inside = (
+            sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        )
         if not inside:
             raise MaganError(f"{path} holds no photograph ({', '.join(sorted(SUFFIXES))}).")
         photos += inside
     stems: dict[str, Path] = {}
     for photo in photos:
         if photo.stem in stems:
-            raise MaganError(f"{stems[photo.stem]} and {photo} would give the same map name. Predict them apart.")
+            raise MaganError(
+                f"{stems[photo.stem]} and {photo} would give the same map name. Predict them apart."
+            )
         stems[photo.stem] = photo
+        if (options.out / f"{photo.stem}.png").resolve() == photo.resolve():
+            raise MaganError(f"the map of {photo} would overwrite it. Choose another folder for --out.")
     device = choose_device(options.device)
     model, size = load_model(options.model, device)
     seconds = predict_files(model, photos, options.out, size=size, device=device)
@@ -128,7 +140,9 @@ def clean_notebooks(options: argparse.Namespace) -> None:
         if not options.check:
             clean(source, options.out / f"{source.stem}.json")
         elif not without_outputs(source):
-            raise MaganError(f"{source} holds outputs. Clear them before you commit: Edit > Clear Outputs of All Cells.")
+            raise MaganError(
+                f"{source} holds outputs. Clear them before you commit: Edit > Clear Outputs of All Cells."
+            )
 
 
 def report(options: argparse.Namespace) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 30  # names that a message lists at most: timm alone has more than a thousand
+
 
 class MaganError(Exception):
     """Says what was found, what was expected and what to do about it."""
@@ -15,4 +17,5 @@ def nearest(name: object, allowed: Iterable[str], what: str) -> str:
         return str(name)
     close = get_close_matches(str(name), allowed, n=1, cutoff=0.4)
     hint = f"; did you mean '{close[0]}'?" if close else "."
-    raise MaganError(f"unknown {what} '{name}'{hint} Allowed: {', '.join(allowed) or '(none)'}")
+    more = f", ... ({len(allowed)} in all)" if len(allowed) > SHOWN else ""
+    raise MaganError(f"unknown {what} '{name}'{hint} Allowed: {', '.join(allowed[:SHOWN]) or '(none)'}{more}")

@@ -39,8 +39,8 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def generator_adversarial_loss(fake: Tensor, kind: str = "non_saturating") -> Tensor:
     """What the generator minimises of L_cGAN, averaged over patches.
 
-    `minimax` is log(1 - D(X, G(X))) of Eq. 7 as printed; `non_saturating` is -log D(X, G(X)), which has the same
-    fixed points and a gradient where the discriminator is sure.
+    `minimax` is log(1 - D(X, G(X))) of Eq. 7 as printed; `non_saturating` is -log D(X, G(X)), which has the
+    same fixed points and a gradient where the discriminator is sure.
     """
     nearest(kind, ADVERSARIAL, "adversarial loss")
     return F.softplus(-fake).mean() if kind == "non_saturating" else -F.softplus(fake).mean()

@@ -13,31 +13,40 @@ from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 
 
+def read(path: Path) -> nbformat.NotebookNode:
+    """A notebook; a missing or broken one is a MaganError."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MaganError(
+            f"cannot read notebook {path}: {reason}. Name an .ipynb file that Jupyter opens."
+        ) from error
+
+
 def clean(source: Path, out: Path) -> None:
-    """Write a notebook without outputs, execution counts, cell ids and volatile metadata: the part that matters."""
-    notebook = nbformat.read(source, as_version=4)
+    """Write a notebook without outputs, execution counts, cell ids and volatile metadata: the part that
+    matters."""
     cells = [
         {"cell_type": cell.cell_type, "source": cell.source, "tags": cell.metadata.get("tags", [])}
-        for cell in notebook.cells
+        for cell in read(source).cells
     ]
     write_text(out, json.dumps(cells, indent=1, ensure_ascii=False) + "\n")
 
 
 def without_outputs(path: Path) -> bool:
     """Whether a notebook is fit to commit: no outputs and no execution counts."""
-    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    code = [cell for cell in read(path).cells if cell.cell_type == "code"]
     return not any(cell.outputs or cell.execution_count for cell in code)
 
 
 def defaults(path: Path) -> dict[str, Any]:
     """Parameters of a notebook and their default values, from its one cell tagged `parameters`."""
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except (OSError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise MaganError(f"cannot read notebook {path}: {error}") from error
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    cells = [cell for cell in read(path).cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
-        raise MaganError(f"notebook {path} has {len(cells)} cells tagged 'parameters'; it must have exactly one.")
+        raise MaganError(
+            f"notebook {path} has {len(cells)} cells tagged 'parameters'; it must have exactly one."
+        )
     values: dict[str, Any] = {}
     exec(compile(cells[0].source, str(path), "exec"), values)  # our own notebook's cell of plain assignments
     values.pop("__builtins__", None)
@@ -45,10 +54,11 @@ def defaults(path: Path) -> dict[str, Any]:
 
 
 def run(path: Path, out: Path, given: list[str]) -> None:
-    """Execute a notebook from a fresh kernel and keep the executed copy at `out` (also when it fails, as .failed).
+    """Execute a notebook from a fresh kernel and keep the executed copy at `out` (also when it fails, as
+    .failed).
 
-    given: `name=value`, values in YAML. Errors: MaganError for a parameter that the notebook does not have, or of
-    another type than its default; papermill's error, with the traceback, when a cell fails.
+    given: `name=value`, values in YAML. Errors: MaganError for a parameter that the notebook does not have,
+    or of another type than its default; papermill's error, with the traceback, when a cell fails.
     """
     expected = defaults(path)
     parameters: dict[str, Any] = {}
@@ -57,7 +67,10 @@ def run(path: Path, out: Path, given: list[str]) -> None:
         if not separator:
             raise MaganError(f"parameter '{item}' is not of the form name=value.")
         nearest(name, expected, f"parameter of {path}")
-        value = yaml.safe_load(text)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise MaganError(f"parameter '{item}' is not valid YAML. Quote its value.") from error
         if type(value) is not type(expected[name]):
             raise MaganError(
                 f"parameter {name} of {path} must be {type(expected[name]).__name__} "
@@ -70,7 +83,10 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     root = str(Path.cwd())
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     os.environ.setdefault("GOMP_SPINCOUNT", "0")  # a spinning thread pool starves beside a busy neighbour
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MaganError(f"cannot write {out}: {error.strerror}. Choose another folder.") from error
     working = out.with_suffix(".failed.ipynb")
     try:
         papermill.execute_notebook(

@@ -11,71 +11,90 @@ from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 
 RUN_KEYS = ("set", "variant", "parts", "loss", "receptive_field", "unlabelled")
-PROFILE_KEYS = (
-    "name", "supervised", "semi_supervised", "seed", "threads", "training_size", "sets", "model", "weights", "discriminator", "training",
-    "test_size", "check",
-)  # fmt: skip
-SECTION_KEYS = {
-    "model": ("backbone", "width", "pooling", "head_channels", "head_norm", "dilation", "dropout", "energy", "axis"),
-    "weights": ("pretrained", "file"),
-    "discriminator": ("channels",),
-    "check": ("baselines", "mae_margin"),
-}
-TRAINING_TYPES = {
-    "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "lr": float,
-    "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list, "weight_decay": float,
-    "adversarial": str, "supervised_share": float, "log_every": int,
+LOSS = {"ce": float, "iou": float, "adv": float}
+PROFILE = {
+    "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
+    "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
+    "training": dict, "test_size": int, "check": dict,
+}  # fmt: skip
+SECTIONS = {
+    "model": {
+        "backbone": str, "width": float, "pooling": bool, "head_channels": int, "head_norm": bool,
+        "dilation": int, "dropout": float, "energy": str, "axis": str,
+    },
+    "weights": {"pretrained": bool, "file": str | None},
+    "discriminator": {"channels": int},
+    "training": {
+        "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "lr": float,
+        "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
+        "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
+    },
+    "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip
 
 
 def load(path: Path = paths.PARAMS) -> dict[str, Any]:
-    """Read and check params.yaml. Returns a dictionary with `folders`, `runs`, `profiles` (by name), `profile`.
+    """Read and check params.yaml. Returns a dictionary with `folders`, `runs`, `profiles` (by name),
+    `profile`.
 
-    Errors: MaganError for a missing or broken file, an unknown key, run, set or profile (with the nearest valid
-    name), a missing key, or a value of the wrong type.
+    Errors: MaganError for a missing or broken file, an unknown key, run, set or profile (with the nearest
+    valid name), a missing key, or a value of the wrong type.
     """
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise MaganError(f"cannot read {path} ({error.strerror}). Run from the folder that holds params.yaml.") from error
+        raise MaganError(
+            f"cannot read {path} ({error.strerror}). Run from the folder that holds params.yaml."
+        ) from error
     except yaml.YAMLError as error:
         undefined = re.search(r"found undefined alias '?([\w-]+)'?", str(error))
         if undefined:
-            nearest(undefined[1], re.findall(r"&([\w-]+)", Path(path).read_text(encoding="utf-8")), "name in params.yaml")
+            nearest(
+                undefined[1],
+                re.findall(r"&([\w-]+)", Path(path).read_text(encoding="utf-8")),
+                "name in params.yaml",
+            )
         raise MaganError(f"{path} is not valid YAML: {error}. Mend it there.") from error
     keys(raw, ("folders", "runs", "profiles", "profile"), "section of params.yaml")
+    if not isinstance(raw["profiles"], list):
+        raise MaganError(f"`profiles` of {path} must be a list, each entry beginning with `- &NAME`.")
+    for profile in raw["profiles"]:
+        keys(profile, PROFILE, "key of a profile")
     raw["profiles"] = {profile["name"]: profile for profile in raw["profiles"]}
     for name, run in raw["runs"].items():
         keys(run, RUN_KEYS, f"key of run {name}", optional=("receptive_field", "unlabelled"))
-        keys(run["loss"], ("ce", "iou", "adv"), f"loss of run {name}")
+        keys(run["loss"], LOSS, f"loss of run {name}")
+        types(run["loss"], LOSS, f"loss of run {name}")
         if name != f"{run['variant']}-{run['set']}":
             raise MaganError(f"run '{name}' must be named VARIANT-SET, here '{run['variant']}-{run['set']}'.")
         if (run["loss"]["adv"] > 0) != ("receptive_field" in run):
             raise MaganError(f"run '{name}': a receptive_field goes with loss.adv > 0, and only with it.")
     for profile in raw["profiles"].values():
         check_profile(profile, raw["runs"])
+    if raw["profile"] not in raw["profiles"].values():
+        raise MaganError(
+            f"`profile` of {path} must be one of: *{', *'.join(raw['profiles'])}. The star belongs to it."
+        )
     raw["profile"] = raw["profiles"][raw["profile"]["name"]]
     return raw
 
 
 def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
-    """Raise a MaganError at the first key, type, run or set of a profile that is not right; else add `runs`, all of
-    them in one list."""
+    """Raise a MaganError at the first key, type, run or set of a profile that is not right; else add `runs`,
+    all of them in one list."""
     where = f"profile {profile['name']}"
-    keys(profile, PROFILE_KEYS, f"key of {where}")
-    for section, allowed in SECTION_KEYS.items():
+    types(profile, PROFILE, where)
+    for section, allowed in SECTIONS.items():
         keys(profile[section], allowed, f"key of {section} of {where}")
-    keys(profile["training"], TRAINING_TYPES, f"key of training of {where}")
-    for key, kind in TRAINING_TYPES.items():
-        value = profile["training"][key]
-        if type(value) is not kind:
-            hint = " Write 1.0e-4, not 1e-4, which YAML 1.1 reads as text." if kind is float else ""
-            raise MaganError(f"training.{key} of {where} is {value!r}, not {kind.__name__}.{hint}")
+        types(profile[section], allowed, f"{section} of {where}")
     profile["runs"] = [*profile["supervised"], *profile["semi_supervised"]]
     for run in profile["runs"]:
         nearest(run, runs, f"run in {where}")
         if ("unlabelled" in runs[run]) != (run in profile["semi_supervised"]):
-            raise MaganError(f"run '{run}' is in the wrong list of {where}: `semi_supervised` takes the runs with `unlabelled`.")
+            raise MaganError(
+                f"run '{run}' is in the wrong list of {where}: `semi_supervised` takes the runs with "
+                "`unlabelled`."
+            )
         nearest(runs[run]["set"], profile["sets"], f"set of run {run} in {where}")
         if "unlabelled" in runs[run]:
             nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
@@ -83,11 +102,25 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
 
 def keys(found: dict, allowed: Any, what: str, optional: tuple[str, ...] = ()) -> None:
     """Raise a MaganError for a key that is unknown (nearest name given) or missing."""
+    if not isinstance(found, dict):
+        raise MaganError(f"{what}: found {found!r}, not keys with values ({', '.join(allowed)}).")
     for key in found:
         nearest(key, allowed, what)
     for key in allowed:
         if key not in found and key not in optional:
             raise MaganError(f"{what}: '{key}' is missing. Add it.")
+
+
+def types(found: dict, expected: dict, where: str) -> None:
+    """Raise a MaganError for a value of another type. A whole number serves as a float; true and false are
+    no numbers."""
+    for key, kind in expected.items():
+        value = found[key]
+        number = type(value) is int and isinstance(1.0, kind)
+        if number or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
+            continue
+        hint = " Write 1.0e-4, not 1e-4, which YAML 1.1 reads as text." if isinstance(1.0, kind) else ""
+        raise MaganError(f"{where}: {key} is {value!r}, not {getattr(kind, '__name__', kind)}.{hint}")
 
 
 def get_profile(params: dict[str, Any], name: str) -> dict[str, Any]:
@@ -103,7 +136,8 @@ def get_run(params: dict[str, Any], profile: dict[str, Any], name: str) -> dict[
 def test_sets(profile: dict[str, Any], run: dict[str, Any]) -> list[str]:
     """Sets that a run is tested on: its own, and CTCUG for the runs of DUT, as in the paper."""
     own = source_set(profile, run["set"])
-    return [own, "ctcug"] if own == source_set(profile, "dut") else [own]
+    transfers = {"dut", "ctcug"} <= set(profile["sets"]) and own == source_set(profile, "dut")
+    return [own, "ctcug"] if transfers else [own]
 
 
 def source_set(profile: dict[str, Any], role: str) -> str:
@@ -116,4 +150,4 @@ def switch(name: str, path: Path = paths.PARAMS) -> None:
     """Write another profile into the last line of params.yaml."""
     nearest(name, load(path)["profiles"], "profile")
     text = Path(path).read_text(encoding="utf-8")
-    write_text(path, re.sub(r"(?m)^profile: \*[\w-]+", f"profile: *{name}", text))
+    write_text(path, re.sub(r"(?m)^profile:\s*\*[\w-]+", f"profile: *{name}", text))

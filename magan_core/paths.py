@@ -1,8 +1,8 @@
 """Every folder of the project, in one place.
 
-All are relative to the current working directory, which `magan` and the notebooks set to the repository's root.
-The environment variables MAGAN_DATA and MAGAN_WEIGHTS, and after them `folders` in params.yaml, say where raw data
-sets and pretrained weights lie.
+All are relative to the current working directory, which `magan` and the notebooks set to the repository's
+root. The environment variables MAGAN_DATA and MAGAN_WEIGHTS, and after them `folders` in params.yaml, say
+where raw data sets and pretrained weights lie.
 """
 
 import os

@@ -15,11 +15,13 @@ from magan_core.models.generator import MANet
 
 
 @torch.inference_mode()
-def predict(generator: nn.Module, photo: np.ndarray, size: int, device: torch.device | str = "cpu") -> np.ndarray:
+def predict(
+    generator: nn.Module, photo: np.ndarray, size: int, device: torch.device | str = "cpu"
+) -> np.ndarray:
     """Map of one photograph.
 
-    photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is given up,
-    as in training. Returns uint8 (H, W), 255 = in focus.
+    photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is
+    given up, as in training. Returns uint8 (H, W), 255 = in focus.
     """
     return full_size(generator(network_input(photo, size, device)), photo)
 
@@ -55,9 +57,12 @@ def predict_files(
     device: torch.device | str = "cpu",
     progress: bool = True,
 ) -> float:
-    """Write OUT/STEM.png for every photograph. Returns the median seconds a photograph, reading and writing apart."""
+    """Write OUT/STEM.png for every photograph. Returns the median seconds a photograph, reading and writing
+    apart."""
     seconds = []
-    for path in tqdm(list(photos), disable=not progress, mininterval=5, unit="image", desc=f"predict {Path(out).name}"):
+    for path in tqdm(
+        list(photos), disable=not progress, mininterval=5, unit="image", desc=f"predict {Path(out).name}"
+    ):
         photo = read_photo(path)
         start = time.perf_counter()
         values = predict(generator, photo, size, device)

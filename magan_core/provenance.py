@@ -7,6 +7,7 @@ from importlib.metadata import version
 import torch
 
 PACKAGES = ("torch", "timm", "numpy", "pillow", "scipy", "pandas", "dvc", "papermill")
+TRACKED = ("magan_core", "params.yaml", "notebooks")  # changes elsewhere do not change a result
 
 
 def provenance(device: torch.device | str = "cpu") -> dict:
@@ -22,9 +23,11 @@ def provenance(device: torch.device | str = "cpu") -> dict:
 def commit() -> str | None:
     """Short hash of HEAD; None outside a Git checkout."""
     try:
-        head = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
+        )
         dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", "--", "magan_core", "params.yaml", "notebooks"],
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", *TRACKED],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):

@@ -12,9 +12,10 @@ def transforms(
 ) -> Tensor:
     """Random flip, rotation, and crop as affine matrices (section IV-C), on the CPU.
 
-    sizes: int (count, 2), original height and width; the rotation happens at the photograph's own aspect ratio,
-        before the resize to side x side. rotation: largest angle in units of pi. Returns float (count, 2, 3) that
-        takes output coordinates in [-1, 1] to input coordinates in [-1, 1] (as `affine_grid` wants them).
+    sizes: int (count, 2), original height and width; the rotation happens at the photograph's own aspect
+        ratio, before the resize to side x side. rotation: largest angle in units of pi. Returns float (count,
+        2, 3) that takes output coordinates in [-1, 1] to input coordinates in [-1, 1] (as `affine_grid` wants
+        them).
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -26,8 +27,8 @@ def transforms(
     shift_x, shift_y = uniform(scale - 1, 1 - scale), uniform(scale - 1, 1 - scale)
     aspect = sizes[:, 1].float() / sizes[:, 0].float()  # width / height
     cos, sin = angle.cos(), angle.sin()
-    # Columns: output x, output y, offset. The crop scales and shifts, then the rotation (in the photograph's own
-    # aspect ratio), then the flip.
+    # Columns: output x, output y, offset. The crop scales and shifts, then the rotation (in the photograph's
+    # own aspect ratio), then the flip.
     a, b, c, d = cos, -sin / aspect, sin * aspect, cos
     rows = torch.stack(
         [
@@ -39,7 +40,9 @@ def transforms(
     return rows
 
 
-def augment(images: Tensor, masks: Tensor | None, matrices: Tensor, crop: int) -> tuple[Tensor, Tensor | None]:
+def augment(
+    images: Tensor, masks: Tensor | None, matrices: Tensor, crop: int
+) -> tuple[Tensor, Tensor | None]:
     """Apply the matrices with one bilinear resampling; what lies outside a photograph is mirrored.
 
     images: uint8 (B, S, S, 3). masks: uint8 (B, S, S), 0 or 255, or None.
@@ -64,7 +67,15 @@ class Sampler:
     """
 
     def __init__(
-        self, images: Tensor, masks: Tensor | None, sizes: Tensor, *, batch: int, crop: int, rotation: float, seed: int
+        self,
+        images: Tensor,
+        masks: Tensor | None,
+        sizes: Tensor,
+        *,
+        batch: int,
+        crop: int,
+        rotation: float,
+        seed: int,
     ) -> None:
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation = batch, crop, rotation

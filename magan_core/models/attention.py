@@ -35,7 +35,7 @@ class ChannelAttention(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             x = features.float().flatten(2)  # B, C, N
             if self.energy == "mean":
-                x = x / x.shape[2] ** 0.5  # before the product, so that fp16 and bf16 features cannot overflow
+                x = x / x.shape[2] ** 0.5  # before the product, which could overflow otherwise
             energy = x @ x.transpose(1, 2)  # B, C, C; symmetric
             return energy.softmax(dim=2 if self.axis == "sources" else 1)
 

@@ -11,7 +11,7 @@ VGG_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, conv
 
 
 class SlimVGG(nn.Module):
-    """VGG-16's thirteen convolutions with batch norm and `width` times the channels, to train from scratch."""
+    """VGG-16's thirteen convolutions with batch norm and `width` times the channels, trained from scratch."""
 
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
@@ -50,8 +50,8 @@ class TimmBackbone(nn.Module):
             self.features = timm.create_model(name, features_only=True, out_indices=(0, 1, 2, 3, 4))
         except (IndexError, AssertionError, AttributeError, RuntimeError) as error:
             raise MaganError(
-                f"backbone '{name}' has no pyramid of five feature levels in timm ({error}). Take one that has, "
-                "for example vgg16, tf_efficientnet_lite0 or resnet50."
+                f"backbone '{name}' has no pyramid of five feature levels in timm ({error}). Take one that "
+                "has, for example vgg16, tf_efficientnet_lite0 or resnet50."
             ) from error
         self.channels = list(self.features.feature_info.channels())
         self.strides = list(self.features.feature_info.reduction())
@@ -66,14 +66,15 @@ class TimmBackbone(nn.Module):
 def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn.Module:
     """Backbone by name, without pretrained weights.
 
-    name: `slim_vgg` (of `width` times VGG-16's channels), or a timm model with five feature levels.
+    name: `slim_vgg` (of `width` times VGG-16's channels), or a timm model with five feature levels, with or
+        without the tag of its weights (`vgg16.tv_in1k`).
     pooling: False leaves out VGG's poolings (the other reading of section III-A: about 25 times the cost).
     The result has `channels`, `strides`, `mean` and `std` (input normalisation).
     """
     if name == SLIM:
         backbone: nn.Module = SlimVGG(width)
     else:
-        nearest(name, [SLIM, *timm.list_models()], "backbone")
+        nearest(name.partition(".")[0], [SLIM, *timm.list_models()], "backbone")
         backbone = TimmBackbone(name)
     if not pooling:
         poolings = [
@@ -83,7 +84,9 @@ def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn
             if isinstance(module, nn.MaxPool2d)
         ]
         if backbone.strides != [2 ** len(poolings[:i]) for i in range(5)]:
-            raise MaganError(f"backbone '{name}' cannot do without poolings: only VGG networks can. Set pooling: true.")
+            raise MaganError(
+                f"backbone '{name}' cannot do without poolings: only VGG networks can. Set pooling: true."
+            )
         for parent, child in poolings:
             setattr(parent, child, nn.Identity())
         backbone.strides = [1] * 5

@@ -12,13 +12,14 @@ DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> 
 class PatchGAN(nn.Module):
     """Says for every patch of (image, map) whether the map is a real mask (positive logit) or a prediction.
 
-    Spectral norm on every convolution (Eq. 8), weights from N(0, 0.02), LeakyReLU 0.2. The power iteration moves
-    only on forwards in training mode: train with `.train()` for the discriminator's own step and `.eval()` for
-    the generator's, so that only its own step moves it.
+    Spectral norm on every convolution (Eq. 8), weights from N(0, 0.02), LeakyReLU 0.2. The power iteration
+    moves only on forwards in training mode: train with `.train()` for the discriminator's own step and
+    `.eval()` for the generator's, so that only its own step moves it.
     """
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
+        self.smallest = 3 * 2**depth if depth else 1  # side in pixels below which no patch is left
         layers: list[nn.Module] = []
         inputs = 4
         if depth == 0:
@@ -35,7 +36,15 @@ class PatchGAN(nn.Module):
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, images: Tensor, maps: Tensor) -> Tensor:
-        """images (B, 3, H, W) in [0, 1] and maps (B, 1, H, W) in [0, 1] -> logits (B, 1, M, M)."""
+        """images (B, 3, H, W) in [0, 1] and maps (B, 1, H, W) in [0, 1] -> logits (B, 1, M, M).
+
+        Errors: MaganError for pictures too small for one patch.
+        """
+        if min(images.shape[2:]) < self.smallest:
+            raise MaganError(
+                f"pictures of {images.shape[2]}x{images.shape[3]} px are too small for this discriminator, "
+                f"which needs {self.smallest} px. Enlarge `crop` or take a smaller `receptive_field`."
+            )
         return self.layers(torch.cat([images * 2 - 1, maps * 2 - 1], dim=1))
 
 

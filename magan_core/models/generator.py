@@ -35,7 +35,9 @@ class MANet(nn.Module):
         for part in parts:
             nearest(part, PARTS, "part of the generator")
         if "HL" not in parts or (set(parts) & {"SA", "LCA"} and "LL" not in parts):
-            raise MaganError(f"parts {parts} do not make a network: HL is always needed, and SA and LCA need LL.")
+            raise MaganError(
+                f"parts {parts} do not make a network: HL is always needed, and SA and LCA need LL."
+            )
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
@@ -52,7 +54,9 @@ class MANet(nn.Module):
             nn.Conv2d(head_channels, 1, 1),
         )
 
-    def forward(self, images: Tensor, *, attention: bool = False) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, images: Tensor, *, attention: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Logits of "in focus" for every pixel.
 
         images: float (B, 3, H, W), RGB in [0, 1]. Returns (B, 1, H, W); sigmoid gives the map.

@@ -32,11 +32,14 @@ def sampler(folder: Path, profile: dict, seed: int, device: torch.device) -> Sam
     """Sampler over a prepared set, whole on the device as bytes."""
     arrays = load_train(folder)
     images, masks, sizes = (
-        None if array is None else torch.from_numpy(np.array(array)) for array in (arrays.images, arrays.masks, arrays.sizes)
+        None if array is None else torch.from_numpy(np.array(array))
+        for array in (arrays.images, arrays.masks, arrays.sizes)
     )
     training = profile["training"]
     if images.shape[1] < training["crop"]:
-        raise MaganError(f"crop {training['crop']} is larger than the prepared {images.shape[1]} px. Lower `crop`.")
+        raise MaganError(
+            f"crop {training['crop']} is larger than the prepared {images.shape[1]} px. Lower `crop`."
+        )
     return Sampler(
         images.to(device),
         None if masks is None else masks.to(device),
@@ -61,8 +64,8 @@ def train_run(
 ) -> pd.DataFrame:
     """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json.
 
-    labelled, unlabelled: folders of prepared sets. Returns the history. The same settings on the same machine with
-    the same number of threads give the same model and history, byte for byte, on a CPU.
+    labelled, unlabelled: folders of prepared sets. Returns the history. The same settings on the same machine
+    with the same number of threads give the same model and history, byte for byte, on a CPU.
     """
     start = time.perf_counter()
     torch.set_num_threads(profile["threads"])
@@ -71,11 +74,15 @@ def train_run(
     source = "from scratch"
     if profile["weights"]["pretrained"]:
         file = profile["weights"]["file"]
-        source = load_pretrained(generator, profile["model"]["backbone"], weights_folder / file if file else None)
+        source = load_pretrained(
+            generator, profile["model"]["backbone"], weights_folder / file if file else None
+        )
     weights = Weights(**run["loss"])
     discriminator = None
     if weights.adv > 0:
-        discriminator = build_discriminator(run["receptive_field"], profile["discriminator"]["channels"]).to(device)
+        discriminator = build_discriminator(run["receptive_field"], profile["discriminator"]["channels"]).to(
+            device
+        )
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
     seed = profile["seed"]

@@ -8,8 +8,8 @@ SCHEDULES = ("constant", "polynomial", "cosine")
 
 
 def factor(kind: str, step: int, steps: int, warmup: int) -> float:
-    """Factor at `step` (0 .. steps-1): linear over the first `warmup` steps, then constant (as the paper, which
-    names no schedule), polynomial of power 0.9, or cosine down to zero."""
+    """Factor at `step` (0 .. steps-1): linear over the first `warmup` steps, then constant (as the paper,
+    which names no schedule), polynomial of power 0.9, or cosine down to zero."""
     nearest(kind, SCHEDULES, "learning-rate schedule")
     if step < warmup:
         return (step + 1) / (warmup + 1)

@@ -58,16 +58,25 @@ def train(
     device: torch.device,
     progress: bool = True,
 ) -> list[dict]:
-    """Train in place; returns the history, one row every `log_every` steps (means of the steps since the last row).
+    """Train in place; returns the history, one row every `log_every` steps (means over those steps).
 
-    discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the steps
-    are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
-    Errors: MaganError at the first loss that is not finite.
+    discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the
+    steps are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
+    Errors: MaganError at the first row whose losses are not all finite, or for settings that do not go
+    together.
     """
     if (weights.adv > 0) != (discriminator is not None):
         raise MaganError("a discriminator goes with an adversarial weight above 0, and only with it.")
     if unlabelled is not None and discriminator is None:
-        raise MaganError("unlabelled photographs teach through the discriminator: set the adversarial weight above 0.")
+        raise MaganError(
+            "unlabelled photographs teach through the discriminator: set the adversarial weight above 0."
+        )
+    if labelled.masks is None:
+        raise MaganError("the labelled set has no masks: name one with training masks as `set` of the run.")
+    if unlabelled is not None and recipe.batch < 2:
+        raise MaganError(
+            f"batch {recipe.batch} cannot be half labelled and half unlabelled: set `batch` to 2 or more."
+        )
     backbone = list(generator.backbone.parameters())
     known = {id(parameter) for parameter in backbone}
     heads = [parameter for parameter in generator.parameters() if id(parameter) not in known]
@@ -76,7 +85,9 @@ def train(
     )
     optimisers = [g_optimiser]
     if discriminator is not None:
-        optimisers.append(adam([{"params": discriminator.parameters(), "lr": recipe.discriminator_lr}], recipe))
+        optimisers.append(
+            adam([{"params": discriminator.parameters(), "lr": recipe.discriminator_lr}], recipe)
+        )
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
 
     generator.train()
@@ -106,8 +117,9 @@ def train(
             sums.zero_()
             if not all(map(torch.isfinite, torch.tensor([ce, iou, adv, total, d_real, d_fake]))):
                 raise MaganError(
-                    f"training diverged before step {step + 1}: ce {ce}, iou {iou}, adv {adv}, D {d_real} {d_fake}. "
-                    "Lower `lr` or the adversarial weight, or use channel attention with `energy: mean`."
+                    f"training diverged before step {step + 1}: ce {ce}, iou {iou}, adv {adv}, D {d_real} "
+                    f"{d_fake}. Lower `lr` or the adversarial weight, or use channel attention with `energy: "
+                    "mean`."
                 )
             epoch = seen / len(labelled.images)
             values = (step + 1, epoch, recipe.lr * scale, ce, iou, adv, total, d_real, d_fake)
@@ -128,10 +140,10 @@ def step_once(
     weights: Weights,
     adversarial: str,
 ) -> Tensor:
-    """One iteration of Algorithm 1; returns (ce, iou, adv, total, d_real, d_fake) as float (6,), not synchronised.
+    """One iteration of Algorithm 1; returns (ce, iou, adv, total, d_real, d_fake) as float (6,).
 
-    images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and make
-    the step semi-supervised: gradients of both parts count one half.
+    images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and
+    make the step semi-supervised: gradients of both parts count one half.
     """
     count = len(masks)
     logits = generator(images)
