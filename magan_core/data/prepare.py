@@ -107,12 +107,13 @@ def prepare(
         found = {}
         for name, entry in profile["sets"].items():
             if "same_as" in entry:
-                nearest(
-                    entry["same_as"],
-                    [n for n in profile["sets"] if n != name],
-                    f"set that '{name}' is the same as",
+                others = [other for other in profile["sets"] if other != name]
+                nearest(entry["same_as"], others, f"set that '{name}' is the same as")
+            elif "source" not in entry:
+                raise MaganError(
+                    f"set '{name}': `source` is missing; expected 'synthetic' or a folder's name"
                 )
-            elif nearest("source", entry, f"key of set {name}") and entry["source"] == "synthetic":
+            elif entry["source"] == "synthetic":
                 found[name] = _synthetic_parts(name, entry, profile["seed"], folder, progress)
             else:
                 found[name] = _folder_parts(name, entry, profile["seed"], raw)

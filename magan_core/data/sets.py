@@ -107,13 +107,20 @@ def select(records: Sequence[Record], split: str | Path) -> list[Record]:
 
 
 def exclude(records: Sequence[Record], listing: str | Path) -> list[Record]:
-    """Return the records that a file does not list. A line is a name, or begins with one before a remark."""
+    """Return the records that a file does not list. A line is a name, or a name, a space and a remark.
+
+    Raises MaganError for a line that names nothing in the set.
+    """
     by_key = {_key(record["stem"]): record for record in records}
+    listed = set()
     for line in read_names(listing):
-        key = _find(line, by_key) or _find(line.split()[0], by_key)
-        if key is not None:
-            del by_key[key]
-    return list(by_key.values())
+        words = line.split(" ")
+        names = (" ".join(words[:count]) for count in range(len(words), 0, -1))
+        key = next((key for name in names if (key := _find(name, by_key)) is not None), None)
+        if key is None:
+            raise MaganError(f"{listing} names '{line}', which the set does not hold; correct the list")
+        listed.add(key)
+    return [record for key, record in by_key.items() if key not in listed]
 
 
 def divide(records: Sequence[Record], share: float, seed: int) -> tuple[list[Record], list[Record]]:

@@ -295,7 +295,7 @@ def _disk(radius: float, steps: int = 15) -> np.ndarray:
     half = int(np.ceil(radius - 0.5)) if radius > 0.5 else 0
     width = 2 * half + 1
     line = (np.arange(width * steps) + 0.5) / steps - width / 2
-    inside = line[:, None] ** 2 + line[None, :] ** 2 <= radius**2
+    inside = line[:, None] ** 2 + line[None, :] ** 2 <= radius**2 + 1e-9
     cover = inside.reshape(width, steps, width, steps).mean((1, 3))
     return (cover / cover.sum()).astype(np.float32)
 

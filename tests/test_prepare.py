@@ -1,0 +1,296 @@
+"""Preparation: the arrays hold what the files hold, twice the same, whole or not at all."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from magan_core import params
+from magan_core.data import prepare as module
+from magan_core.data.images import read_mask, read_photo
+from magan_core.data.manifest import write_manifest
+from magan_core.data.prepare import load_test, load_train, prepare
+from magan_core.errors import MaganError
+from magan_core.files import read_json
+
+SCENES = {"source": "synthetic", "character": "objects", "train": 3, "test": 2, "size": 48}
+
+
+def profile(**sets) -> dict:
+    return {"training_size": 40, "seed": 5, "sets": sets}
+
+
+@pytest.fixture
+def raw(tmp_path) -> Path:
+    """A data set of ten photographs, 20 x 30, whose grey level is their number; splits 0-5 and 6-9."""
+    folder = tmp_path / "raw" / "eigene Bilder"
+    for part in ("images", "masks", "splits"):
+        (folder / part).mkdir(parents=True)
+    for number in range(10):
+        Image.new("RGB", (30, 20), (20 * number,) * 3).save(folder / "images" / f"bild {number}.png")
+        mask = np.zeros((20, 30), np.uint8)
+        mask[:, : 3 * (number + 1) - 1] = 255
+        Image.fromarray(mask).save(folder / "masks" / f"bild {number}.png")
+    for name, numbers in (("train", range(6)), ("test", range(6, 10)), ("both", range(3, 8))):
+        (folder / "splits" / f"{name}.txt").write_text("".join(f"bild {number}\n" for number in numbers))
+    (folder / "splits" / "known.txt").write_text("bild 0\nbild 1 of elsewhere\n")
+    return tmp_path / "raw"
+
+
+OWN = {"source": "eigene Bilder", "white": "blur"}
+
+
+def run(entry_or_profile: dict, raw: Path, out: Path) -> dict:
+    whole = entry_or_profile if "sets" in entry_or_profile else profile(own=entry_or_profile)
+    return prepare(whole, raw, out, progress=False, manifests=raw / "manifests")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {name: path.read_bytes() for name, path in found.items()}
+
+
+def listed(folder: Path) -> set[str]:
+    return {record["stem"] for record in load_test(folder)}
+
+
+def test_synthetic_profile(tmp_path):
+    out = tmp_path / "prepared"
+    pool = {"source": "synthetic", "character": "pool", "unlabelled": 4, "size": 48, "stands_for": "FRD"}
+    sets = run(profile(shi=SCENES, zhao={"same_as": "shi"}, frd=pool), tmp_path, out)
+    assert sets == read_json(out / "sets.json")
+    assert list(sets) == ["shi", "frd"]
+    assert {key: sets["shi"][key] for key in ("train", "test", "unlabelled")} == {
+        "train": 3,
+        "test": 2,
+        "unlabelled": 0,
+    }
+    assert sets["frd"]["stands_for"] == "FRD"
+    train = load_train(out / "shi")
+    assert train.images.shape == (3, 40, 40, 3)
+    assert train.masks.shape == (3, 40, 40)
+    assert train.images.dtype == train.masks.dtype == np.uint8
+    assert set(np.unique(train.masks)) == {0, 255}
+    assert train.sizes.tolist() == [[48, 48]] * 3
+    assert train.stems == ["objects_00000", "objects_00001", "objects_00002"]
+    assert (train.masks == 255).mean() == pytest.approx(sets["shi"]["in_focus_share_train"], abs=1e-6)
+    pool = load_train(out / "frd")
+    assert pool.masks is None
+    assert len(pool.images) == len(pool.stems) == 4
+    assert not (out / "frd" / "test.csv").exists()
+    records = load_test(out / "shi")
+    assert [record["stem"] for record in records] == ["objects_00003", "objects_00004"]
+    for record in records:
+        assert read_photo(record["image"]).shape == (48, 48, 3)
+        assert set(np.unique(read_mask(record["mask"], record["white"]))) == {0, 255}
+
+
+def test_the_same_twice_to_the_byte(tmp_path, monkeypatch):
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        run(profile(shi=SCENES), tmp_path, Path("data/prepared"))
+        run(profile(shi=SCENES), tmp_path, Path("data/prepared"))
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    csv = pd.read_csv(tmp_path / "one" / "data/prepared/shi/test.csv")
+    assert csv["image"][0] == "data/prepared/synthetic/shi/images/objects_00003.jpg"
+    assert read_photo(load_test(Path("data/prepared/shi"))[0]["image"]).shape == (48, 48, 3)
+
+
+def test_the_hash_tells_data_apart(tmp_path):
+    hashes = {
+        run(profile(shi=SCENES | change) | {"seed": seed}, tmp_path, tmp_path / "out")["shi"]["sha256"]
+        for seed, change in ((1, {}), (2, {}), (1, {"first": 9}), (1, {"train": 4}), (1, {"test": 1}))
+    }
+    assert len(hashes) == 4  # another number of test scenes leaves the training data as they are
+
+
+def test_folder_by_splits(tmp_path, raw):
+    sets = run(OWN | {"train_split": "train.txt", "test_split": "test.txt"}, raw, tmp_path / "out")
+    assert (sets["own"]["train"], sets["own"]["test"]) == (6, 4)
+    train = load_train(tmp_path / "out" / "own")
+    assert train.stems == [f"bild {number}" for number in range(6)]
+    assert train.images[:, 0, 0, 0].tolist() == [0, 20, 40, 60, 80, 100]
+    assert train.sizes.tolist() == [[20, 30]] * 6
+    assert (
+        train.masks[0, :, -20:] == 255
+    ).all()  # stored white = blurred on the left, so in focus on the right
+    assert (train.masks[0, :, :2] == 0).all()
+    records = load_test(tmp_path / "out" / "own")
+    assert records[0]["image"] == raw / "eigene Bilder" / "images" / "bild 6.png"
+    assert records[0]["white"] == "blur"
+
+
+def test_folder_by_share(tmp_path, raw):
+    run(OWN | {"train_share": 0.7}, raw, tmp_path / "out")
+    train = set(load_train(tmp_path / "out" / "own").stems)
+    assert len(train) == 7
+    assert train | listed(tmp_path / "out" / "own") == {f"bild {number}" for number in range(10)}
+
+
+def test_folder_without_more_is_a_test_set(tmp_path, raw):
+    assert run(OWN, raw, tmp_path / "out")["own"]["test"] == 10
+    with pytest.raises(MaganError, match=r"own: cannot read its training arrays.*prepare the data again"):
+        load_train(tmp_path / "out" / "own")
+
+
+def test_unlabelled_and_test_parts_of_one_source_are_disjoint(tmp_path, raw):
+    common = OWN | {"exclude": "known.txt", "share": 0.5, "seed": 3}
+    both = profile(ctcug=common | {"use": "test"}, frd=common | {"use": "unlabelled"})
+    run(both, raw, tmp_path / "out")
+    pool, test = set(load_train(tmp_path / "out" / "frd").stems), listed(tmp_path / "out" / "ctcug")
+    assert len(pool) == len(test) == 4
+    assert pool | test == {f"bild {number}" for number in range(2, 10)}
+
+
+def test_an_unlabelled_photograph_that_is_tested_on_is_an_error(tmp_path, raw):
+    common = OWN | {"share": 0.6}
+    with pytest.raises(MaganError, match="in the unlabelled set 'frd' and in the test set 'ctcug'"):
+        run(
+            profile(ctcug=common | {"use": "test"}, frd=common | {"use": "unlabelled"}), raw, tmp_path / "out"
+        )
+
+
+def test_unlabelled_folder_needs_no_masks(tmp_path, raw):
+    for mask in (raw / "eigene Bilder" / "masks").iterdir():
+        mask.unlink()
+    sets = run({"source": "eigene Bilder", "use": "unlabelled"}, raw, tmp_path / "out")
+    assert sets["own"]["unlabelled"] == 10
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (OWN | {"wite": "blur"}, "unknown key of set own 'wite'; did you mean 'white'"),
+        ({"source": "eigene Bilder"}, "`white` is None; expected focus or blur"),
+        (OWN | {"use": "train"}, "unknown use of set own 'train'"),
+        (OWN | {"share": 1.5}, "share is 1.5; expected a number above 0 and at most 1"),
+        (OWN | {"train_share": True}, "train_share is True"),
+        (OWN | {"train_share": 0.5, "train_split": "train.txt"}, "not several of them"),
+        (
+            OWN | {"train_split": "train.txt", "test_split": "both.txt"},
+            "'bild 3' is in the training split and",
+        ),
+        (OWN | {"train_split": "none.txt"}, r"cannot read the split .*none\.txt"),
+        ({"source": "nowhere", "white": "blur"}, r"nowhere/images: no such folder"),
+        ({"same_as": "onw"}, "unknown set that 'own' is the same as 'onw'"),
+        (SCENES | {"chracter": "x"}, "did you mean 'character'"),
+        (SCENES | {"character": "objekts"}, "unknown character of scenes 'objekts'; did you mean 'objects'"),
+        (SCENES | {"train": "3"}, "train is '3'; expected a whole number"),
+        (
+            SCENES | {"train": 0, "test": 0},
+            "expected scenes for `train` and `test`, or for `unlabelled` alone",
+        ),
+        (SCENES | {"unlabelled": 3}, "or for `unlabelled` alone"),
+        (SCENES | {"size": 8}, "at least 32 pixels"),
+        ({"source": "synthetic", "character": "hard", "test": 3}, "needs `size`"),
+        ({"character": "hard"}, "`source` is missing"),
+    ],
+)
+def test_wrong_entries_say_so_and_leave_nothing(tmp_path, raw, entry, message):
+    with pytest.raises(MaganError, match=message):
+        run(entry, raw, tmp_path / "out" / "here")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_every_pair_is_verified_also_those_for_testing(tmp_path, raw):
+    Image.new("L", (30, 20), 255).save(raw / "eigene Bilder" / "masks" / "bild 9.png")
+    with pytest.raises(MaganError, match=r"bild 9\.png: every pixel is blurred"):
+        run(OWN | {"train_split": "train.txt", "test_split": "test.txt"}, raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_manifest_is_checked_where_there_is_one(tmp_path, raw):
+    write_manifest(raw / "eigene Bilder", raw / "manifests" / "eigene Bilder.csv")
+    run(OWN, raw, tmp_path / "out")
+    Image.new("RGB", (30, 20), "red").save(raw / "eigene Bilder" / "images" / "bild 4.png")
+    with pytest.raises(MaganError, match=r"bild 4\.png is not the file that the manifest"):
+        run(OWN, raw, tmp_path / "out")
+
+
+def test_failure_keeps_the_old_folder_and_success_replaces_all_of_it(tmp_path, raw):
+    out = tmp_path / "out"
+    run(profile(shi=SCENES), raw, out)
+    before = files(out)
+    with pytest.raises(MaganError):
+        run(profile(shi=SCENES | {"first": 3}, own=OWN | {"test_split": "none.txt"}), raw, out)
+    assert files(out) == before
+    run(OWN, raw, out)
+    assert not (out / "shi").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
+
+
+def test_rest_of_a_killed_run_is_cleared(tmp_path, raw):
+    (tmp_path / ".out.partial" / "shi").mkdir(parents=True)
+    run(profile(shi=SCENES), raw, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path, raw):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    with pytest.raises(MaganError, match="thesis is there already and is no folder of prepared data"):
+        run(OWN, raw, tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.tex").exists()
+
+
+def test_full_disk(tmp_path, raw, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.np, "save", full)
+    with pytest.raises(MaganError, match=r"cannot write .*out: No space left on device"):
+        run(profile(shi=SCENES), raw, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+def test_folder_that_cannot_be_made(tmp_path, raw):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(MaganError, match=r"cannot write .*file.out"):
+        run(profile(shi=SCENES), raw, tmp_path / "file" / "out")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_folder(tmp_path, raw):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    with pytest.raises(MaganError, match=r"cannot write .*Permission denied"):
+        run(profile(shi=SCENES), raw, closed / "out")
+
+
+def test_damaged_arrays_are_named(tmp_path):
+    run(profile(shi=SCENES), tmp_path, tmp_path / "out")
+    path = tmp_path / "out" / "shi" / "train_images.npy"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(MaganError, match="shi: cannot read its training arrays"):
+        load_train(tmp_path / "out" / "shi")
+    with pytest.raises(MaganError, match=r"test\.csv: cannot read the list of test photographs"):
+        load_test(tmp_path / "out")
+
+
+def test_arrays_need_no_pickle(tmp_path):
+    run(profile(shi=SCENES), tmp_path, tmp_path / "out")
+    for path in (tmp_path / "out" / "shi").glob("*.npy"):
+        assert np.load(path, allow_pickle=False).dtype in (np.uint8, np.int32)
+
+
+def test_real_profile(tmp_path):
+    root, real = Path(__file__).parents[1], os.environ.get("MAGAN_DATA")
+    if not real or not (Path(real) / "cuhk").is_dir() or not (Path(real) / "szu-bd").is_dir():
+        pytest.skip("MAGAN_DATA names no folder with the data sets cuhk and szu-bd")
+    sets = params.load(root / "params.yaml")["profiles"]["cuhk"]["sets"]
+    small = {
+        "training_size": 32,
+        "seed": 1,
+        "sets": {key: sets[key] for key in ("zhao", "dut", "ctcug", "frd")},
+    }
+    found = prepare(
+        small, Path(real), tmp_path / "out", progress=False, manifests=root / "data" / "manifests"
+    )
+    assert (found["zhao"]["train"], found["zhao"]["test"]) == (604, 100)
+    assert found["ctcug"]["test"] + found["frd"]["unlabelled"] == 709 - 15
+    assert 0.2 < found["zhao"]["in_focus_share_train"] < 0.5
