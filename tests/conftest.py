@@ -1,0 +1,6 @@
+"""One thread: equal bytes need an equal thread count, and a spinning pool starves beside a neighbour."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is first imported
+os.environ["GOMP_SPINCOUNT"] = "0"

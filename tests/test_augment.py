@@ -1,0 +1,188 @@
+"""One resampling against the four steps of section IV-C done one after the other."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import affine_transform, gaussian_filter
+
+from magan_core.data.augment import Sampler, augment, transforms
+
+
+def smooth(height, width, seed=0):
+    """A picture without fine detail, so that each further interpolation costs little: float (H, W) in
+    0..1."""
+    noise = np.random.default_rng(seed).normal(size=(height, width))
+    values = gaussian_filter(noise, 0.06 * height, mode="reflect")
+    return (values - values.min()) / np.ptp(values)
+
+
+def flipped(picture, flip):
+    return picture[:, ::-1] if flip else picture
+
+
+def rotated(picture, angle):
+    """Rotate about the middle, in pixels; what comes from outside is mirrored."""
+    middle = (np.array(picture.shape) - 1) / 2
+    cos, sin = math.cos(angle), math.sin(angle)
+    matrix = np.array([[cos, sin], [-sin, cos]])  # (row, column) of the result -> of the source
+    return affine_transform(picture, matrix, middle - matrix @ middle, order=1, mode="reflect")
+
+
+def resized(picture, side):
+    scale = np.array(picture.shape) / side
+    return affine_transform(picture, scale, 0.5 * scale - 0.5, (side, side), order=1, mode="reflect")
+
+
+def cropped(picture, top, left, crop):
+    return affine_transform(picture, [1, 1], [top, left], (crop, crop), order=1, mode="reflect")
+
+
+def draw(count, sizes, side, crop, rotation, seed):
+    """The matrices, and the same random numbers in words: flip, angle, and the corner of the crop in
+    pixels."""
+    matrices = transforms(count, sizes, side, crop, rotation, torch.Generator().manual_seed(seed))
+    random = torch.Generator().manual_seed(seed)
+    flip = torch.rand(count, generator=random) < 0.5
+    angle, left, top = (torch.rand(count, generator=random) for _ in range(3))
+    angle = (2 * angle - 1) * rotation * math.pi
+    return matrices, flip, angle, top * (side - crop), left * (side - crop)
+
+
+def test_one_resampling_is_flip_rotation_resize_and_crop():
+    """The photograph is 1.8 times as wide as high: a rotation of the square would be another one."""
+    height, width, side, crop, count = 200, 360, 160, 120, 6
+    photo = smooth(height, width)
+    prepared = np.round(resized(photo, side) * 255).astype(np.uint8)
+    images = torch.from_numpy(prepared)[None, :, :, None].repeat(count, 1, 1, 3)
+    sizes = torch.tensor([[height, width]]).repeat(count, 1)
+    matrices, flip, angle, top, left = draw(count, sizes, side, crop, 0.15, seed=4)
+    found, _ = augment(images, None, matrices, crop)
+    square_sizes = torch.full((count, 2), height)
+    other, _ = augment(images, None, draw(count, square_sizes, side, crop, 0.15, seed=4)[0], crop)
+    assert 0 < flip.sum() < count
+    for k in range(count):
+        steps = rotated(flipped(photo, flip[k]), angle[k].item())
+        expected = cropped(resized(steps, side), top[k].item(), left[k].item(), crop)
+        inside = cropped(
+            resized(rotated(np.pad(np.ones((height - 20, width - 20)), 10), angle[k].item()), side),
+            top[k].item(),
+            left[k].item(),
+            crop,
+        )
+        error = np.abs(found[k, 0].numpy() - expected)[inside > 0.999]
+        assert inside.mean() > 0.7
+        assert error.max() < 0.03
+        square = np.abs(other[k, 0].numpy() - expected)[inside > 0.999]
+        assert square.max() > 0.06  # the tolerance tells a rotation at another aspect ratio
+
+
+def test_no_augmentation_is_the_identity():
+    images = torch.randint(0, 256, (3, 20, 20, 3), dtype=torch.uint8)
+    masks = (torch.rand(3, 20, 20) > 0.5).to(torch.uint8) * 255
+    matrices = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).repeat(3, 1, 1)
+    found, found_masks = augment(images, masks, matrices, 20)
+    torch.testing.assert_close(found, images.permute(0, 3, 1, 2) / 255, atol=1e-5, rtol=0)
+    assert torch.equal(found_masks[:, 0], masks / 255)
+
+
+def test_full_crop_without_rotation_only_flips():
+    images = torch.randint(0, 256, (16, 12, 12, 3), dtype=torch.uint8)
+    matrices = transforms(
+        16, torch.tensor([[30, 50]]).repeat(16, 1), 12, 12, 0.0, torch.Generator().manual_seed(0)
+    )
+    found, _ = augment(images, None, matrices, 12)
+    straight = images.permute(0, 3, 1, 2) / 255
+    flips = 0
+    for one, original in zip(found, straight, strict=True):
+        mirrored = torch.allclose(one, original.flip(2), atol=1e-4)
+        assert mirrored or torch.allclose(one, original, atol=1e-4)
+        flips += mirrored
+    assert 3 <= flips <= 13
+
+
+def test_parameters_differ_within_a_batch_and_stay_in_their_ranges():
+    side, crop, count = 100, 80, 2000
+    sizes = torch.tensor([[60, 60]]).repeat(count, 1)
+    matrices, flip, angle, *_ = draw(count, sizes, side, crop, 0.15, seed=1)
+    assert len(torch.unique(matrices[:, 1, 1])) > count // 2
+    scale = matrices[:, 0, :2].norm(dim=1)
+    torch.testing.assert_close(
+        scale, torch.full((count,), 0.8)
+    )  # a square photograph: pure rotation and crop
+    assert angle.abs().max() <= 0.15 * math.pi
+    torch.testing.assert_close(matrices[:, 1, 1], 0.8 * angle.cos())
+    assert flip.float().mean() == pytest.approx(0.5, abs=0.05)
+    corners = matrices @ torch.tensor([[-1.0, 1, -1, 1], [-1, -1, 1, 1], [1, 1, 1, 1]])
+    unrotated = torch.stack(
+        [angle.cos()[:, None] * corners[:, 0] * torch.where(flip, -1.0, 1.0)[:, None]
+         + angle.sin()[:, None] * corners[:, 1]]
+    )  # fmt: skip
+    assert unrotated.abs().max() <= 1 + 1e-5  # before the rotation every crop lies inside the picture
+
+
+def test_mask_stays_binary_and_goes_with_its_image():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((8, 48, 48), np.uint8)
+    for mask in masks:
+        top, left = rng.integers(4, 20, 2)
+        mask[top : top + 18, left : left + 18] = 255
+    images = torch.from_numpy(masks)[..., None].repeat(1, 1, 1, 3)  # a picture of its own mask
+    sampler = Sampler(
+        images, torch.from_numpy(masks), torch.tensor([[30, 50]] * 8), batch=8, crop=40, rotation=0.15, seed=2
+    )
+    pictures, found = sampler.next()
+    assert pictures.shape == (8, 3, 40, 40)
+    assert found.shape == (8, 1, 40, 40)
+    assert set(found.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal((pictures[:, :1] >= 0.5).float(), found)
+    assert pictures.min() >= 0
+    assert pictures.max() <= 1
+
+
+def numbered(count):
+    """Photograph k has the grey value k everywhere, so that it can be told after any augmentation."""
+    return torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(count, 16, 16, 3).contiguous()
+
+
+def sampler(count=10, batch=4, seed=5, masks=None):
+    return Sampler(
+        numbered(count),
+        masks,
+        torch.tensor([[20, 30]] * count),
+        batch=batch,
+        crop=12,
+        rotation=0.15,
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize(("count", "batch"), [(10, 4), (8, 4), (3, 8)])
+def test_every_photograph_once_an_epoch(count, batch):
+    source = sampler(count, batch)
+    seen = []
+    while len(seen) < 3 * count:
+        images, masks = source.next()
+        assert masks is None
+        assert len(images) == batch
+        seen += (images[:, 0, 6, 6] * 255).round().int().tolist()
+    epochs = [seen[start : start + count] for start in range(0, 3 * count, count)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(count))] * 3
+    if count > 5:
+        assert epochs[0] != epochs[1]  # shuffled anew
+
+
+def test_the_seed_decides_everything():
+    images = torch.randint(0, 256, (10, 16, 16, 3), dtype=torch.uint8)
+    masks = (torch.rand(10, 16, 16) > 0.5).to(torch.uint8) * 255
+
+    def batches(seed):
+        source = Sampler(
+            images, masks, torch.tensor([[20, 30]] * 10), batch=4, crop=12, rotation=0.15, seed=seed
+        )
+        torch.rand(3)  # other users of the global generator do not matter
+        return torch.cat([torch.cat(source.next(), dim=1) for _ in range(4)])
+
+    assert torch.equal(batches(1), batches(1))
+    assert not torch.equal(batches(1), batches(2))

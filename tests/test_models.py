@@ -1,0 +1,353 @@
+"""Generator and discriminator against slow loops, known sizes and their own gradients."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tiny import MODEL
+from torch import nn
+
+from magan_core.errors import MaganError
+from magan_core.models import PARTS, build_discriminator, build_generator, receptive_field
+from magan_core.models.attention import ChannelAttention, SpatialAttention
+from magan_core.models.backbone import build_backbone
+
+TABLE_IV = [
+    ["HL"],
+    ["HL", "LL"],
+    ["HL", "LL", "HCA"],
+    ["HL", "LL", "HCA", "SA"],
+    ["HL", "LL", "HCA", "LCA"],
+    ["HL", "LL", "SA"],
+    ["HL", "LL", "HCA", "SA", "LCA"],
+]
+
+
+def slow_channel_attention(features, alpha, energy, axis):
+    """Eq. 1 and 2 with loops over channels i and j of one image (C, H, W)."""
+    x = features.reshape(len(features), -1).astype(np.float64)
+    channels, n = x.shape
+    r = np.zeros((channels, channels))
+    for i in range(channels):
+        for j in range(channels):
+            r[i, j] = math.exp(x[i] @ x[j] / (n if energy == "mean" else 1))
+    for j in range(channels):
+        r[:, j] /= r[:, j].sum()  # Eq. 1: over i
+    out = np.zeros_like(x)
+    for j in range(channels):
+        for i in range(channels):
+            out[j] += (r[i, j] if axis == "sources" else r[j, i]) * x[i]  # Eq. 2 prints r_ji
+    return (alpha * out + x).reshape(features.shape)
+
+
+@pytest.mark.parametrize("energy", ["mean", "raw"])
+@pytest.mark.parametrize("axis", ["sources", "printed"])
+def test_channel_attention_is_eq_1_and_2(energy, axis):
+    features = np.random.default_rng(0).normal(size=(2, 5, 3, 4)) * 0.7
+    module = ChannelAttention(energy, axis)
+    module.alpha.data.fill_(0.8)
+    found = module(torch.tensor(features, dtype=torch.float32)).detach().numpy()
+    expected = np.stack([slow_channel_attention(image, 0.8, energy, axis) for image in features])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_channel_attention_starts_as_the_identity_and_can_leave_it():
+    module = ChannelAttention()
+    features = torch.randn(2, 6, 4, 4)
+    assert torch.equal(module(features), features)
+    module(features).square().sum().backward()
+    assert module.alpha.grad.abs() > 0
+
+
+def test_sources_weigh_to_one_and_printed_ones_do_not():
+    features = torch.randn(1, 6, 4, 4) * torch.arange(1, 7).view(1, 6, 1, 1)
+    ones = torch.ones(1, 6)
+    torch.testing.assert_close(ChannelAttention("mean", "sources").weights(features).sum(2), ones)
+    printed = ChannelAttention("mean", "printed").weights(features)
+    torch.testing.assert_close(printed.sum(1), ones)
+    assert (printed.sum(2) - 1).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("energy", ["mean", "raw"])
+def test_loud_half_precision_features_stay_finite(dtype, energy):
+    """Squares of 300 exceed fp16's 65504, and so would the energies of any such channel."""
+    features = (torch.rand(1, 8, 32, 32) * 300).to(dtype)
+    module = ChannelAttention(energy).to(dtype)
+    module.alpha.data.fill_(1.0)
+    with torch.autocast("cpu", dtype=dtype):
+        weights, out = module.weights(features), module(features)
+    assert weights.dtype == torch.float32
+    assert torch.isfinite(weights).all()
+    assert torch.isfinite(out).all()
+
+
+def test_mean_energy_does_not_depend_on_the_number_of_pixels():
+    small = torch.randn(1, 4, 6, 6)
+    large = small.repeat(1, 1, 3, 3)
+    module = ChannelAttention("mean")
+    torch.testing.assert_close(module.weights(small), module.weights(large))
+
+
+def test_raw_energy_is_one_hot_where_mean_is_not():
+    features = torch.rand(1, 8, 40, 40) * torch.linspace(1, 2, 8).view(1, 8, 1, 1)
+    assert ChannelAttention("raw").weights(features).amax(2).min() > 0.99
+    assert ChannelAttention("mean").weights(features).amax(2).max() < 0.7
+
+
+def test_spatial_attention_is_a_map_of_weights_with_two_atrous_convolutions():
+    module = SpatialAttention(6, hidden=4, dilation=2)
+    out = module(torch.randn(2, 6, 9, 7) * 5)
+    assert out.shape == (2, 1, 9, 7)
+    assert out.min() >= 0
+    assert out.max() <= 1
+    convolutions = [layer for layer in module.layers if isinstance(layer, nn.Conv2d)]
+    assert [layer.dilation for layer in convolutions] == [(2, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("parts", TABLE_IV, ids="+".join)
+def test_every_row_of_table_iv_at_odd_sizes(parts):
+    torch.manual_seed(0)
+    generator = build_generator(MODEL, parts)
+    images = torch.rand(2, 3, 37, 51)
+    logits, attention = generator(images, attention=True)
+    assert logits.shape == (2, 1, 37, 51)
+    expected = {
+        "HCA": "high_channels",
+        "LCA": "low_channels",
+        "SA": "spatial",
+    }
+    assert set(attention) == {name for part, name in expected.items() if part in parts}
+    logits.square().mean().backward()
+    silent = [name for name, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
+
+
+def test_table_iv_rows_differ_by_exactly_their_parts():
+    """HCA and LCA are one scale each, as alpha is the only parameter of Eq. 2."""
+    count = {
+        "+".join(parts): sum(p.numel() for p in build_generator(MODEL, parts).parameters())
+        for parts in TABLE_IV
+    }
+    assert count["HL+LL+HCA"] == count["HL+LL"] + 1
+    assert count["HL+LL+HCA+LCA"] == count["HL+LL"] + 2
+    assert count["HL+LL+HCA+SA+LCA"] == count["HL+LL+SA"] + 2
+    assert count["HL"] < count["HL+LL"] < count["HL+LL+SA"]
+
+
+def test_attention_maps_are_those_of_the_forward_pass():
+    generator = build_generator(MODEL).eval()
+    low, high = sum(generator.backbone.channels[:2]), sum(generator.backbone.channels[2:])
+    images = torch.rand(1, 3, 32, 48)
+    with torch.no_grad():
+        logits, attention = generator(images, attention=True)
+        assert torch.equal(generator(images), logits)
+    assert attention["high_channels"].shape == (1, high, high)
+    assert attention["low_channels"].shape == (1, low, low)
+    assert attention["spatial"].shape == (1, 1, 32, 48)
+    assert 0 < attention["spatial"].min() <= attention["spatial"].max() < 1
+
+
+def test_spatial_attention_weighs_the_low_level_features():
+    """With Z = 0 the low-level branch sees nothing (Eq. 3); the picture's fine detail cannot reach it."""
+    generator = build_generator(MODEL, ["HL", "LL", "SA"]).eval()
+    seen = []
+    generator.low_head.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    generator.spatial_attention.layers[-1].bias.data.fill_(-200)
+    with torch.no_grad():
+        generator(torch.rand(1, 3, 32, 32))
+    assert not seen[0].any()
+
+
+def test_dropout_is_the_noise_of_training_only():
+    generator = build_generator(MODEL | {"dropout": 0.5, "head_norm": False})
+    images = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert not torch.equal(generator(images), generator(images))
+        generator.eval()
+        assert torch.equal(generator(images), generator(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "strides"),
+    [
+        ("slim_vgg", [1, 2, 4, 8, 16]),
+        ("vgg16", [1, 2, 4, 8, 16]),
+        ("vgg16.tv_in1k", [1, 2, 4, 8, 16]),
+        ("tf_efficientnet_lite0", [2, 4, 8, 16, 32]),
+        ("resnet18", [2, 4, 8, 16, 32]),
+    ],
+)
+def test_backbones_say_what_they_give(name, strides):
+    backbone = build_backbone(name, width=0.0625).eval()
+    assert backbone.strides == strides
+    with torch.no_grad():
+        levels = backbone(torch.rand(1, 3, 64, 96))
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(backbone.channels, strides, strict=True)
+    ]
+
+
+def test_backbones_normalise_as_they_were_trained():
+    vgg, lite = build_backbone("vgg16"), build_backbone("tf_efficientnet_lite0")
+    assert vgg.mean == pytest.approx((0.485, 0.456, 0.406))
+    assert vgg.std == pytest.approx((0.229, 0.224, 0.225))
+    assert (lite.mean, lite.std) == ((0.5,) * 3, (0.5,) * 3)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18"])
+def test_generator_on_timm_backbones_has_the_size_of_its_input(name):
+    generator = build_generator(MODEL | {"backbone": name}).eval()
+    with torch.no_grad():
+        assert generator(torch.rand(1, 3, 65, 50)).shape == (1, 1, 65, 50)
+
+
+def test_vgg16_has_its_thirteen_convolutions():
+    count = sum(p.numel() for p in build_backbone("vgg16").parameters())
+    assert count == 14_714_688  # VGG-16 without its classifier
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"backbone": "vggg16"}, "did you mean 'vgg16'"),
+        ({"backbone": "slim-vgg"}, "did you mean 'slim_vgg'"),
+        ({"energy": "means"}, "did you mean 'mean'"),
+        ({"axis": "source"}, "did you mean 'sources'"),
+    ],
+)
+def test_unknown_names_get_the_nearest_one(change, hint):
+    with pytest.raises(MaganError, match=hint) as caught:
+        build_generator(MODEL | change)
+    assert len(str(caught.value)) < 1500  # timm knows more than a thousand networks
+
+
+def test_unknown_and_impossible_parts():
+    with pytest.raises(MaganError, match="did you mean 'HCA'"):
+        build_generator(MODEL, ["HL", "HCB"])
+    for parts in (["LL"], ["HL", "SA"], ["HL", "LCA"]):
+        with pytest.raises(MaganError, match="do not make a network"):
+            build_generator(MODEL, parts)
+    assert PARTS == ("HL", "LL", "HCA", "SA", "LCA")
+
+
+def test_backbone_without_five_levels_is_refused():
+    with pytest.raises(MaganError, match="no pyramid of five"):
+        build_backbone("convnext_atto")
+
+
+@pytest.mark.parametrize("name", ["slim_vgg", "vgg16"])
+def test_without_poolings_every_level_has_full_size(name):
+    backbone = build_backbone(name, width=0.0625, pooling=False).eval()
+    assert not any(isinstance(module, nn.MaxPool2d) for module in backbone.modules())
+    with torch.no_grad():
+        assert {tuple(level.shape[2:]) for level in backbone(torch.rand(1, 3, 18, 20))} == {(18, 20)}
+
+
+def test_only_vgg_can_do_without_poolings():
+    for name in ("resnet18", "tf_efficientnet_lite0"):
+        with pytest.raises(MaganError, match="cannot do without poolings"):
+            build_backbone(name, pooling=False)
+
+
+# ---- discriminator ----
+
+
+def footprint(discriminator, side):
+    """Side of the square of input pixels that move one output in the middle."""
+    images = torch.rand(1, 3, side, side, requires_grad=True)
+    logits = discriminator.eval()(images, torch.rand(1, 1, side, side))
+    middle = logits.shape[2] // 2
+    logits[0, 0, middle, middle].backward()
+    rows = images.grad[0].abs().sum(0).sum(1).nonzero()
+    columns = images.grad[0].abs().sum(0).sum(0).nonzero()
+    assert len(rows) == len(columns)
+    return int(rows.max() - rows.min()) + 1
+
+
+@pytest.mark.parametrize(("name", "field", "side"), [(1, 1, 9), (16, 16, 48), (70, 70, 160), (256, 286, 640)])
+def test_receptive_field_is_what_the_gradient_sees(name, field, side):
+    torch.manual_seed(0)
+    discriminator = build_discriminator(name, channels=2)
+    assert receptive_field(discriminator) == field
+    assert footprint(discriminator, side) == field
+
+
+@pytest.mark.parametrize(("name", "smallest"), [(1, 1), (16, 6), (70, 24), (256, 96)])
+def test_smallest_picture_of_a_discriminator(name, smallest):
+    discriminator = build_discriminator(name, channels=2)
+    fits = discriminator(torch.rand(1, 3, smallest, smallest), torch.rand(1, 1, smallest, smallest))
+    assert fits.shape == (1, 1, 1, 1)
+    with pytest.raises(MaganError, match=f"{smallest} px"):
+        discriminator(torch.rand(1, 3, smallest - 1, 300), torch.rand(1, 1, smallest - 1, 300))
+
+
+def test_unknown_receptive_field():
+    for wrong in (71, "70", None):
+        with pytest.raises(MaganError, match="1, 16, 70, 256"):
+            build_discriminator(wrong)
+
+
+def convolutions(discriminator):
+    return [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
+
+
+def test_weights_come_from_a_normal_distribution_of_0_02():
+    torch.manual_seed(0)
+    for layer in convolutions(build_discriminator(70, channels=32)):
+        original = layer.parametrizations.weight.original
+        assert abs(original.mean()) < 5 * 0.02 / original.numel() ** 0.5
+        assert original.std().item() == pytest.approx(0.02, rel=4 / (2 * original.numel()) ** 0.5)
+        assert not layer.bias.any()
+
+
+def largest_singular_values(discriminator):
+    return [
+        torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item()
+        for layer in convolutions(discriminator)
+    ]
+
+
+def test_spectral_norm_follows_changing_weights():
+    """Eq. 8: after the weights moved, forwards in training mode bring the largest singular values to 1."""
+    torch.manual_seed(0)
+    discriminator = build_discriminator(16, channels=8)
+    images, maps = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        for layer in convolutions(discriminator):
+            layer.parametrizations.weight.original.normal_(0, 0.5)
+        discriminator.eval()
+        stale = largest_singular_values(discriminator)
+        assert max(abs(value - 1) for value in stale) > 0.1
+        discriminator.train()
+        for _ in range(100):
+            discriminator(images, maps)
+        discriminator.eval()
+    assert largest_singular_values(discriminator) == pytest.approx([1] * 3, abs=0.02)
+
+
+def vectors(discriminator):
+    return [buffer.clone() for buffer in discriminator.buffers()]
+
+
+def test_only_forwards_in_training_mode_move_the_power_iteration():
+    discriminator = build_discriminator(16, channels=4)
+    images, maps = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    before = vectors(discriminator)
+    assert len(before) == 6  # u and v of three convolutions
+    discriminator.eval()(images, maps)
+    assert all(map(torch.equal, before, vectors(discriminator)))
+    with torch.no_grad():
+        discriminator.train()(images, maps)
+    assert not all(map(torch.equal, before, vectors(discriminator)))
+
+
+def test_discriminator_sees_image_and_map():
+    discriminator = build_discriminator(16, channels=4).eval()
+    images, maps = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    logits = discriminator(images, maps)
+    assert logits.shape[:2] == (1, 1)
+    assert not torch.equal(logits, discriminator(1 - images, maps))
+    assert not torch.equal(logits, discriminator(images, 1 - maps))

@@ -1,0 +1,79 @@
+"""A network, a profile and prepared data small enough to train in a second."""
+
+from pathlib import Path
+
+import numpy as np
+
+from magan_core.files import write_json
+
+MODEL = {
+    "backbone": "slim_vgg",
+    "width": 0.0625,
+    "pooling": True,
+    "head_channels": 8,
+    "head_norm": True,
+    "dilation": 2,
+    "dropout": 0.1,
+    "energy": "mean",
+    "axis": "sources",
+}
+TRAINING = {
+    "steps": 5,
+    "warmup_steps": 1,
+    "batch": 4,
+    "crop": 32,
+    "rotation": 0.15,
+    "lr": 3e-3,
+    "backbone_lr": 3e-3,
+    "discriminator_lr": 4e-4,
+    "schedule": "cosine",
+    "betas": [0.9, 0.999],
+    "weight_decay": 5e-4,
+    "adversarial": "non_saturating",
+    "supervised_share": 0.4,
+    "log_every": 2,
+}
+PROFILE = {
+    "name": "tiny",
+    "seed": 7,
+    "threads": 1,
+    "model": MODEL,
+    "weights": {"pretrained": False, "file": None},
+    "discriminator": {"channels": 4},
+    "training": TRAINING,
+    "test_size": 32,
+}
+RUN = {
+    "set": "shi",
+    "variant": "magan-s",
+    "parts": ["HL", "LL", "HCA", "SA", "LCA"],
+    "loss": {"ce": 1.0, "iou": 1.0, "adv": 0.001},
+    "receptive_field": 16,
+    "unlabelled": "frd",
+}
+
+
+def scenes(count: int, side: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noise where in focus (a square), flat grey elsewhere: uint8 (N, S, S, 3) and 0/255 masks (N, S, S)."""
+    rng = np.random.default_rng(seed)
+    masks = np.zeros((count, side, side), np.uint8)
+    for mask in masks:
+        top, left = rng.integers(0, side // 2, 2)
+        mask[top : top + side // 2, left : left + side // 2] = 255
+    noise = rng.integers(0, 256, (count, side, side, 3))
+    return np.where(masks[..., None] > 0, noise, 128).astype(np.uint8), masks
+
+
+def prepared(root: Path, names: tuple[str, ...] = ("shi", "frd"), count: int = 6) -> Path:
+    """A folder of prepared sets; `frd` has no masks."""
+    for index, name in enumerate(names):
+        images, masks = scenes(count, seed=index)
+        folder = root / name
+        folder.mkdir(parents=True)
+        np.save(folder / "train_images.npy", images)
+        np.save(folder / "train_sizes.npy", np.tile(np.int32([40, 60]), (count, 1)))
+        if name != "frd":
+            np.save(folder / "train_masks.npy", masks)
+        (folder / "train.csv").write_text("stem\n" + "".join(f"s{i}\n" for i in range(count)))
+    write_json(root / "sets.json", {name: {"sha256": "0" * 64} for name in names})
+    return root
