@@ -18,12 +18,10 @@ from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json, write_text
 from magan_core.metrics import SCORES
 from magan_core.reporting import claims, typeset
-from magan_core.reporting.sources import BASELINES, PAPER_NAMES, TRAINED_ON
+from magan_core.reporting.sources import BASELINES, PAPER_NAMES, REAL, TRAINED_ON
 
 SAME = "same data"
 ROLES = {name: role for role, name in PAPER_NAMES.items()}
-# The raw folders that hold the paper's own data; anything else is a stand-in.
-REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}
 COMPARISON = ("table", "dataset", "method", "metric", "claimed", "own", "difference", "data")
 
 OURS = {"MANet": "manet", "MA-GANet": "magan", "MA-GANet-s": "magan-s"}
