@@ -1,0 +1,163 @@
+"""The whole pipeline on the smoke profile, in a throw-away clone whose path holds a space."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone on the smoke profile after one `dvc repro`."""
+    folder = tmp_path_factory.mktemp("clones") / "a clone"
+    shutil.copytree(
+        ROOT,
+        folder,
+        ignore=shutil.ignore_patterns(
+            ".git", ".venv", "build", "results", "prepared", "raw", "__pycache__", ".*_cache", "cache", "tmp"
+        ),
+    )
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    for command in (["git", "init", "-q"], ["git", "add", "-A"]):
+        subprocess.run(command, cwd=folder, check=True)
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *identity, "commit", "-qm", "clone"], cwd=folder, check=True)
+    run(folder, "magan_core", "profile", "smoke")
+    run(folder, "dvc", "repro")
+    return folder
+
+
+def run(folder, *arguments, check=True):
+    """python -m ... in the clone, with the clone's own magan_core."""
+    environment = os.environ | {
+        "PYTHONPATH": str(folder),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    result = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and result.returncode:
+        pytest.fail(f"{arguments} failed:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+    return result
+
+
+def edit(folder, old, new):
+    """Replace text in params.yaml that must be there once."""
+    path = folder / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def stages_run(output):
+    """Names of the stages that `dvc repro` ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def tables(folder):
+    """Bytes of all tables but those that hold measured seconds."""
+    return {
+        path.name: path.read_bytes()
+        for path in (folder / "results/smoke/tables").iterdir()
+        if not path.name.startswith(("table_II.", "claims"))
+    }
+
+
+def test_every_table_figure_and_the_report_exist(clone):
+    results = clone / "results/smoke"
+    for number in ("I", "II", "III", "IV", "V", "VI"):
+        for kind in ("csv", "md", "tex"):
+            assert (results / f"tables/table_{number}.{kind}").stat().st_size > 100
+    for number in range(1, 11):
+        folder = "photographs" if number in (1, 8, 9) else "figures"
+        for kind in ("png", "pdf"):
+            assert (results / folder / f"figure_{number}.{kind}").stat().st_size > 1000
+    report = (results / "report.html").read_text(encoding="utf-8")
+    assert "Table VI" in report
+    assert "Figure 10" in report
+
+
+def test_a_run_that_is_not_trained_has_an_empty_own_cell_and_the_papers_number(clone):
+    with open(clone / "results/smoke/tables/table_VI.csv", encoding="utf-8") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert rows["1×1"]["mae_own"] == ""
+    assert float(rows["1×1"]["mae_claimed"]) == 0.084
+    assert 0 < float(rows["70×70"]["mae_own"]) < 1
+
+
+def test_a_second_repro_does_nothing(clone):
+    assert stages_run(run(clone, "dvc", "repro").stdout) == set()
+
+
+def test_metrics_and_plots_say_something(clone):
+    shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
+    scores = shown[""]["data"]["results/smoke/metrics.json"]["data"]
+    assert set(scores["manet-dut"]) == {"dut", "ctcug"}
+    run(clone, "dvc", "plots", "show", "--out", "plots")
+    assert "f_beta" in (clone / "plots/index.html").read_text(encoding="utf-8")
+    assert "evaluate@smoke" in run(clone, "dvc", "dag", "--mermaid").stdout
+
+
+def test_editing_one_run_reruns_it_and_what_depends_on_it_and_switching_back_is_exact(clone):
+    before = tables(clone)
+    edit(clone, "magan-dut:          &magan         {<<: *manet, variant: magan, receptive_field: 70, loss: {ce: 1.0,",
+         "magan-dut:          &magan         {<<: *manet, variant: magan, receptive_field: 70, loss: {ce: 0.9,")  # fmt: skip
+    ran = stages_run(run(clone, "dvc", "repro").stdout)
+    assert "train@smoke-magan-dut" in ran
+    assert "train@smoke-manet-dut" not in ran
+    assert "prepare@smoke" not in ran
+    assert {"evaluate@smoke", "ablations@smoke", "tables@smoke", "report@smoke"} <= ran
+    assert tables(clone) != before
+    edit(clone, "{ce: 0.9,", "{ce: 1.0,")
+    ran = stages_run(run(clone, "dvc", "repro").stdout)
+    assert not {name for name in ran if name.startswith("train")}, (
+        "the run cache should have restored the runs"
+    )
+    assert tables(clone) == before
+
+
+def test_removing_a_run_empties_its_row(clone):
+    edit(clone, "supervised: [baseline-dut, manet-dut,", "supervised: [manet-dut,")
+    run(clone, "dvc", "repro")
+    with open(clone / "results/smoke/tables/table_IV.csv", encoding="utf-8") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert rows["Baseline"]["mae_own"] == ""
+    assert rows["MANet"]["mae_own"] != ""
+
+
+def test_a_forced_run_gives_the_same_bytes(clone):
+    before = tables(clone)
+    model = (clone / "results/smoke/runs/magan-dut/model.safetensors").read_bytes()
+    run(clone, "dvc", "repro", "--force", "--no-run-cache", "train@smoke-magan-dut")
+    run(clone, "dvc", "repro")
+    assert (clone / "results/smoke/runs/magan-dut/model.safetensors").read_bytes() == model
+    assert tables(clone) == before
+
+
+def test_attention_maps_can_be_opened(clone):
+    out = clone / "results/smoke/notebooks/08.ipynb"
+    run(clone, "magan_core", "notebook", "notebooks/08_attention_maps.ipynb", "--out", str(out),
+        "-p", "profile=smoke", "-p", "run=manet-dut")  # fmt: skip
+    assert "image/png" in out.read_text(encoding="utf-8")
+
+
+def test_a_wrong_parameter_fails_before_anything_runs(clone):
+    result = run(clone, "magan_core", "notebook", "notebooks/04_evaluate.ipynb", "--out", "x.ipynb", "-p", "profil=smoke",
+                 check=False)  # fmt: skip
+    assert result.returncode == 1
+    assert "did you mean 'profile'" in result.stderr
+    assert not (clone / "x.ipynb").exists()
