@@ -1,0 +1,387 @@
+"""Algorithm 1 step by step, and a whole run twice."""
+
+import copy
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, scenes
+
+from magan_core import losses
+from magan_core.data.augment import Sampler
+from magan_core.errors import MaganError
+from magan_core.models import build_discriminator, build_generator
+from magan_core.models.weights import load_model
+from magan_core.prediction import predict
+from magan_core.training.run import add_timing, choose_device, multiply_adds, train_run
+from magan_core.training.schedule import SCHEDULES, factor
+from magan_core.training.trainer import COLUMNS, Recipe, Weights, adam, step_once, train
+
+CPU = torch.device("cpu")
+WEIGHTS = Weights(ce=1.0, iou=2.0, adv=0.3)
+RECIPE = Recipe(**{key: value for key, value in TRAINING.items() if key not in ("crop", "rotation")})
+PLAIN = MODEL | {"dropout": 0.0, "head_norm": False}  # no randomness, no statistics of the batch
+
+
+class Sgd(torch.optim.SGD):
+    """Plain gradient descent, so that the change of a parameter is its gradient."""
+
+
+def parts(batch=4, seed=0):
+    """Generator without batch norm, discriminator, images and masks."""
+    torch.manual_seed(seed)
+    generator = build_generator(PLAIN).train()
+    for module in generator.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    images, masks = scenes(batch, 32, seed)
+    images = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+    masks = torch.from_numpy(masks)[:, None] / 255
+    return generator, build_discriminator(16, 4), images, masks
+
+
+def gradients(module):
+    return [parameter.grad.clone() for parameter in module.parameters()]
+
+
+@pytest.mark.parametrize("adversarial", losses.ADVERSARIAL)
+@pytest.mark.parametrize("labelled", [4, 2], ids=["supervised", "semi-supervised"])
+def test_a_step_is_algorithm_1(labelled, adversarial):
+    """First D on labelled pairs, then G with the new D frozen: half the gradient of each kind of
+    photograph."""
+    generator, discriminator, images, masks = parts()
+    masks = masks[:labelled]
+    optimisers = [Sgd(generator.parameters(), lr=0.0), Sgd(discriminator.parameters(), lr=0.1)]
+    by_hand = copy.deepcopy(discriminator)
+    record = step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, adversarial)
+    found = gradients(generator)
+
+    maps = generator(images).sigmoid()
+    by_hand.train()
+    pairs = by_hand(
+        torch.cat([images[:labelled]] * 2), torch.cat([masks, maps[:labelled].detach()])
+    )  # labelled only
+    real, fake = pairs[:labelled].sigmoid(), pairs[labelled:].sigmoid()
+    (-real.log().mean() - (1 - fake).log().mean()).backward()
+    with torch.no_grad():
+        for parameter in by_hand.parameters():
+            parameter -= 0.1 * parameter.grad
+    for new, expected in zip(discriminator.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(new, expected)
+
+    by_hand.eval()
+
+    def adversarial_loss(rows):
+        judged = by_hand(images[rows], maps[rows]).sigmoid()
+        return (1 - judged).log().mean() if adversarial == "minimax" else -judged.log().mean()
+
+    known = slice(0, labelled)
+    ce = losses.cross_entropy(torch.logit(maps[known].double()), masks.double()).float()
+    iou = losses.iou_loss(maps[known], masks)
+    loss = WEIGHTS.ce * ce + WEIGHTS.iou * iou + WEIGHTS.adv * adversarial_loss(known)
+    expected = torch.autograd.grad(loss, list(generator.parameters()), retain_graph=True)
+    if labelled < 4:
+        unlabelled_loss = WEIGHTS.adv * adversarial_loss(slice(labelled, 4))
+        more = torch.autograd.grad(unlabelled_loss, list(generator.parameters()))
+        assert any(m.abs().max() > 1e-6 for m in more)
+        expected = [0.5 * one + 0.5 * other for one, other in zip(expected, more, strict=True)]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+    assert record.tolist() == pytest.approx(
+        [
+            ce.item(),
+            iou.item(),
+            adversarial_loss(known).item(),
+            loss.item(),
+            -real.log().mean().item(),
+            -(1 - fake).log().mean().item(),
+        ],
+        rel=1e-4,
+    )
+
+
+def test_the_generators_step_leaves_the_discriminator_alone():
+    """No gradient, no change, no power iteration: with a learning rate of 0 only D's own forward moves u and
+    v."""
+    generator, discriminator, images, masks = parts()
+    optimisers = [Sgd(generator.parameters(), lr=0.1), Sgd(discriminator.parameters(), lr=0.0)]
+    once = copy.deepcopy(discriminator).train()
+    with torch.no_grad():
+        once(torch.cat([images] * 2), torch.cat([masks, generator(images).sigmoid()]))
+    step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, "minimax")
+    state = discriminator.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in once.state_dict().items())
+
+
+def test_the_discriminator_never_sees_unlabelled_photographs():
+    results = []
+    for seed in (1, 2):
+        generator, discriminator, images, masks = parts()
+        images[2:] = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+        optimisers = [Sgd(generator.parameters(), lr=0.1), Sgd(discriminator.parameters(), lr=0.1)]
+        step_once(generator, discriminator, optimisers, images, masks[:2], WEIGHTS, "minimax")
+        results.append((discriminator.state_dict(), generator.state_dict()))
+    (d_one, g_one), (d_two, g_two) = results
+    assert all(torch.equal(d_one[key], d_two[key]) for key in d_one)
+    assert not all(torch.equal(g_one[key], g_two[key]) for key in g_one)
+
+
+def test_without_a_discriminator_it_is_eq_6():
+    generator, _, images, masks = parts()
+    record = step_once(
+        generator,
+        None,
+        [Sgd(generator.parameters(), lr=0.0)],
+        images,
+        masks,
+        Weights(1.0, 2.0, 0.0),
+        "minimax",
+    )
+    ce, iou, adv, total, d_real, d_fake = record.tolist()
+    assert total == pytest.approx(ce + 2 * iou)
+    assert adv == d_real == d_fake == 0
+
+
+def test_adam_is_as_printed():
+    """Section IV-C: momentum 0.9, weight decay 5e-4 added to the gradient (not AdamW)."""
+    parameter = torch.nn.Parameter(torch.tensor([2.0]))
+    optimiser = adam([{"params": [parameter], "lr": 0.1}], RECIPE)
+    assert type(optimiser) is torch.optim.Adam
+    assert optimiser.defaults["betas"] == (0.9, 0.999)
+    for _ in range(2):
+        parameter.grad = torch.tensor([0.0])
+        optimiser.step()
+    moment = square = 0.0
+    value = 2.0
+    for t in (1, 2):
+        gradient = 5e-4 * value
+        moment, square = 0.9 * moment + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        value -= 0.1 * (moment / (1 - 0.9**t)) / ((square / (1 - 0.999**t)) ** 0.5 + 1e-8)
+    assert parameter.item() == pytest.approx(value, rel=1e-5)
+
+
+# ---- schedule ----
+
+
+def test_schedule_values():
+    assert [factor("constant", step, 10, 3) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+    assert factor("polynomial", 0, 10, 0) == 1
+    assert factor("polynomial", 5, 10, 0) == pytest.approx(0.5**0.9)
+    assert factor("cosine", 6, 10, 2) == pytest.approx(0.5)
+    assert factor("cosine", 9, 10, 0) == pytest.approx(0.5 * (1 + np.cos(0.9 * np.pi)))
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+@pytest.mark.parametrize("warmup", [0, 3, 20])
+def test_schedule_stays_above_0_and_never_rises_after_the_warm_up(kind, warmup):
+    values = [factor(kind, step, 20, warmup) for step in range(20)]
+    assert min(values) > 0
+    assert max(values) <= 1
+    assert values[:warmup] == sorted(values[:warmup])
+    assert values[warmup:] == sorted(values[warmup:], reverse=True)
+
+
+def test_unknown_schedule():
+    with pytest.raises(MaganError, match="did you mean 'polynomial'"):
+        factor("poly", 0, 1, 0)
+
+
+# ---- training ----
+
+
+def samplers(count=6, batch=4, crop=32, rotation=0.15):
+    images, masks = scenes(count, 40)
+    sizes = torch.tensor([[40, 60]] * count)
+    common = {"sizes": sizes, "batch": batch, "crop": crop, "rotation": rotation, "seed": 3}
+    images, masks = torch.from_numpy(images), torch.from_numpy(masks)
+    return Sampler(images, masks, **common), Sampler(images.flip(1), None, **common)
+
+
+def fit(recipe=RECIPE, weights=None, unlabelled=True, **sampling):
+    torch.manual_seed(0)
+    labelled, pool = samplers(**sampling)
+    return train(
+        build_generator(MODEL),
+        build_discriminator(16, 4) if (weights or WEIGHTS).adv else None,
+        labelled,
+        pool if unlabelled else None,
+        weights or WEIGHTS,
+        recipe,
+        device=CPU,
+        progress=False,
+    )
+
+
+def changed(**values):
+    return Recipe(**(vars(RECIPE) | values))
+
+
+def test_history_has_a_row_every_log_every_steps_and_a_last_one():
+    history = fit()
+    assert [tuple(row) for row in history] == [COLUMNS] * 3
+    assert [row["step"] for row in history] == [2, 4, 5]
+    assert [row["epoch"] for row in history] == pytest.approx(
+        [8 / 6, 12 / 6, 14 / 6]
+    )  # 4, 4, then 2 labelled
+    assert [row["lr"] for row in history] == pytest.approx(
+        [3e-3 * factor("cosine", step, 5, 1) for step in (1, 3, 4)]
+    )
+
+
+def test_rows_are_means_of_the_steps_since_the_last_row():
+    one, two = (fit(changed(log_every=every, steps=4)) for every in (1, 4))
+    for key in COLUMNS[3:]:
+        assert np.mean([row[key] for row in one]) == pytest.approx(two[0][key], rel=1e-5)
+
+
+@pytest.mark.parametrize(("share", "supervised"), [(0.0, 0), (0.4, 2), (1.0, 5)])
+def test_warm_up_is_labelled_only_then_batches_are_half_and_half(share, supervised, monkeypatch):
+    seen = []
+
+    def spy(generator, discriminator, optimisers, images, masks, weights, adversarial):
+        seen.append((len(images), len(masks)))
+        return torch.zeros(6)
+
+    monkeypatch.setattr("magan_core.training.trainer.step_once", spy)
+    fit(changed(supervised_share=share))
+    assert seen == [(4, 4)] * supervised + [(4, 2)] * (5 - supervised)
+
+
+def test_divergence_stops_with_a_clear_error(monkeypatch):
+    real = losses.cross_entropy
+    calls = []
+
+    def breaks(logits, masks):
+        calls.append(1)
+        return real(logits, masks) * (float("nan") if len(calls) == 2 else 1)
+
+    monkeypatch.setattr(losses, "cross_entropy", breaks)
+    with pytest.raises(MaganError, match=r"diverged before step 2.*ce nan.*Lower `lr`"):
+        fit()
+
+
+def test_settings_that_do_not_go_together():
+    with pytest.raises(MaganError, match="unlabelled photographs teach through"):
+        fit(weights=Weights(1, 1, 0))
+    with pytest.raises(MaganError, match="set `batch` to 2"):
+        fit(changed(batch=1))
+    labelled, pool = samplers()
+    for discriminator, weights in ((None, WEIGHTS), (build_discriminator(16, 4), Weights(1, 1, 0))):
+        with pytest.raises(MaganError, match="a discriminator goes with"):
+            train(build_generator(MODEL), discriminator, labelled, None, weights, RECIPE, device=CPU)
+    with pytest.raises(MaganError, match="has no masks"):
+        train(build_generator(MODEL), None, pool, None, Weights(1, 1, 0), RECIPE, device=CPU)
+
+
+def test_it_learns_two_photographs_by_heart():
+    recipe = changed(steps=60, log_every=1, batch=2, schedule="constant")
+    history = fit(recipe, Weights(1, 1, 0), unlabelled=False, count=2, batch=2, crop=40, rotation=0.0)
+    assert history[-1]["ce"] < 0.4 * history[0]["ce"]
+    assert history[-1]["iou"] < 0.5 * history[0]["iou"]
+
+
+# ---- whole runs ----
+
+
+def go(data, out, run=RUN, profile=PROFILE, unlabelled="frd"):
+    return train_run(
+        run,
+        profile,
+        labelled=data / "shi",
+        unlabelled=data / unlabelled if unlabelled else None,
+        weights_folder=data,
+        out=out,
+        device=CPU,
+        progress=False,
+    )
+
+
+def test_same_bytes_twice(tmp_path):
+    data = prepared(tmp_path / "data")
+    frame = go(data, tmp_path / "one")
+    torch.rand(5)  # whatever went on in between
+    go(data, tmp_path / "two")
+    for name in ("model.safetensors", "history.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    go(data, tmp_path / "three", profile=PROFILE | {"seed": 8})
+    assert (tmp_path / "one/history.csv").read_bytes() != (tmp_path / "three/history.csv").read_bytes()
+    written = pd.read_csv(tmp_path / "one/history.csv")
+    assert list(written.columns) == list(COLUMNS) == list(frame.columns)
+    assert (tmp_path / "one/model.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_provenance_says_what_was_done(tmp_path):
+    data = prepared(tmp_path / "data")
+    go(data, tmp_path / "run")
+    add_timing(tmp_path / "run", "shi", 0.12345)
+    record = json.loads((tmp_path / "run/provenance.json").read_text())
+    assert record["run"] == RUN
+    assert record["profile"]["training"] == TRAINING
+    assert record["backbone_weights"] == "from scratch"
+    assert record["data_sha256"] == "0" * 64
+    assert record["threads"] == 1
+    assert record["seconds"]["train"] > 0
+    assert record["seconds"]["predict_per_image"] == {"shi": 0.1235}
+    assert record["parameters"] == sum(p.numel() for p in build_generator(MODEL).parameters())
+    assert {"torch", "timm", "numpy", "python"} <= record["versions"].keys()
+    assert str(tmp_path) not in json.dumps(record)  # no folder of this machine
+
+
+def test_the_saved_model_is_the_trained_one(tmp_path):
+    data = prepared(tmp_path / "data")
+    go(data, tmp_path / "run")
+    model, size = load_model(tmp_path / "run/model.safetensors")
+    fresh, _ = parts()[:2]
+    assert size == 32
+    photo = scenes(1)[0][0]
+    values = predict(model, photo, size)
+    assert values.shape == photo.shape[:2]
+    assert not np.array_equal(values, predict(fresh.eval(), photo, size))
+
+
+def test_wrong_data_for_a_run(tmp_path):
+    data = prepared(tmp_path / "data")
+    crop = PROFILE | {"training": TRAINING | {"crop": 48}}
+    with pytest.raises(MaganError, match="crop 48 is larger than the prepared 40 px"):
+        go(data, tmp_path / "run", profile=crop)
+    with pytest.raises(MaganError, match="prepare the data again"):
+        go(data, tmp_path / "run", unlabelled="nothing")
+    with pytest.raises(MaganError, match="too small for this discriminator"):
+        go(data, tmp_path / "run", run=RUN | {"receptive_field": 256})
+    pretrained = PROFILE | {"weights": {"pretrained": True, "file": "w.safetensors"}}
+    with pytest.raises(MaganError, match="has no ImageNet weights"):
+        go(data, tmp_path / "run", profile=pretrained)
+    assert not (tmp_path / "run").exists()
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device() == choose_device("cpu") == CPU
+    with pytest.raises(MaganError, match="sees no GPU"):
+        choose_device("cuda")
+    with pytest.raises(MaganError, match="auto, cpu, cuda"):
+        choose_device("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device().type == "cuda"
+    assert choose_device("cpu") == CPU
+
+
+def test_multiply_adds_against_counting_by_hand():
+    """Convolutions: outputs x inputs x kernel a pixel. Channel attention: two products of C x C x N."""
+    generator = build_generator(MODEL).eval()
+    total = 0
+
+    def count(module, args, out):
+        nonlocal total
+        total += out[0].numel() * module.in_channels * module.kernel_size[0] * module.kernel_size[1]
+
+    for module in generator.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        generator(torch.zeros(1, 3, 32, 32))
+    low, high = sum(generator.backbone.channels[:2]), sum(generator.backbone.channels[2:])
+    by_hand = total + 2 * low * low * 32 * 32 + 2 * high * high * 8 * 8
+    assert multiply_adds(build_generator(MODEL), 32) == by_hand
