@@ -1,0 +1,224 @@
+"""params.yaml as shipped, and everything that can be mistyped in it."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from magan_core import params, paths
+from magan_core.errors import MaganError
+
+SHIPPED = Path(__file__).parent.parent / "params.yaml"
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """A function: write params.yaml with `old` replaced by `new` (once, and it must be there); return the
+    path."""
+
+    def edit(old, new):
+        text = SHIPPED.read_text(encoding="utf-8")
+        assert old in text
+        (tmp_path / "params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+        return tmp_path / "params.yaml"
+
+    return edit
+
+
+def test_shipped_file_loads():
+    settings = params.load(SHIPPED)
+    assert list(settings["profiles"]) == ["demo", "smoke", "cuhk", "cuhk-cpu", "paper"]
+    assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
+    demo = params.get_profile(settings, "demo")
+    assert set(demo["runs"]) == set(settings["runs"])
+    run = params.get_run(settings, demo, "magan-s-shi")
+    assert (run["set"], run["unlabelled"], run["loss"]["adv"]) == ("shi", "frd", 0.001)
+
+
+def test_the_paper_profile_is_as_printed():
+    """Section IV-C, and raw energies as in Eq. 1."""
+    paper = params.load(SHIPPED)["profiles"]["paper"]
+    training = paper["training"]
+    assert paper["model"]["backbone"] == "vgg16"
+    assert paper["model"]["energy"] == "raw"
+    assert (paper["training_size"], training["crop"], training["batch"]) == (384, 320, 8)
+    assert training["lr"] == training["backbone_lr"] == 4e-4
+    assert (training["betas"][0], training["weight_decay"], training["rotation"]) == (0.9, 5e-4, 0.15)
+    assert training["schedule"] == "constant"
+    assert training["steps"] == 1000 * 600 / 8  # 1000 epochs of DUT's 600 photographs
+    assert training["supervised_share"] == 200 / 1000
+    assert len(paper["runs"]) == 23
+
+
+RUNS_OF_TABLES = {
+    "IV": "baseline hl-ll hl-ll-hca hl-ll-hca-sa hl-ll-hca-lca hl-ll-sa manet magan magan-s",
+    "V": "manet-ce manet magan magan-adv1e-2 magan-adv1e-1 magan-noiou magan-iou5",
+    "VI": "magan-rf1 magan-rf16 magan magan-rf256",
+}
+
+
+@pytest.mark.parametrize("table", RUNS_OF_TABLES)
+def test_every_row_of_an_ablation_has_its_run_in_demo(table):
+    settings = params.load(SHIPPED)
+    demo = settings["profiles"]["demo"]
+    runs = [params.get_run(settings, demo, f"{variant}-dut") for variant in RUNS_OF_TABLES[table].split()]
+    rows = pd.read_csv(SHIPPED.parent / paths.PAPER_TABLES / f"table_{table}.csv")
+    assert rows["method"].nunique() == len(runs)
+    if table == "V":
+        printed = [
+            (1, 0, 0),
+            (1, 1, 0),
+            (1, 1, 0.001),
+            (1, 1, 0.01),
+            (1, 1, 0.1),
+            (1, 0, 0.001),
+            (1, 5, 0.001),
+        ]
+        assert [tuple(run["loss"][key] for key in ("ce", "iou", "adv")) for run in runs] == printed
+    if table == "VI":
+        assert [run["receptive_field"] for run in runs] == [1, 16, 70, 256]
+    if table == "IV":
+        assert ["+".join(run["parts"]) for run in runs] == [
+            "HL",
+            "HL+LL",
+            "HL+LL+HCA",
+            "HL+LL+HCA+SA",
+            "HL+LL+HCA+LCA",
+            "HL+LL+SA",
+            *["HL+LL+HCA+SA+LCA"] * 3,
+        ]
+
+
+def test_tables_i_and_iii_have_their_runs_in_demo():
+    demo = params.load(SHIPPED)["profiles"]["demo"]
+    wanted = {
+        f"{variant}-{name}" for variant in ("manet", "magan", "magan-s") for name in ("shi", "zhao", "dut")
+    }
+    assert wanted <= set(demo["runs"])
+
+
+def test_ctcug_is_scored_with_the_models_of_dut():
+    settings = params.load(SHIPPED)
+    for name, role in (("demo", "dut"), ("cuhk", "zhao")):
+        profile = settings["profiles"][name]
+        assert params.test_sets(profile, {"set": "dut"}) == [role, "ctcug"]
+        assert params.test_sets(profile, {"set": "shi"}) == ["shi"]
+    assert params.source_set(settings["profiles"]["cuhk"], "dut") == "zhao"
+    own = {"name": "own", "sets": {"mine": {"source": "photos"}}}
+    assert params.test_sets(own, {"set": "mine"}) == ["mine"]
+
+
+MISTAKES = {
+    "profile": ("profile: *demo", "profile: *dmo", "did you mean 'demo'"),
+    "profile without its star": ("profile: *demo", "profile: demo", "must be one of: *demo"),
+    "profile that is none": ("profile: *demo", "profile: *slim", "must be one of: *demo"),
+    "section": ("folders:", "folder:", "did you mean 'folders'"),
+    "run": ("- hl-ll-hca-dut", "- hl-ll-hcb-dut", "did you mean 'hl-ll-hca-dut'"),
+    "key of a run": ("parts: [HL],", "part: [HL],", "did you mean 'parts'"),
+    "loss": ("iou: 1.0, adv: 0.0}", "iuo: 1.0, adv: 0.0}", "did you mean 'iou'"),
+    "loss as text": ("adv: 0.001}", "adv: 1e-3}", "Write 1.0e-4"),
+    "name of a run": (
+        "manet-shi:          {<<: *manet, set: shi}", "manet-sh: {<<: *manet, set: shi}", "'manet-shi'",
+    ),
+    "key of a profile": ("    training_size: 128", "    trainin_size: 128", "did you mean 'training_size'"),
+    "profile without a name": ("    name: demo\n", "", "'name' is missing"),
+    "key of a model": ("      dilation: 2", "      dilatoin: 2", "did you mean 'dilation'"),
+    "key of training": ("      batch: 8", "      bacth: 8", "did you mean 'batch'"),
+    "missing key": ("      batch: 8\n", "", "'batch' is missing"),
+    "rate as text": ("      lr: 3.0e-3", "      lr: 1e-4", "demo: lr is '1e-4', not float"),
+    "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
+    "margin as text": ("mae_margin: 0.01}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
+    "steps that are no whole number": ("steps: 190", "steps: 190.5", "steps is 190.5, not int"),
+    "batch that is true": ("      batch: 8", "      batch: true", "batch is True, not int"),
+    "pooling that is a number": ("pooling: true", "pooling: 1", "pooling is 1, not bool"),
+    "seed as text": ("    seed: 1", "    seed: one", "seed is 'one', not int"),
+    "section that is a value": (
+        "discriminator: {channels: 16}", "discriminator: 16", "discriminator is 16, not dict",
+    ),
+    "set of a run": ("dut:   {source: synthetic,", "duts:   {source: synthetic,", "did you mean 'duts'"),
+    "list of a run": ("[magan-s-dut, magan-s-shi, magan-s-zhao]", "[manet-dut]", "is in the wrong list"),
+    "receptive field": (
+        "&baseline      {set: dut,", "&baseline {receptive_field: 1, set: dut,", "goes with loss.adv",
+    ),
+    "not YAML": ("folders:", "folders: [", "is not valid YAML"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_with_its_remedy(edited, mistake):
+    old, new, message = MISTAKES[mistake]
+    with pytest.raises(MaganError, match=re.escape(message)):
+        params.load(edited(old, new))
+
+
+def test_a_whole_number_serves_as_a_float(edited):
+    assert params.load(edited("rotation: 0.15 ", "rotation: 0 "))["profile"]["training"]["rotation"] == 0
+
+
+def test_missing_and_empty_files(tmp_path):
+    with pytest.raises(MaganError, match="Run from the folder that holds"):
+        params.load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(MaganError, match="found None, not keys"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_unknown_profile_and_run():
+    settings = params.load(SHIPPED)
+    with pytest.raises(MaganError, match="unknown profile 'cukh'; did you mean 'cuhk'"):
+        params.get_profile(settings, "cukh")
+    smoke = settings["profiles"]["smoke"]
+    with pytest.raises(MaganError, match="unknown run of profile smoke 'magan-s-shi'"):
+        params.get_run(settings, smoke, "magan-s-shi")
+    with pytest.raises(MaganError, match="unknown set of profile smoke 'szu'"):
+        params.source_set(smoke, "szu")
+
+
+def test_switch_changes_one_line_and_back(edited):
+    path = edited("profile: *demo", "profile: *demo")
+    before = path.read_text(encoding="utf-8")
+    for name in params.load(path)["profiles"]:
+        params.switch(name, path)
+        assert params.load(path)["profile"]["name"] == name
+        changed = [
+            (old, new)
+            for old, new in zip(
+                before.splitlines(), path.read_text(encoding="utf-8").splitlines(), strict=True
+            )
+            if old != new
+        ]
+        assert len(changed) == (name != "demo")
+    params.switch("demo", path)
+    assert path.read_text(encoding="utf-8") == before
+    with pytest.raises(MaganError, match="did you mean 'smoke'"):
+        params.switch("smok", path)
+    assert path.read_text(encoding="utf-8") == before
+
+
+def test_folders_of_raw_data_and_weights(monkeypatch):
+    monkeypatch.delenv("MAGAN_DATA", raising=False)
+    monkeypatch.delenv("MAGAN_WEIGHTS", raising=False)
+    assert paths.raw("cuhk") == Path("data/raw/cuhk")
+    assert paths.raw("cuhk", "elsewhere") == Path("elsewhere/cuhk")
+    assert paths.weights("elsewhere") == Path("elsewhere")
+    monkeypatch.setenv("MAGAN_DATA", "/photos")
+    monkeypatch.setenv("MAGAN_WEIGHTS", "/weights")
+    assert paths.raw("cuhk", "elsewhere") == Path("/photos/cuhk")
+    assert paths.weights("elsewhere") == Path("/weights")
+
+
+def test_profiles_share_no_folder():
+    for folder in (
+        paths.prepared,
+        paths.runs,
+        paths.maps,
+        paths.scores,
+        paths.tables,
+        paths.figures,
+        paths.report,
+    ):
+        one, other = folder("demo"), folder("smoke")
+        assert one != other
+        assert not one.is_absolute()
+        assert "demo" in one.parts
