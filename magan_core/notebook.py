@@ -17,7 +17,13 @@ def read(path: Path) -> nbformat.NotebookNode:
     """A notebook; a missing or broken one is a MaganError."""
     try:
         return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+    except (
+        OSError,
+        AttributeError,
+        ValueError,
+        nbformat.reader.NotJSONError,
+        nbformat.ValidationError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise MaganError(
             f"cannot read notebook {path}: {reason}. Name an .ipynb file that Jupyter opens."
@@ -79,6 +85,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
         parameters[name] = value
 
     import papermill  # late: the checks above need not wait for it
+    from nbclient.exceptions import DeadKernelError
 
     root = str(Path.cwd())
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -90,10 +97,17 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     working = out.with_suffix(".failed.ipynb")
     try:
         papermill.execute_notebook(
-            path, working, parameters=parameters, kernel_name="python3", progress_bar=False,
-            stdout_file=sys.stdout, stderr_file=sys.stderr, cwd=root,
+            path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
+            progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
-        raise MaganError(f"{path} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
-                         f"The executed copy is {working}.") from error  # fmt: skip
+        raise MaganError(
+            f"{path} failed in cell {error.exec_count}: {error.ename}: {' '.join(error.evalue.split())} "
+            f"The executed copy is {working}."
+        ) from error
+    except DeadKernelError as error:
+        raise MaganError(
+            f"the kernel of {path} died, perhaps for want of memory: close programs, or lower "
+            f"`batch` or the sizes in params.yaml. The executed copy is {working}."
+        ) from error
     working.replace(out)

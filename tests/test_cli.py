@@ -1,0 +1,205 @@
+"""The command line: end to end on a tiny network, and one line for every mistake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import MODEL, scenes
+
+from magan_core import cli
+from magan_core.models import PARTS, build_generator
+from magan_core.models.weights import save_model
+
+NAMES = ("a b.jpg", "grün.png", "x.y.JPG")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """photos/ and masks/ of three scenes, 40 wide and 30 high, and model.safetensors."""
+    torch.manual_seed(0)
+    save_model(build_generator(MODEL), MODEL, list(PARTS), 32, tmp_path / "model.safetensors")
+    for kind in ("photos", "masks"):
+        (tmp_path / kind).mkdir()
+    for name, photo, mask in zip(NAMES, *scenes(3), strict=True):
+        Image.fromarray(photo[:30]).save(tmp_path / "photos" / name)
+        Image.fromarray(mask[:30]).save(tmp_path / "masks" / f"{name.rsplit('.', 1)[0]}.png")
+    return tmp_path
+
+
+def fails(capsys, *arguments):
+    """Run, expect exit status 1 and one line on standard error; return it."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert stop.value.code == 1
+    assert out == ""
+    *progress, line = err.splitlines()
+    assert all("image/s]" in shown or not shown for shown in progress)
+    assert line.startswith("magan: ")
+    return line
+
+
+def predict(folder, *photos, out="maps"):
+    cli.main(
+        [
+            "predict",
+            *map(str, photos),
+            "--out",
+            str(folder / out),
+            "--model",
+            str(folder / "model.safetensors"),
+        ]
+    )
+
+
+def test_predict_and_evaluate(folder, capsys):
+    (folder / "photos" / "notes.txt").write_text("no photograph")
+    predict(folder, folder / "photos")
+    assert "3 maps in" in capsys.readouterr().out
+    assert sorted(path.name for path in (folder / "maps").iterdir()) == ["a b.png", "grün.png", "x.y.png"]
+    for path in (folder / "maps").iterdir():
+        with Image.open(path) as found:
+            assert (found.format, found.mode, found.size) == ("PNG", "L", (40, 30))
+    cli.main(
+        [
+            "evaluate",
+            "--maps",
+            str(folder / "maps"),
+            "--masks",
+            str(folder / "masks"),
+            "--out",
+            str(folder / "s"),
+        ]
+    )
+    summary = json.loads((folder / "s" / "summary.json").read_text())
+    assert summary["protocol"] == "paper"
+    assert summary["images"] == 3
+    errors = [
+        np.abs(
+            np.array(Image.open(folder / "maps" / name), float)
+            - np.array(Image.open(folder / "masks" / name))
+        )
+        for name in ("a b.png", "grün.png", "x.y.png")
+    ]
+    assert summary["mae"] == pytest.approx(np.mean([error.mean() / 255 for error in errors]), abs=1e-6)
+    assert f"mae: {summary['mae']:.4f}" in capsys.readouterr().out
+    assert {path.name for path in (folder / "s").iterdir()} >= {"summary.json", "curves.csv", "per_image.csv"}
+
+
+def test_predict_twice_gives_the_same_bytes(folder):
+    for out in ("one", "two"):
+        predict(folder, folder / "photos", out=out)
+    for path in (folder / "one").iterdir():
+        assert path.read_bytes() == (folder / "two" / path.name).read_bytes()
+
+
+def test_single_files(folder):
+    predict(folder, folder / "photos" / "grün.png", folder / "photos" / "x.y.JPG")
+    assert len(list((folder / "maps").iterdir())) == 2
+
+
+def model(folder):
+    return "--model", folder / "model.safetensors"
+
+
+def test_duplicate_stems(folder, capsys):
+    Image.new("RGB", (9, 9)).save(folder / "photos" / "a b.png")
+    error = fails(capsys, "predict", folder / "photos", "--out", folder / "maps", *model(folder))
+    assert "a b.jpg" in error
+    assert "would give the same map name" in error
+    assert not (folder / "maps").exists()
+
+
+def test_a_map_never_overwrites_a_photograph(folder, capsys):
+    before = (folder / "photos" / "grün.png").read_bytes()
+    out = folder / "masks" / ".." / "photos"
+    error = fails(capsys, "predict", folder / "photos", "--out", out, *model(folder))
+    assert "would overwrite it" in error
+    assert (folder / "photos" / "grün.png").read_bytes() == before
+
+
+def test_what_cannot_be_predicted(folder, capsys):
+    (folder / "empty").mkdir()
+    assert "does not exist" in fails(capsys, "predict", folder / "no", "--out", folder / "m", *model(folder))
+    assert "holds no photograph" in fails(
+        capsys, "predict", folder / "empty", "--out", folder / "m", *model(folder)
+    )
+    assert "not a readable safetensors" in fails(
+        capsys, "predict", folder / "photos", "--out", folder / "m", "--model", folder / "no.safetensors"
+    )
+    (folder / "file").write_text("x")
+    assert "cannot write" in fails(
+        capsys, "predict", folder / "photos", "--out", folder / "file" / "m", *model(folder)
+    )
+    (folder / "empty" / "bad.jpg").write_bytes((folder / "photos" / "a b.jpg").read_bytes()[:300])
+    error = fails(
+        capsys, "predict", folder / "empty", "--out", folder / "m", *model(folder), "--device", "cpu"
+    )
+    assert "bad.jpg" in error
+    assert not (folder / "m").exists()
+
+
+def evaluate(folder, *more):
+    return ("evaluate", "--maps", folder / "maps", "--masks", folder / "masks", "--out", folder / "s", *more)
+
+
+def test_what_cannot_be_evaluated(folder, capsys):
+    fails(capsys, *evaluate(folder))  # no maps yet
+    predict(folder, folder / "photos")
+    capsys.readouterr()
+    assert "did you mean 'paper'" in fails(capsys, *evaluate(folder, "--protocol", "papers"))
+    (folder / "maps" / "grün.png").unlink()
+    assert "grün" in fails(capsys, *evaluate(folder))
+    assert not (folder / "s" / "summary.json").exists()
+
+
+def test_notebook_and_clean(folder, capsys):
+    assert "cannot read notebook" in fails(
+        capsys, "notebook", folder / "no.ipynb", "--out", folder / "out.ipynb"
+    )
+    assert "--check" in fails(capsys, "clean-notebooks", folder)
+    (folder / "bad.ipynb").write_text("{")
+    assert "bad.ipynb" in fails(capsys, "clean-notebooks", folder, "--check")
+    assert "bad.ipynb" in fails(capsys, "clean-notebooks", folder, folder / "clean")
+    assert not (folder / "clean").exists()
+
+
+def test_profile(folder, capsys, monkeypatch):
+    shipped = Path(cli.__file__).parent.parent / "params.yaml"
+    (folder / "params.yaml").write_bytes(shipped.read_bytes())
+    monkeypatch.chdir(folder)
+    cli.main(["profile", "smoke"])
+    assert "* smoke: 6 runs" in capsys.readouterr().out
+    cli.main(["profile", "--current"])
+    assert capsys.readouterr().out == "smoke\n"
+    assert "did you mean 'demo'" in fails(capsys, "profile", "dmo")
+    assert "unknown profile 'no'" in fails(capsys, "report", "no")
+    monkeypatch.chdir(folder / "photos")
+    assert "holds params.yaml" in fails(capsys, "profile")
+
+
+def test_an_interrupt_is_quiet(monkeypatch, capsys):
+    def interrupt(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "profile", interrupt)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["profile"])
+    assert stop.value.code == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_as_a_module_it_starts_without_torch():
+    """23 runs pay for every import: the parser must not load what a command does not use."""
+    code = "import sys, magan_core.cli as c; c.parser(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    shown = subprocess.run(
+        [sys.executable, "-m", "magan_core", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("predict", "evaluate", "notebook", "clean-notebooks", "report", "profile"):
+        assert command in shown.stdout

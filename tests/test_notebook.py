@@ -1,0 +1,171 @@
+"""Notebooks: strict parameters, cleaned bytes, and the ones that are shipped."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from magan_core import notebook
+from magan_core.errors import MaganError
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def write(path, *cells):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=list(cells)), path)
+    return path
+
+
+def parameters(source='profile = "demo"\nsteps = 3\nrate = 0.5\nquick = True'):
+    return new_code_cell(source, metadata={"tags": ["parameters"]})
+
+
+@pytest.fixture
+def never(monkeypatch):
+    """Fails the test if a notebook is executed."""
+    import papermill
+
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *a, **k: pytest.fail("it was executed"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("profil=smoke", "did you mean 'profile'"),
+        ("profile", "not of the form name=value"),
+        ("profile=3", "must be str"),
+        ("steps=3.5", "must be int"),
+        ("steps=true", "must be int"),
+        ("rate=1e-4", "must be float"),  # text to PyYAML
+        ("quick=1", "must be bool"),
+        ("steps=[1", "not valid YAML"),
+    ],
+)
+def test_a_wrong_parameter_fails_before_execution(tmp_path, never, given, message):
+    path = write(tmp_path / "a.ipynb", parameters())
+    with pytest.raises(MaganError, match=message):
+        notebook.run(path, tmp_path / "out" / "a.ipynb", [given])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_there_must_be_one_cell_of_parameters(tmp_path, never, count):
+    path = write(tmp_path / "a.ipynb", new_code_cell("x = 1"), *[parameters() for _ in range(count)])
+    with pytest.raises(MaganError, match=f"has {count} cells tagged 'parameters'"):
+        notebook.run(path, tmp_path / "out.ipynb", [])
+
+
+def test_a_missing_and_a_broken_notebook(tmp_path, never):
+    (tmp_path / "broken.ipynb").write_text('{"cells": [')
+    (tmp_path / "other.ipynb").write_text("[1, 2]")
+    for name in ("missing", "broken", "other"):
+        with pytest.raises(MaganError, match=f"cannot read notebook .*{name}") as caught:
+            notebook.run(tmp_path / f"{name}.ipynb", tmp_path / "out.ipynb", [])
+        assert "\n" not in str(caught.value)
+
+
+def test_an_out_folder_that_cannot_be_made(tmp_path, never):
+    path = write(tmp_path / "a.ipynb", parameters())
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(MaganError, match="cannot write"):
+        notebook.run(path, tmp_path / "file" / "out" / "a.ipynb", [])
+
+
+def test_defaults(tmp_path):
+    found = notebook.defaults(write(tmp_path / "a.ipynb", parameters()))
+    assert found == {"profile": "demo", "steps": 3, "rate": 0.5, "quick": True}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the Jupyter client's own sockets, when its kernel ends
+def test_a_notebook_runs_in_the_current_folder_with_its_parameters(tmp_path, monkeypatch):
+    """In a folder with a space; a cell that fails leaves the executed copy as .failed, a success takes it
+    away."""
+    folder = tmp_path / "a folder"
+    path = write(
+        folder / "notebooks" / "a.ipynb",
+        parameters("text = 'x'\nfail = False"),
+        new_code_cell(
+            "from pathlib import Path\n"
+            "Path('written.txt').write_text(text)\n"
+            "if fail:\n    raise ValueError('as asked')"
+        ),
+    )
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", "")
+    out = folder / "results" / "a.ipynb"
+    with pytest.raises(
+        MaganError, match=r"failed in cell \d+: ValueError: as asked.*a\.failed\.ipynb"
+    ) as caught:
+        notebook.run(path, out, ["text=ü", "fail=true"])
+    assert "\n" not in str(caught.value)
+    assert (folder / "written.txt").read_text() == "ü"
+    assert [file.name for file in out.parent.iterdir()] == ["a.failed.ipynb"]
+    notebook.run(path, out, ["text=again"])
+    assert (folder / "written.txt").read_text() == "again"
+    assert [file.name for file in out.parent.iterdir()] == ["a.ipynb"]
+
+
+# ---- cleaned bytes ----
+
+
+def cleaned(tmp_path, *cells):
+    write(tmp_path / "a.ipynb", *cells)
+    notebook.clean(tmp_path / "a.ipynb", tmp_path / "a.json")
+    return (tmp_path / "a.json").read_bytes()
+
+
+def test_outputs_counts_ids_and_volatile_metadata_do_not_count(tmp_path):
+    bare = cleaned(tmp_path, new_markdown_cell("# ü"), parameters("x = 1"))
+    cell = parameters("x = 1")
+    cell.execution_count, cell.id = 7, "another"
+    cell.metadata |= {"collapsed": True, "papermill": {"duration": 1.5}}
+    cell.outputs = [new_output("stream", text="hello")]
+    assert cleaned(tmp_path, new_markdown_cell("# ü"), cell) == bare
+    assert not notebook.without_outputs(tmp_path / "a.ipynb")
+
+
+def test_source_kind_order_and_tags_count(tmp_path):
+    variants = [
+        [new_code_cell("x = 1")],
+        [new_code_cell("x = 2")],
+        [new_markdown_cell("x = 1")],
+        [parameters("x = 1")],
+        [new_code_cell("x = 1"), new_code_cell("x = 2")],
+        [new_code_cell("x = 2"), new_code_cell("x = 1")],
+    ]
+    assert len({cleaned(tmp_path, *cells) for cells in variants}) == len(variants)
+
+
+# ---- the ones that are shipped ----
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_notebooks_are_fit_to_commit(path):
+    assert notebook.without_outputs(path)
+    assert notebook.defaults(path)["profile"] == "demo"
+    text = path.read_text(encoding="utf-8")
+    content = json.loads(text)
+    assert content["metadata"]["kernelspec"]["name"] == "python3"
+    first, second, third = content["cells"][:3]
+    assert first["cell_type"] == "markdown"
+    assert "".join(first["source"]).startswith("# ")
+    assert "import" in "".join(second["source"])
+    assert third["metadata"]["tags"] == ["parameters"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_links_between_notebooks_lead_somewhere(path):
+    prose = [cell.source for cell in notebook.read(path).cells if cell.cell_type == "markdown"]
+    links = re.findall(r"\]\(([^)#]+)", "\n".join(prose))
+    local = [link for link in links if "://" not in link]
+    assert local, "a notebook says what comes before or after it"
+    assert not [link for link in local if not (path.parent / link).exists()]
+
+
+def test_there_are_notebooks():
+    assert len(SHIPPED) >= 8

@@ -1,0 +1,86 @@
+"""Maps of photographs."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import MODEL, scenes
+
+from magan_core.errors import MaganError
+from magan_core.models import build_generator
+from magan_core.prediction import attention_maps, predict, predict_files
+
+
+class Brightness(torch.nn.Module):
+    """Logit of the mean of the colours: the map should be the photograph in grey."""
+
+    def forward(self, images):
+        self.seen = images
+        return torch.logit(images.mean(1, keepdim=True), eps=1e-6)
+
+
+def test_a_map_shows_what_the_network_says_where_it_says_it():
+    photo = np.zeros((40, 60, 3), np.uint8)
+    photo[:, 30:] = 255
+    network = Brightness()
+    values = predict(network, photo, 40)
+    assert network.seen.shape == (1, 3, 40, 40)
+    assert values.dtype == np.uint8
+    assert values.shape == (40, 60)
+    assert values[:, :28].max() <= 2
+    assert values[:, 32:].min() >= 253
+
+
+@pytest.mark.parametrize("grey", [0, 1, 77, 254, 255])
+def test_a_flat_photograph_keeps_its_value(grey):
+    photo = np.full((31, 45, 3), grey, np.uint8)
+    assert (predict(Brightness(), photo, 64) == grey).all()
+
+
+def test_shrinking_does_not_alias():
+    """Stripes of one pixel become grey, not other stripes."""
+    photo = np.zeros((200, 200, 3), np.uint8)
+    photo[:, ::2] = 255
+    network = Brightness()
+    predict(network, photo, 50)
+    assert network.seen.std() < 0.05
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (333, 20)])
+def test_extreme_shapes(shape):
+    generator = build_generator(MODEL).eval()
+    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    assert predict(generator, photo, 32).shape == shape
+
+
+def test_attention_maps_come_with_the_same_map():
+    generator = build_generator(MODEL).eval()
+    photo = scenes(1)[0][0]
+    values, attention = attention_maps(generator, photo, 32)
+    assert np.array_equal(values, predict(generator, photo, 32))
+    assert set(attention) == {"high_channels", "low_channels", "spatial"}
+    assert not any(tensor.requires_grad for tensor in attention.values())
+
+
+def test_files(tmp_path, capsys):
+    photos = [tmp_path / "photos" / name for name in ("a b.png", "grün.jpg", "one.two.png")]
+    photos[0].parent.mkdir()
+    for path, photo in zip(photos, scenes(3)[0], strict=True):
+        Image.fromarray(photo[:, :30]).save(path)
+    seconds = predict_files(Brightness(), photos, tmp_path / "maps", size=32, progress=False)
+    assert seconds > 0
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == [
+        "a b.png",
+        "grün.png",
+        "one.two.png",
+    ]
+    with Image.open(tmp_path / "maps" / "grün.png") as found:
+        assert (found.mode, found.size) == ("L", (30, 40))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_broken_photograph_is_named_and_leaves_no_map(tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    with pytest.raises(MaganError, match=r"bad\.jpg"):
+        predict_files(Brightness(), [tmp_path / "bad.jpg"], tmp_path / "maps", size=32, progress=False)
+    assert not (tmp_path / "maps").exists()

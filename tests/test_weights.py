@@ -1,0 +1,215 @@
+"""Saved models and pretrained backbones."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import MODEL
+
+from magan_core import params, paths
+from magan_core.errors import MaganError
+from magan_core.models import PARTS, build_generator
+from magan_core.models.weights import load_model, load_pretrained, save_model
+
+ROOT = Path(__file__).parent.parent
+
+
+def saved(path, seed=0, parts=PARTS, test_size=64):
+    torch.manual_seed(seed)
+    generator = build_generator(MODEL, parts)
+    generator(torch.rand(2, 3, 32, 32))  # moves the statistics of the batch norms
+    save_model(generator, MODEL, parts, test_size, path)
+    return generator.eval()
+
+
+@pytest.mark.parametrize("parts", [("HL",), PARTS], ids="+".join)
+def test_round_trip(tmp_path, parts):
+    generator = saved(tmp_path / "model.safetensors", parts=parts)
+    loaded, size = load_model(tmp_path / "model.safetensors")
+    images = torch.rand(1, 3, 40, 33)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), generator(images))
+    assert size == 64
+    assert not loaded.training
+    assert loaded.state_dict().keys() == generator.state_dict().keys()
+
+
+def test_equal_models_give_equal_bytes_whatever_the_memory_format(tmp_path):
+    one = saved(tmp_path / "one.safetensors")
+    saved(tmp_path / "two.safetensors")
+    save_model(one.to(memory_format=torch.channels_last), MODEL, PARTS, 64, tmp_path / "three.safetensors")
+    saved(tmp_path / "four.safetensors", seed=1)
+    one, two, three, four = (
+        (tmp_path / f"{n}.safetensors").read_bytes() for n in ("one", "two", "three", "four")
+    )
+    assert one == two == three != four
+    assert (tmp_path / "one.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_half_precision_weights_are_loaded_as_float(tmp_path):
+    generator = saved(tmp_path / "model.safetensors")
+    save_model(generator.half(), MODEL, PARTS, 64, tmp_path / "half.safetensors")
+    model, _ = load_model(tmp_path / "half.safetensors")
+    assert model(torch.rand(1, 3, 32, 32)).dtype == torch.float32
+
+
+def rewritten(path, change):
+    """The file with its metadata or tensors changed."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    change(tensors, metadata)
+    save_file(tensors, path, metadata=metadata or None)
+
+
+def header(**values):
+    def change(tensors, metadata):
+        metadata["magan"] = json.dumps(json.loads(metadata["magan"]) | values)
+
+    return change
+
+
+DAMAGES = {
+    "wrong shape": lambda t, m: t.update({"head.2.weight": torch.zeros(1, 9, 1, 1)}),
+    "missing tensor": lambda t, m: t.pop("head.2.weight"),
+    "further tensor": lambda t, m: t.update({"more": torch.zeros(1)}),
+    "settings of another version": header(settings=MODEL | {"new": 1}),
+    "parts of another version": header(parts=["HL", "XX"]),
+    "no settings": lambda t, m: m.update({"magan": "{}"}),
+    "broken settings": lambda t, m: m.update({"magan": "{"}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_model_that_does_not_fit(tmp_path, damage):
+    path = tmp_path / "model.safetensors"
+    saved(path)
+    rewritten(path, DAMAGES[damage])
+    with pytest.raises(MaganError, match=r"does not fit the network|unknown part") as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_models(tmp_path):
+    path = tmp_path / "model.safetensors"
+    saved(path)
+    (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:-100])
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "pickle.safetensors")
+    for name in ("cut", "empty", "pickle", "missing"):
+        with pytest.raises(MaganError, match=rf"{name}\.safetensors is not a readable safetensors file"):
+            load_model(tmp_path / f"{name}.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(MaganError, match="not a model of this project"):
+        load_model(tmp_path / "other.safetensors")
+
+
+# ---- pretrained backbones ----
+
+RESNET = MODEL | {"backbone": "resnet18"}
+
+
+def random_state(backbone, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        key: torch.rand(value.shape, generator=generator) if value.is_floating_point() else value
+        for key, value in backbone.state_dict().items()
+    }
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    return build_generator(MODEL | {"backbone": "vgg16"})
+
+
+@pytest.mark.parametrize("separator", [".", "_"], ids=["torchvision", "timm"])
+def test_vgg_files_of_both_spellings(tmp_path, vgg, separator):
+    """13 convolutions at torchvision's positions; half precision becomes float; the classifier is left
+    out."""
+    positions = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+    wanted = random_state(vgg.backbone.features, seed=ord(separator))
+    assert wanted.keys() == {f"features_{n}.{kind}" for n in positions for kind in ("weight", "bias")}
+    state = {key.replace("features_", f"features{separator}"): t.half() for key, t in wanted.items()}
+    save_file(state | {"classifier.0.bias": torch.zeros(2)}, tmp_path / "vgg.safetensors")
+    assert load_pretrained(vgg, "vgg16", tmp_path / "vgg.safetensors") == "vgg.safetensors"
+    for key, tensor in vgg.backbone.features.state_dict().items():
+        assert torch.equal(tensor, wanted[key].half().float())
+
+
+def test_a_batch_norm_backbone_gets_its_statistics_too(tmp_path):
+    generator = build_generator(RESNET)
+    wanted = random_state(generator.backbone.features)
+    save_file({k: v for k, v in wanted.items() if "num_batches" not in k}, tmp_path / "r.safetensors")
+    heads = generator.high_head[0].weight.clone()
+    load_pretrained(generator, "resnet18", tmp_path / "r.safetensors")
+    found = generator.backbone.features.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in wanted.items())
+    assert torch.equal(generator.high_head[0].weight, heads)
+
+
+def test_files_that_do_not_fit_a_backbone(tmp_path):
+    generator = build_generator(RESNET)
+    state = random_state(generator.backbone.features)
+    before = {key: value.clone() for key, value in generator.backbone.features.state_dict().items()}
+    save_file(
+        {key: value for key, value in state.items() if key != "conv1.weight"}, tmp_path / "less.safetensors"
+    )
+    save_file(state | {"conv1.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes()[:-7])
+    messages = {
+        "less": r"1 tensors missing, 0 of another shape \(first: conv1\.weight\)",
+        "other": "0 tensors missing, 1 of another shape",
+        "cut": "is not a readable safetensors file",
+        "missing": "are missing. Put the file there, set MAGAN_WEIGHTS",
+    }
+    for name, message in messages.items():
+        with pytest.raises(MaganError, match=message):
+            load_pretrained(generator, "resnet18", tmp_path / f"{name}.safetensors")
+    found = generator.backbone.features.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in before.items())
+
+
+def test_timms_own_weights_and_being_offline(monkeypatch):
+    generator = build_generator(RESNET)
+    hub = timm.create_model("resnet18", features_only=True, out_indices=(0, 1, 2, 3, 4))
+    real = timm.create_model
+
+    def online(name, pretrained=False, **options):
+        return hub if pretrained else real(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", online)
+    assert load_pretrained(generator, "resnet18", None) == "timm resnet18"
+    assert torch.equal(generator.backbone.features.conv1.weight, hub.conv1.weight)
+
+    def offline(*args, **options):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(MaganError, match=r"could not be downloaded \(ConnectionError\).*`weights\.file`"):
+        load_pretrained(generator, "resnet18", None)
+
+
+def test_the_slim_network_has_no_pretrained_weights():
+    with pytest.raises(MaganError, match="set `pretrained: false`"):
+        load_pretrained(build_generator(MODEL), "slim_vgg", None)
+
+
+@pytest.mark.skipif("MAGAN_WEIGHTS" not in os.environ, reason="MAGAN_WEIGHTS names no folder of weights")
+@pytest.mark.parametrize("profile", ["cuhk", "cuhk-cpu"])
+def test_the_files_that_params_yaml_names(profile):
+    settings = params.load(ROOT / "params.yaml")["profiles"][profile]
+    file = paths.weights() / settings["weights"]["file"]
+    if not file.exists():
+        pytest.skip(f"{file.name} is not in the folder that MAGAN_WEIGHTS names")
+    generator = build_generator(settings["model"]).eval()
+    load_pretrained(generator, settings["model"]["backbone"], file)
+    with torch.no_grad():
+        levels = generator.backbone(torch.randn(1, 3, 64, 64))
+    assert all(torch.isfinite(level).all() for level in levels)
+    assert all(0.05 < level.std() < 50 for level in levels)
