@@ -2,5 +2,9 @@
 
 import os
 
+from hypothesis import settings
+
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is first imported
 os.environ["GOMP_SPINCOUNT"] = "0"
+settings.register_profile("magan", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("magan")
