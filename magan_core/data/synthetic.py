@@ -22,7 +22,7 @@ from scipy import fft, ndimage
 
 from magan_core.errors import nearest
 
-MIN_BLUR = 2.0  # pixels; radius of the smallest disk that counts as out of focus
+MIN_BLUR = 2.5  # pixels; radius of the smallest disk that counts as out of focus
 SHARE = (0.10, 0.80)  # allowed part of a scene that is in focus
 
 
@@ -41,27 +41,27 @@ class Character:
     )
     alike: float  # probability that a layer repeats the background's texture
     softness: tuple[float, float]  # sigma in pixels of the lens, everywhere alike
-    noise: tuple[float, float]  # read noise, linear light; the shot noise goes with it
+    noise: tuple[float, float]  # standard deviation at middle grey, linear light of 0..1
     shapes: tuple[str, ...]  # a name may stand more than once, to come up more often
     textures: tuple[str, ...]
 
 
 SOLID = ("ellipse", "polygon", "blob")
-TEXTURED = ("noise", "noise", "stripes", "checks", "dots")
+TEXTURED = ("noise", "stripes", "checks", "dots")
 CHARACTERS = {
     "objects": Character(
         layers=(1, 2), focused=(1, 1), reach=(0.26, 0.44), blur=(3.0, 7.0), contrast=(0.3, 0.8), spread=0.2,
-        flat=0.1, alike=0.0, softness=(0.0, 0.35), noise=(0.001, 0.01),
+        flat=0.1, alike=0.0, softness=(0.0, 0.35), noise=(0.002, 0.015),
         shapes=SOLID, textures=TEXTURED,
     ),
     "clutter": Character(
-        layers=(3, 5), focused=(1, 3), reach=(0.16, 0.42), blur=(2.5, 6.0), contrast=(0.3, 0.8), spread=0.16,
-        flat=0.1, alike=0.2, softness=(0.0, 0.4), noise=(0.001, 0.015),
-        shapes=(*SOLID, *SOLID, *SOLID, "strokes", "foliage"), textures=TEXTURED,
+        layers=(2, 4), focused=(1, 3), reach=(0.2, 0.45), blur=(MIN_BLUR, 6.5), contrast=(0.3, 0.85),
+        spread=0.16, flat=0.1, alike=0.2, softness=(0.0, 0.4), noise=(0.002, 0.03),
+        shapes=(*SOLID, *SOLID, *SOLID, "strokes"), textures=TEXTURED,
     ),
     "hard": Character(
-        layers=(2, 4), focused=(1, 2), reach=(0.2, 0.42), blur=(MIN_BLUR, 4.5), contrast=(0.25, 0.7),
-        spread=0.13, flat=0.1, alike=0.7, softness=(0.0, 0.4), noise=(0.001, 0.015),
+        layers=(2, 4), focused=(1, 2), reach=(0.2, 0.42), blur=(MIN_BLUR, 5.0), contrast=(0.3, 0.75),
+        spread=0.13, flat=0.1, alike=0.6, softness=(0.0, 0.4), noise=(0.002, 0.03),
         shapes=(*SOLID, *SOLID, "strokes"), textures=TEXTURED,
     ),
 }  # fmt: skip
@@ -147,8 +147,9 @@ def _expose(rng: np.random.Generator, light: np.ndarray, character: Character) -
     """Add what the lens and the sensor add, the same everywhere: softness, shot and read noise."""
     sigma = rng.uniform(*character.softness)
     light = ndimage.gaussian_filter(light, (sigma, sigma, 0), mode="nearest")
-    read = rng.uniform(*character.noise)
-    deviation = np.sqrt(read**2 + 0.04 * read * light.clip(0, 1)).astype(np.float32)
+    deviation = rng.uniform(*character.noise) * np.sqrt(
+        0.1 + 4.5 * light.clip(0, 1)
+    )  # one at middle grey, 0.2
     return light + deviation * rng.standard_normal(light.shape, np.float32)
 
 
@@ -203,15 +204,7 @@ def _strokes(rng, y, x, reach):
     return np.min(distances, axis=0)
 
 
-def _foliage(rng, y, x, reach):
-    """Patches within a disk."""
-    field = _noise(rng, len(x), 1.0, 0.5 / reach, 3.0 / reach) - 0.5
-    slope = np.hypot(*np.gradient(field))
-    patches = (rng.uniform(-0.05, 0.1) - field) / np.maximum(slope, 0.25 * slope.mean() + 1e-6)
-    return np.maximum(patches, np.hypot(y, x) - 1.4 * reach)
-
-
-SHAPES = {"ellipse": _ellipse, "polygon": _polygon, "blob": _blob, "strokes": _strokes, "foliage": _foliage}
+SHAPES = {"ellipse": _ellipse, "polygon": _polygon, "blob": _blob, "strokes": _strokes}
 
 
 # ---- textures: float32 (side, side) of about 0..1; `scale` is the size in pixels of their detail
@@ -219,7 +212,7 @@ SHAPES = {"ellipse": _ellipse, "polygon": _polygon, "blob": _blob, "strokes": _s
 
 def _pick_texture(rng: np.random.Generator, character: Character, flat: float) -> tuple[str, float]:
     kind = "flat" if rng.random() < flat else str(rng.choice(character.textures))
-    return kind, float(2.0 * 7.0 ** rng.random())
+    return kind, float(3.0 * 6.0 ** rng.random())
 
 
 def _flat(rng, side, scale):
