@@ -50,18 +50,18 @@ SOLID = ("ellipse", "polygon", "blob")
 TEXTURED = ("noise", "stripes", "checks", "dots")
 CHARACTERS = {
     "objects": Character(
-        layers=(1, 2), focused=(1, 1), reach=(0.26, 0.44), blur=(3.0, 7.0), contrast=(0.3, 0.8), spread=0.2,
-        flat=0.1, alike=0.0, softness=(0.0, 0.35), noise=(0.002, 0.015),
+        layers=(1, 2), focused=(1, 1), reach=(0.26, 0.44), blur=(4.0, 8.0), contrast=(0.4, 0.9), spread=0.2,
+        flat=0.1, alike=0.0, softness=(0.0, 0.3), noise=(0.005, 0.05),
         shapes=SOLID, textures=TEXTURED,
     ),
     "clutter": Character(
-        layers=(2, 4), focused=(1, 3), reach=(0.2, 0.45), blur=(MIN_BLUR, 6.5), contrast=(0.3, 0.85),
-        spread=0.16, flat=0.1, alike=0.2, softness=(0.0, 0.4), noise=(0.002, 0.03),
+        layers=(2, 3), focused=(1, 2), reach=(0.22, 0.45), blur=(4.0, 8.0), contrast=(0.4, 0.9),
+        spread=0.16, flat=0.1, alike=0.1, softness=(0.0, 0.3), noise=(0.005, 0.06),
         shapes=(*SOLID, *SOLID, *SOLID, "strokes"), textures=TEXTURED,
     ),
     "hard": Character(
-        layers=(2, 4), focused=(1, 2), reach=(0.2, 0.42), blur=(MIN_BLUR, 5.0), contrast=(0.3, 0.75),
-        spread=0.13, flat=0.1, alike=0.6, softness=(0.0, 0.4), noise=(0.002, 0.03),
+        layers=(2, 3), focused=(1, 2), reach=(0.22, 0.42), blur=(3.0, 6.0), contrast=(0.3, 0.8),
+        spread=0.13, flat=0.1, alike=0.5, softness=(0.0, 0.3), noise=(0.005, 0.06),
         shapes=(*SOLID, *SOLID, "strokes"), textures=TEXTURED,
     ),
 }  # fmt: skip
