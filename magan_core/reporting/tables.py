@@ -226,7 +226,7 @@ def write_tables(
 
 
 def write_claims(own: Own, path: Path) -> pd.DataFrame:
-    """Write every number of Tables I to VI, claimed and own side by side in long form, as one CSV; returns it."""
+    """Write every number of Tables I to VI, claimed and own, in long form as one CSV; returns it."""
     own.check()
     everything = pd.concat([compare(number, own) for number in claims.NUMBERS])[list(COMPARISON)]
     _write_csv(path, everything)
