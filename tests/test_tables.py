@@ -60,8 +60,9 @@ class Folder:
     def write(self, numbers=ALL, out="tables"):
         where = {"scores": self.root / "scores", "runs_dir": self.root / "runs", "out": self.root / out}
         tables = write_tables(numbers, runs=RUNS, listed=self.listed, sets=self.sets, **where)
-        own = Own(RUNS, self.listed, self.sets, where["scores"], where["runs_dir"])
-        write_claims(own, where["out"] / "claims.csv")
+        if numbers == ALL:
+            own = Own(RUNS, self.listed, self.sets, where["scores"], where["runs_dir"])
+            write_claims(own, where["out"] / "claims.csv")
         return tables
 
     def read(self, name: str) -> str:
