@@ -73,7 +73,7 @@ def tables(folder):
     return {
         path.name: path.read_bytes()
         for path in (folder / "results/smoke/tables").iterdir()
-        if not path.name.startswith(("table_II.", "claims"))
+        if not path.name.startswith(("table_II.", "claims", "provenance"))
     }
 
 
