@@ -128,7 +128,7 @@ MISTAKES = {
     "missing key": ("      batch: 4\n", "", "'batch' is missing"),
     "rate as text": ("      lr: 3.0e-3", "      lr: 1e-4", "demo: lr is '1e-4', not float"),
     "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
-    "margin as text": ("mae_margin: 0.01}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
+    "margin as text": ("mae_margin: 0.0}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
     "steps that are no whole number": ("steps: 240", "steps: 240.5", "steps is 240.5, not int"),
     "batch that is true": ("      batch: 4", "      batch: true", "batch is True, not int"),
     "pooling that is a number": ("pooling: true", "pooling: 1", "pooling is 1, not bool"),
