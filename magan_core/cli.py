@@ -1,6 +1,7 @@
 """The command `magan`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ def main(arguments: list[str] | None = None) -> None:
     except MaganError as error:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # the reader, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -38,14 +41,27 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--masks", required=True, type=Path)
     command.add_argument("--maps-white", default="focus", choices=["focus", "blur"])
     command.add_argument("--masks-white", default="focus", choices=["focus", "blur"])
-    command.add_argument("--protocol", default="paper")
+    command.add_argument("--protocol", default="paper", help="see `magan protocols`")
     command.add_argument("--split", type=Path, help="text file of the stems to score, one a line")
     command.add_argument("--suffix", default="", help="what the maps' stems end in, for example _lbp")
     command.add_argument(
         "--resample", action="store_true", help="bring maps of another size to the masks' size"
     )
+    command.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (default 2000)")
+    command.add_argument("--seed", type=int, default=1, help="of the bootstrap (default 1)")
     command.add_argument("--out", required=True, type=Path)
     command.set_defaults(function=evaluate)
+
+    command = commands.add_parser("compare", help="paired differences between two folders of scores")
+    command.add_argument("a", type=Path, help="--out folder of `magan evaluate`")
+    command.add_argument("b", type=Path, help="another one, for the same images")
+    command.add_argument("--protocol", default="paper", help="see `magan protocols`")
+    command.add_argument("--resamples", type=int, default=2000)
+    command.add_argument("--seed", type=int, default=1)
+    command.set_defaults(function=compare)
+
+    command = commands.add_parser("protocols", help="the conventions for scoring, by name")
+    command.set_defaults(function=protocols)
 
     command = commands.add_parser("notebook", help="run a notebook with papermill; wrong parameters fail")
     command.add_argument("path", type=Path)
@@ -107,6 +123,7 @@ def predict(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """`magan evaluate`."""
     from magan_core.evaluation import evaluate as score
+    from magan_core.metrics import SCORES
 
     summary = score(
         options.maps,
@@ -117,10 +134,38 @@ def evaluate(options: argparse.Namespace) -> None:
         split=options.split,
         suffix=options.suffix,
         resample=options.resample,
+        resamples=options.resamples,
+        seed=options.seed,
         out=options.out,
     )
-    for key, value in summary.items():
-        print(f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}")
+    print(f"protocol {summary['protocol']}: {summary['rules']}\n{summary['images']} images")
+    for name in SCORES:
+        low, high = (summary["intervals"] or {}).get(name, (None, None))
+        interval = "" if low is None else f"  (95 % interval over images {low:.4f} to {high:.4f})"
+        print(f"{name:9}{summary[name]:.4f}{interval}")
+    for note in summary.get("notes", []):
+        print(f"note: {note}")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """`magan compare`."""
+    from magan_core.evaluation import compare as difference
+
+    keys = ("protocol", "resamples", "seed")
+    found = difference(options.a, options.b, **{key: getattr(options, key) for key in keys})
+    print(f"protocol {options.protocol}; {options.b} minus {options.a}")
+    for name, one in found.items():
+        print(
+            f"{name:9}{one.difference:+.4f}  (95 % interval {one.low:+.4f} to {one.high:+.4f}, p {one.p:.4f})"
+        )
+
+
+def protocols(options: argparse.Namespace) -> None:
+    """`magan protocols`."""
+    from magan_core.metrics import PROTOCOLS
+
+    for name, protocol in PROTOCOLS.items():
+        print(f"{name}\n    {protocol}\n    {protocol.source}")
 
 
 def notebook(options: argparse.Namespace) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from magan_core import metrics
-from magan_core.data.images import read_map, read_mask, resize
+from magan_core.data.images import CUT, cut, read_map, resize
 from magan_core.errors import MaganError, nearest
-from magan_core.files import write_json, write_text
+from magan_core.files import atomic, write_json, write_text
 
 Masks = str | Path | Sequence[Mapping[str, Any]]
 
@@ -27,6 +27,8 @@ def evaluate(
     suffix: str = "",
     split: str | Path | None = None,
     resample: bool = False,
+    resamples: int = 2000,
+    seed: int = 1,
     out: str | Path | None = None,
 ) -> dict[str, object]:
     """Score the maps in `maps_dir` and return the summary; write it, and what lies behind it, to `out`.
@@ -39,11 +41,14 @@ def evaluate(
     split: a text file, one file name or stem a line: only these are scored. Without it maps and masks must
     pair up.
     resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
+    resamples, seed: of the bootstrap behind `intervals`.
 
-    The summary holds protocol, images, and f_beta, mae, iou, auc, auf_beta in 0..1 (`metrics.summary`), and
+    The summary holds protocol, rules (the protocol in words), images, and f_beta, mae, iou, auc, auf_beta in
+    0..1 (`metrics.summary`), intervals (95 %, over images; `metrics.intervals`; None for a single image), and
     where there is something to say a list `notes`. Files in `out`: summary.json; curves.csv
     (`metrics.curves`); per_image.csv (`metrics.per_image` beside the stems); histogram.csv
-    (`metrics.value_histogram`). Decoding runs in a few threads and keeps 4 KiB an image.
+    (`metrics.value_histogram`); statistics.npy, int32 (n, 2, 256), from which any other protocol follows
+    without the maps. Decoding runs in a few threads and keeps 4 KiB an image.
 
     MaganError, naming the file, for a map without mask or the reverse, two files of one stem, an unreadable
     file, a map of another size, a mask of one class only (recall or the false positive rate has no
@@ -61,18 +66,23 @@ def evaluate(
         where = "list of test images"
     stems = _match(map_files, mask_files, split, maps_dir, where)
 
-    def count(stem: str) -> tuple[np.ndarray, bool]:
+    def count(stem: str) -> tuple[np.ndarray, bool, bool]:
         mask_path, white = mask_files[stem]
         return _statistics(map_files[stem], maps_white, mask_path, white, resample)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         counted = list(pool.map(count, stems))
-    statistics = np.stack([one for one, _ in counted])
+    statistics = np.stack([one for one, _, _ in counted])
 
-    summary: dict[str, object] = {"protocol": protocol, "images": len(stems)}
+    summary: dict[str, object] = {"protocol": protocol, "rules": str(rules), "images": len(stems)}
     summary |= {name: round(value, 8) for name, value in metrics.summary(statistics, rules).items()}
+    several = len(stems) > 1
+    found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
+    summary["intervals"] = {name: [round(end, 8) for end in ends] for name, ends in found.items()} or None
     notes = []
-    if resized := sum(changed for _, changed in counted):
+    if grey := sum(levels for _, _, levels in counted):
+        notes.append(f"{grey} of {len(stems)} masks have grey levels and were cut at {CUT}")
+    if resized := sum(changed for _, changed, _ in counted):
         notes.append(
             f"{resized} of {len(stems)} maps had another size than their mask and were resized (bicubic)"
         )
@@ -86,6 +96,46 @@ def evaluate(
     if out is not None:
         _write(Path(out), summary, stems, statistics, rules)
     return summary
+
+
+def published_test_list(maps_dir: Path, masks_dir: Path, masks_white: str, suffix: str = "") -> list[dict]:
+    """The masks that go with a folder of maps, as `masks` of `evaluate`: one record a map, so that only the
+    images that have a map are scored. MaganError for a map without mask."""
+    masks, maps = _by_stem(masks_dir), _by_stem(maps_dir, suffix)
+    for stem, path in maps.items():
+        if stem not in masks:
+            raise MaganError(f"{path} has no mask in {masks_dir}; remove it, or correct the suffix")
+    return [{"stem": stem, "mask": masks[stem], "white": masks_white} for stem in maps]
+
+
+def compare(
+    a: str | Path, b: str | Path, *, protocol: str = "paper", resamples: int = 2000, seed: int = 1
+) -> dict[str, metrics.Difference]:
+    """Scores of `b` minus scores of `a`, two folders that `evaluate` wrote for the same images, with 95 %
+    intervals and p-values (`metrics.paired_difference`).
+
+    MaganError for a folder without statistics and for other images, or masks, in one of them.
+    """
+    rules = metrics.get_protocol(protocol)
+    (first, stems), (second, others) = _read_statistics(Path(a)), _read_statistics(Path(b))
+    if different := sorted(set(stems) ^ set(others)):
+        raise MaganError(
+            f"'{different[0]}'{_more(different)} is in only one of {a} and {b}; score the same images in "
+            "both, with a split file"
+        )
+    order = [others.index(stem) for stem in stems]
+    return metrics.paired_difference(first, second[order], rules, resamples=resamples, seed=seed)
+
+
+def _read_statistics(folder: Path) -> tuple[np.ndarray, list[str]]:
+    try:
+        statistics = np.load(folder / "statistics.npy", allow_pickle=False).astype(np.int64)
+        stems = pd.read_csv(folder / "per_image.csv", dtype={"stem": str}, keep_default_na=False)["stem"]
+    except (OSError, ValueError, KeyError) as error:
+        raise MaganError(
+            f"{folder} is no folder of scores ({error}); name the --out folder of `magan evaluate`"
+        ) from error
+    return statistics, list(stems)
 
 
 def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
@@ -165,9 +215,11 @@ def _read_split(split: Path, masks: Mapping[str, object]) -> list[str]:
 
 def _statistics(
     map_path: Path, maps_white: str, mask_path: Path, white: str, resample: bool
-) -> tuple[np.ndarray, bool]:
-    """Statistics int64 (2, 256) of one image, and whether its map was resized."""
-    mask = read_mask(mask_path, white)
+) -> tuple[np.ndarray, bool, bool]:
+    """Statistics int64 (2, 256) of one image, whether its map was resized, whether its mask has grey
+    levels."""
+    grey = read_map(mask_path)
+    mask = cut(grey, white, mask_path)
     if mask.min() == mask.max():
         kind = "in focus" if mask.min() else "out of focus"
         raise MaganError(
@@ -185,7 +237,7 @@ def _statistics(
         )
     if resized:
         focus_map = resize(focus_map, *mask.shape)
-    return metrics.histograms(focus_map, mask), resized
+    return metrics.histograms(focus_map, mask), resized, bool(((grey != 0) & (grey != 255)).any())
 
 
 def _write(
@@ -198,6 +250,8 @@ def _write(
     for name, columns in tables.items():
         text = pd.DataFrame(columns).to_csv(index=False, float_format="%.8g", lineterminator="\n")
         write_text(out / f"{name}.csv", text)
+    with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, statistics.astype(np.int32), allow_pickle=False)
     write_json(out / "summary.json", summary)
 
 

@@ -10,12 +10,13 @@ from magan_core import paths
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 
-RUN_KEYS = ("set", "variant", "parts", "loss", "receptive_field", "unlabelled")
+RUN_KEYS = ("set", "variant", "parts", "loss", "receptive_field", "unlabelled", "seed", "model")
+OPTIONAL = ("receptive_field", "unlabelled", "seed", "model")
 LOSS = {"ce": float, "iou": float, "adv": float}
 PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
-    "training": dict, "test_size": int, "check": dict,
+    "training": dict, "test_size": int, "check": dict, "published": dict,
 }  # fmt: skip
 SECTIONS = {
     "model": {
@@ -31,17 +32,19 @@ SECTIONS = {
     },
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip
+PUBLISHED = {"folder": str, "white": str, "suffix": str, "set": str, "masks": str, "masks_white": str}
+COMPARISON = {"resamples": int, "seed": int, "tolerance": dict}
 
 
 def load(path: Path = paths.PARAMS) -> dict[str, Any]:
-    """Read and check params.yaml. Returns a dictionary with `folders`, `runs`, `profiles` (by name),
-    `profile`.
+    """Read and check params.yaml. Returns a dictionary with `folders`, `comparison`, `runs`, `profiles` (by
+    name), `profile`.
 
     Errors: MaganError for a missing or broken file, an unknown key, run, set or profile (with the nearest
     valid name), a missing key, or a value of the wrong type.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), UniqueKeys)
     except OSError as error:
         raise MaganError(
             f"cannot read {path} ({error.strerror}). Run from the folder that holds params.yaml."
@@ -55,18 +58,28 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
                 "name in params.yaml",
             )
         raise MaganError(f"{path} is not valid YAML: {error}. Mend it there.") from error
-    keys(raw, ("folders", "runs", "profiles", "profile"), "section of params.yaml")
+    keys(raw, ("folders", "comparison", "runs", "profiles", "profile"), "section of params.yaml")
+    keys(raw["comparison"], COMPARISON, "key of comparison")
+    types(raw["comparison"], COMPARISON, "comparison")
     if not isinstance(raw["profiles"], list):
         raise MaganError(f"`profiles` of {path} must be a list, each entry beginning with `- &NAME`.")
     for profile in raw["profiles"]:
         keys(profile, PROFILE, "key of a profile")
-    raw["profiles"] = {profile["name"]: profile for profile in raw["profiles"]}
+    names = [profile["name"] for profile in raw["profiles"]]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise MaganError(f"{path} has two profiles named '{twice.pop()}'. Rename one.")
+    raw["profiles"] = dict(zip(names, raw["profiles"], strict=True))
     for name, run in raw["runs"].items():
-        keys(run, RUN_KEYS, f"key of run {name}", optional=("receptive_field", "unlabelled"))
+        keys(run, RUN_KEYS, f"key of run {name}", optional=OPTIONAL)
         keys(run["loss"], LOSS, f"loss of run {name}")
         types(run["loss"], LOSS, f"loss of run {name}")
-        if name != f"{run['variant']}-{run['set']}":
-            raise MaganError(f"run '{name}' must be named VARIANT-SET, here '{run['variant']}-{run['set']}'.")
+        for key in run.get("model", {}):
+            nearest(key, SECTIONS["model"], f"key of model of run {name}")
+        expected = f"{run['variant']}-{run['set']}" + (f"-s{run['seed']}" if "seed" in run else "")
+        if name != expected:
+            raise MaganError(
+                f"run '{name}' must be named VARIANT-SET or VARIANT-SET-sSEED, here '{expected}'."
+            )
         if (run["loss"]["adv"] > 0) != ("receptive_field" in run):
             raise MaganError(f"run '{name}': a receptive_field goes with loss.adv > 0, and only with it.")
     for profile in raw["profiles"].values():
@@ -81,14 +94,18 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
 
 def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
     """Raise a MaganError at the first key, type, run or set of a profile that is not right; else add `runs`,
-    all of them in one list."""
+    the definitions of all its runs by name."""
     where = f"profile {profile['name']}"
     types(profile, PROFILE, where)
     for section, allowed in SECTIONS.items():
         keys(profile[section], allowed, f"key of {section} of {where}")
         types(profile[section], allowed, f"{section} of {where}")
-    profile["runs"] = [*profile["supervised"], *profile["semi_supervised"]]
-    for run in profile["runs"]:
+    for name, entry in profile["published"].items():
+        keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
+        types(entry, PUBLISHED, f"published maps {name} of {where}")
+        nearest(entry["set"], profile["sets"], f"set of published maps {name} in {where}")
+    listed = [*profile["supervised"], *profile["semi_supervised"]]
+    for run in listed:
         nearest(run, runs, f"run in {where}")
         if ("unlabelled" in runs[run]) != (run in profile["semi_supervised"]):
             raise MaganError(
@@ -98,6 +115,23 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         nearest(runs[run]["set"], profile["sets"], f"set of run {run} in {where}")
         if "unlabelled" in runs[run]:
             nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
+    profile["runs"] = {run: runs[run] for run in listed}
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML without its silent last-one-wins: a key that stands twice is an error."""
+
+
+def _unique(loader: UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:
+    names = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise MaganError(
+            f"params.yaml has '{twice.pop()}' twice{node.start_mark}. Remove or rename one of them."
+        )
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique)
 
 
 def keys(found: dict, allowed: Any, what: str, optional: tuple[str, ...] = ()) -> None:
@@ -128,9 +162,9 @@ def get_profile(params: dict[str, Any], name: str) -> dict[str, Any]:
     return params["profiles"][nearest(name, params["profiles"], "profile")]
 
 
-def get_run(params: dict[str, Any], profile: dict[str, Any], name: str) -> dict[str, Any]:
+def get_run(profile: dict[str, Any], name: str) -> dict[str, Any]:
     """A run by name, which the profile must list."""
-    return params["runs"][nearest(name, profile["runs"], f"run of profile {profile['name']}")]
+    return profile["runs"][nearest(name, profile["runs"], f"run of profile {profile['name']}")]
 
 
 def test_sets(profile: dict[str, Any], run: dict[str, Any]) -> list[str]:
@@ -144,6 +178,13 @@ def source_set(profile: dict[str, Any], role: str) -> str:
     """The set that fills a role: itself, or the one named by `same_as`."""
     entry = profile["sets"][nearest(role, profile["sets"], f"set of profile {profile['name']}")]
     return entry.get("same_as", role)
+
+
+def judging_set(profile: dict[str, Any]) -> str:
+    """The set that methods are shown on where one must do: DUT's, as in the paper's figures, or that of the
+    first run."""
+    role = "dut" if "dut" in profile["sets"] else next(iter(profile["runs"].values()))["set"]
+    return source_set(profile, role)
 
 
 def switch(name: str, path: Path = paths.PARAMS) -> None:

@@ -1,8 +1,8 @@
 """Every folder of the project, in one place.
 
 All are relative to the current working directory, which `magan` and the notebooks set to the repository's
-root. The environment variables MAGAN_DATA and MAGAN_WEIGHTS, and after them `folders` in params.yaml, say
-where raw data sets and pretrained weights lie.
+root. The environment variables MAGAN_DATA, MAGAN_WEIGHTS and MAGAN_PUBLISHED, and after them `folders` in
+params.yaml, say where raw data sets, pretrained weights and published maps lie.
 """
 
 import os
@@ -16,6 +16,11 @@ MANIFESTS = Path("data/manifests")
 def raw(name: str, folder: str | None = None) -> Path:
     """Folder of a raw data set: images/, masks/, splits/."""
     return Path(os.environ.get("MAGAN_DATA") or folder or "data/raw") / name
+
+
+def published(folder: str | None = None) -> Path:
+    """Folder of maps that the authors of other methods published."""
+    return Path(os.environ.get("MAGAN_PUBLISHED") or folder or "data/published_maps")
 
 
 def weights(folder: str | None = None) -> Path:
@@ -44,7 +49,7 @@ def maps(profile: str) -> Path:
 
 
 def scores(profile: str) -> Path:
-    """Evaluation: scores/RUN/SET/{summary.json, curves.csv, per_image.csv, histogram.csv}."""
+    """Evaluation: scores/RUN/SET/{summary.json, curves.csv, per_image.csv, histogram.csv, statistics.npy}."""
     return results(profile) / "scores"
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from magan_core.data.images import read_photo, write_map
+from magan_core.data.images import read_photo, resize, write_map
 from magan_core.models.generator import MANet
 
 
@@ -36,10 +36,9 @@ def attention_maps(
 
 
 def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:
-    """uint8 (H, W, 3) -> float (1, 3, size, size) in [0, 1]."""
-    image = torch.from_numpy(photo).to(device).permute(2, 0, 1)[None].float().div_(255)  # 1, 3, H, W
-    small = F.interpolate(image, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-    return small.clamp_(0, 1)
+    """uint8 (H, W, 3) -> float (1, 3, size, size) in [0, 1], resized as the training arrays were."""
+    small = torch.from_numpy(resize(photo, size, size)).to(device)  # size, size, 3
+    return small.permute(2, 0, 1)[None].float().div_(255)
 
 
 def full_size(logits: torch.Tensor, photo: np.ndarray) -> np.ndarray:

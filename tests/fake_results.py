@@ -84,16 +84,15 @@ def write_profile(
         {
             name: {
                 "source": "synthetic",
-                "stands_for": stands_for,
                 "train": train,
                 "test": test,
                 "unlabelled": free,
             }
-            for name, stands_for, train, test, free in (
-                ("shi", "Shi's", 4, images, 0),
-                ("dut", "DUT", 4, images, 0),
-                ("ctcug", "CTCUG", 0, images, 0),
-                ("frd", "FRD", 0, 0, 6),
+            for name, train, test, free in (
+                ("shi", 4, images, 0),
+                ("dut", 4, images, 0),
+                ("ctcug", 0, images, 0),
+                ("frd", 0, 0, 6),
             )
         },
     )

@@ -59,7 +59,7 @@ def listed(folder: Path) -> set[str]:
 
 def test_synthetic_profile(tmp_path):
     out = tmp_path / "prepared"
-    pool = {"source": "synthetic", "character": "pool", "unlabelled": 4, "size": 48, "stands_for": "FRD"}
+    pool = {"source": "synthetic", "character": "pool", "unlabelled": 4, "size": 48}
     sets = run(profile(shi=SCENES, zhao={"same_as": "shi"}, frd=pool), tmp_path, out)
     assert sets == read_json(out / "sets.json")
     assert list(sets) == ["shi", "frd"]
@@ -68,7 +68,6 @@ def test_synthetic_profile(tmp_path):
         "test": 2,
         "unlabelled": 0,
     }
-    assert sets["frd"]["stands_for"] == "FRD"
     train = load_train(out / "shi")
     assert train.images.shape == (3, 40, 40, 3)
     assert train.masks.shape == (3, 40, 40)

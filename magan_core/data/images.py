@@ -39,9 +39,13 @@ def read_mask(path: str | Path, white: str) -> np.ndarray:
 
     Raises MaganError as `read_photo` does, and for a mask of 0 and 1, which would come out black.
     """
+    return cut(read_map(path), white, path)
+
+
+def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
+    """The mask of the grey values uint8 (H, W) that `read_map` found at `path`: see `read_mask`."""
     if white not in ("focus", "blur"):
         raise MaganError(f"mask polarity is {white!r}; expected 'focus' or 'blur': the class stored as white")
-    grey = read_map(path)
     if grey.max() == 1:
         raise MaganError(f"{path}: mask values are 0 and 1; expected 0 and 255: multiply the mask by 255")
     is_white = grey >= CUT

@@ -22,8 +22,7 @@ Divisions order the photographs by a hash; `train_share` and `unlabelled` take f
 back: two sets of one source whose shares add up to at most 1 share no photograph. An unlabelled set that
 holds a test photograph of another set of the same source is an error.
 
-Every entry may have `stands_for`, the name of the data set whose place it takes; `same_as: OTHER` alone says
-that the set called OTHER fills the role, and nothing is prepared.
+`same_as: OTHER` alone says that the set called OTHER fills the role, and nothing is prepared.
 """
 
 import csv
@@ -51,10 +50,9 @@ from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
 from magan_core.files import sha256, write_json, write_text
 
-SYNTHETIC_KEYS = ("source", "stands_for", "character", "train", "test", "unlabelled", "size", "first")
+SYNTHETIC_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
 FOLDER_KEYS = (
-    "source", "stands_for", "white", "train_split", "test_split", "train_share", "use", "share", "exclude",
-    "seed",
+    "source", "white", "train_split", "test_split", "train_share", "use", "share", "exclude", "seed",
 )  # fmt: skip
 TEST_COLUMNS = ("stem", "image", "mask", "white")
 CHUNK = 64  # photographs decoded ahead
@@ -97,7 +95,7 @@ def prepare(
     there is one, the files of that data set must be the ones it describes. An older `out` is replaced. The
     same input gives the same bytes.
 
-    Returns what sets.json says: for each set source, stands_for, train, test, unlabelled (numbers),
+    Returns what sets.json says: for each set source, train, test, unlabelled (numbers),
     in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None where
     there is nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out`
     cannot be written.
@@ -128,7 +126,7 @@ def prepare(
                     verify(record, rows, str(manifest))
                 return sets.load(record)
 
-            summary[name] = {"source": entry["source"], "stands_for": entry.get("stands_for")}
+            summary[name] = {"source": entry["source"]}
             summary[name] |= {part: len(getattr(parts, part)) for part in ("train", "test", "unlabelled")}
             summary[name] |= _write_training(
                 name, parts, profile["training_size"], folder / name, load, progress

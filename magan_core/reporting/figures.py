@@ -132,7 +132,7 @@ def figure_7(results: Results) -> Drawing:
     panels = figure.subplots(len(roles), 3, squeeze=False)
     shown, missing = {}, {}
     for role, (pr, f_beta, roc) in zip(roles, panels, strict=True):
-        methods, absent = _methods(results, role, (*results.others, *OURS))
+        methods, absent = _methods(results, role, (*results.baselines, *OURS))
         missing[role] = absent
         for variant, method in methods:
             file = results.score(method, role, "curves.csv")
@@ -177,10 +177,10 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
     Images: of each set those at the given quantiles (0..1) of the MAE of the MANet run.
     """
     roles = [role for role in COMPARED if results.has(role)]
-    methods = {role: _methods(results, role, (*results.others, *OURS)) for role in roles}
+    methods = {role: _methods(results, role, (*results.baselines, *OURS)) for role in roles}
     variants = [
         variant
-        for variant in (*results.others, *OURS)
+        for variant in (*results.baselines, *OURS)
         if variant != "constant" and any(variant in dict(found) for found, _ in methods.values())
     ]
     rows, labels, stems = [], [], []
@@ -304,17 +304,17 @@ def training_curves(results: Results) -> Drawing:
     """The loss terms of every run of the profile over its steps, unweighted, each smoothed over a twentieth
     of the run.
     """
-    if not results.names:
+    if not results.listed:
         raise MaganError("the profile lists no run; expected at least one to draw training curves")
-    columns = min(4, len(results.names))
-    rows = -(-len(results.names) // columns)
+    columns = min(4, len(results.listed))
+    rows = -(-len(results.listed) // columns)
     figure = style.new_figure(style.PAGE, 0.5 + 1.35 * rows)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     shown = {}
-    for name, axes in zip(results.names, panels, strict=False):
+    for name, axes in zip(results.listed, panels, strict=False):
         step, *terms = read_columns(results.runs / name / "history.csv", "step", *TERMS)
         for (label, color, line), values in zip(TERMS.values(), terms, strict=True):
-            if (values > 0).any():
+            if np.nansum(values) > 0:
                 (shown[label],) = axes.plot(
                     step, _smooth(values), color=color, ls=line, lw=1, marker=".", ms=2
                 )
@@ -332,7 +332,7 @@ def training_curves(results: Results) -> Drawing:
         "discriminator has no adversarial terms."
     )
     return Drawing(
-        figure, caption, f"Training curves of {len(results.names)} runs: {listed(list(results.names))}."
+        figure, caption, f"Training curves of {len(results.listed)} runs: {listed(list(results.listed))}."
     )
 
 
@@ -351,7 +351,7 @@ def _methods(results: Results, role: str, wanted: Sequence[str]) -> tuple[list[t
     """Of the wanted variants and other methods: (name, folder of its maps) where available, and the names
     that are not.
     """
-    found = [(name, name if name in results.others else results.run(name, role)) for name in wanted]
+    found = [(name, name if name in results.baselines else results.run(name, role)) for name in wanted]
     return [pair for pair in found if pair[1]], [name for name, run in found if not run]
 
 
@@ -406,7 +406,7 @@ def _focus_shares(results: Results, role: str) -> np.ndarray:
     """The in-focus share of every image of a set, training images first, float64 (n,), 0..1."""
     file = results.prepared / role / "train_masks.npy"
     training = np.array([])
-    if results.sets()[role].get("train"):
+    if results.sets[role].get("train"):
         try:
             training = (np.load(file, mmap_mode="r") > 127).mean(axis=(1, 2))
         except (OSError, ValueError) as error:

@@ -40,7 +40,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         lstrip_blocks=True,
     )
     claims = read_rows(results / "tables" / "claims.csv")
-    records = {name: _record(sources.runs / name / "provenance.json") for name in sources.names}
+    records = {name: _record(sources.runs / name / "provenance.json") for name in sources.listed}
     page = environment.get_template("report.html.j2").render(
         profile=profile,
         banner=_banner(sources),
@@ -87,7 +87,7 @@ def _data(sources: Results) -> list[dict[str, Any]]:
         counts = dict.fromkeys(("train", "test", "unlabelled"), "–")
         here = "not in this profile"
         if sources.has(role):
-            entry = sources.sets()[sources.filled_by(role)]
+            entry = sources.sets[sources.filled_by(role)]
             counts |= {kind: entry.get(kind) or "–" for kind in counts}
             here = "the same" if sources.is_real(role) else sources.source(role)
         entries.append({"paper": name, "here": here} | counts)

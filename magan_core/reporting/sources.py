@@ -8,6 +8,7 @@ that the profile lists must have its files; a run that it does not list is simpl
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,72 +18,148 @@ from magan_core import paths
 from magan_core.data.images import read_map, read_mask, read_photo
 from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
+from magan_core.metrics import SCORES
 
 PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
 REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}  # raw folders of these
 TRAINED_ON = {"ctcug": "dut"}  # a test-only role is scored with the models of this one (paper, IV-A)
-BASELINES = ("constant", "laplacian")
+SAME = "same data"
 
 
 @dataclass(frozen=True)
 class Results:
     """The files and runs of one profile.
 
-    names: the runs that the profile lists, as VARIANT-SET. same_as: role -> set that fills it.
-    others: folders of maps that are not runs: the baselines that every run is held against.
+    listed: the runs of the profile, name -> {variant, set, ...}. roles: its `sets`, role -> {source, ...} or
+    {same_as}. baselines: folders of maps that are not runs, which every run is held against. published: maps
+    that the authors of other methods published, method -> {set, ...}.
     """
 
     prepared: Path
     runs: Path
     maps: Path
     scores: Path
-    names: tuple[str, ...]
-    same_as: Mapping[str, str]
-    others: tuple[str, ...]
+    listed: Mapping[str, Mapping[str, Any]]
+    roles: Mapping[str, Mapping[str, Any]]
+    baselines: tuple[str, ...]
+    published: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, profile: str, params: Mapping[str, Any]) -> "Results":
-        """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check)."""
-        same_as = {role: entry["same_as"] for role, entry in params["sets"].items() if "same_as" in entry}
+        """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check,
+        published)."""
         where = (paths.prepared(profile), paths.runs(profile), paths.maps(profile), paths.scores(profile))
-        return cls(*where, tuple(params["runs"]), same_as, tuple(params["check"]["baselines"]))
+        baselines = tuple(params["check"]["baselines"])
+        return cls(*where, params["runs"], params["sets"], baselines, params["published"])
 
     def filled_by(self, role: str) -> str:
         """The set that fills a role; MaganError for a role that the paper does not have."""
         nearest(role, PAPER_NAMES, "data set")
-        return self.same_as.get(role, role)
+        return self.roles.get(role, {}).get("same_as", role)
 
     def has(self, role: str) -> bool:
         """Whether this profile has data for the role."""
-        return self.filled_by(role) in self.sets()
+        return self.filled_by(role) in self.roles
 
-    def run(self, variant: str, role: str) -> str | None:
-        """The run of `variant` trained for `role`, or None if the profile does not list one.
+    def seeds(self, variant: str, role: str) -> list[str]:
+        """The runs of `variant` trained for `role`, one a seed; the profile's own seed comes first.
 
-        Where one set fills two roles and both runs are listed, the run that bears the set's name serves both.
+        Where one set fills two roles and runs for both are listed, those that bear the set's name serve both.
         """
         trained = self.filled_by(TRAINED_ON.get(role, role))
-        roles = [trained, *(other for other in PAPER_NAMES if self.filled_by(other) == trained)]
-        return next((f"{variant}-{role}" for role in roles if f"{variant}-{role}" in self.names), None)
+        found: dict[str, list[str]] = {}
+        for name, run in self.listed.items():
+            if run["variant"] == variant and self.filled_by(run["set"]) == trained:
+                found.setdefault(run["set"], []).append(name)
+        names = found.get(trained) or next(iter(found.values()), [])
+        return sorted(names, key=lambda name: self.listed[name].get("seed", -1))
 
+    def run(self, variant: str, role: str) -> str | None:
+        """The first of `seeds`, or None if the profile lists none."""
+        return next(iter(self.seeds(variant, role)), None)
+
+    @cached_property
     def sets(self) -> dict[str, dict]:
         """The sets of this profile, as preparation described them."""
         return read_json(self.prepared / "sets.json")
 
     def is_real(self, role: str) -> bool:
         """Whether a role is filled by the paper's own data set."""
-        return self.filled_by(role) == role and self.sets()[role]["source"] == REAL[role]
+        return self.filled_by(role) == role and self.roles[role]["source"] == REAL[role]
 
     def source(self, role: str) -> str:
-        """What fills a role: `synthetic` or a folder of raw data, and the role that it was prepared for."""
+        """What fills a role: `synthetic: CHARACTER` or a folder of raw data, and whose data they are."""
         filled = self.filled_by(role)
-        source = self.sets()[filled]["source"]
+        entry = self.roles[filled]
+        source = f"synthetic: {entry['character']}" if entry["source"] == "synthetic" else entry["source"]
         return source if filled == role else f"{source}, {PAPER_NAMES[filled]}"
 
     def data_name(self, role: str) -> str:
         """The paper's name of a role, and in brackets what stood in for it, if anything did."""
         name = PAPER_NAMES[role]
         return name if self.is_real(role) else f"{name} [stand-in: {self.source(role)}]"
+
+    def stands_on(self, role: str) -> str:
+        """What own numbers of a role stand on: SAME, or what stood in for the data; "" without a set."""
+        if not self.has(role):
+            return ""
+        tested, trained = (
+            "nothing" if not self.has(one) else SAME if self.is_real(one) else self.source(one)
+            for one in (role, TRAINED_ON.get(role, role))
+        )
+        return tested if trained in (tested, SAME) else f"{tested}, trained on {trained}"
+
+    def summary(self, method: str, role: str) -> dict[str, Any]:
+        """The score summary of a run or other method; MaganError if absent, incomplete or of another
+        protocol."""
+        path = self.score(method, role, "summary.json")
+        if not path.exists():
+            raise MaganError(
+                f"{path} is missing though the profile lists '{method}'; evaluate it, or take it off the list"
+            )
+        found = read_json(path)
+        if missing := [name for name in ("protocol", "intervals", *SCORES) if name not in found]:
+            raise MaganError(f"{path} has no '{missing[0]}'; evaluate '{method}' again")
+        if found["protocol"] != "paper":
+            raise MaganError(
+                f"{path} is of protocol '{found['protocol']}'; the tables compare with protocol 'paper' only"
+            )
+        return found
+
+    def statistics(self, method: str, role: str) -> np.ndarray:
+        """The statistics that the scores of a run or other method were computed from, int64 (n, 2, 256)."""
+        path = self.score(method, role, "statistics.npy")
+        try:
+            return np.load(path, allow_pickle=False).astype(np.int64)
+        except (OSError, ValueError) as error:
+            raise MaganError(f"cannot read {path} ({error}); evaluate '{method}' again") from error
+
+    def seconds(self, run: str, role: str) -> tuple[float, str]:
+        """Seconds a photograph of a role that a run took, and on which hardware."""
+        path, tested = self.runs / run / "provenance.json", self.filled_by(role)
+        record = read_json(path)
+        try:
+            return float(record["seconds"]["predict_per_image"][tested]), record["hardware"]
+        except KeyError as error:
+            raise MaganError(
+                f"{path} has no {error} among the timings; train and map run '{run}' again"
+            ) from error
+
+    def check(self) -> None:
+        """MaganError for a listed run without scores, and for scores of a run that is not listed."""
+        for name, run in self.listed.items():
+            if self.filled_by(run["set"]) not in self.roles:
+                raise MaganError(
+                    f"run '{name}' needs the set '{run['set']}', which the profile lacks; add it under sets"
+                )
+            if name in self.seeds(run["variant"], run["set"]):
+                self.summary(name, run["set"])
+        allowed = {*self.listed, *self.baselines, *self.published}
+        for folder in sorted(self.scores.iterdir()) if self.scores.is_dir() else []:
+            if folder.is_dir() and not folder.name.startswith(".") and folder.name not in allowed:
+                raise MaganError(
+                    f"{folder} holds scores of a run that the profile does not list; remove or list it"
+                )
 
     def test_images(self, role: str) -> list[dict[str, str]]:
         """One entry a test image: stem, image, mask, white."""
@@ -101,7 +178,8 @@ class Results:
         return read_map(self.maps / method / self.filled_by(role) / f"{stem}.png")
 
     def score(self, method: str, role: str, file: str) -> Path:
-        """A score file of a run or other method: summary.json, curves.csv, per_image.csv or histogram.csv."""
+        """A score file of a run or other method: summary.json, curves.csv, per_image.csv, histogram.csv or
+        statistics.npy."""
         return self.scores / method / self.filled_by(role) / file
 
 

@@ -69,14 +69,14 @@ def train_run(
     """
     start = time.perf_counter()
     torch.set_num_threads(profile["threads"])
-    torch.manual_seed(profile["seed"])
-    generator = build_generator(profile["model"], run["parts"])
+    seed = run.get("seed", profile["seed"])
+    torch.manual_seed(seed)
+    model = profile["model"] | run.get("model", {})
+    generator = build_generator(model, run["parts"])
     source = "from scratch"
     if profile["weights"]["pretrained"]:
         file = profile["weights"]["file"]
-        source = load_pretrained(
-            generator, profile["model"]["backbone"], weights_folder / file if file else None
-        )
+        source = load_pretrained(generator, model["backbone"], weights_folder / file if file else None)
     weights = Weights(**run["loss"])
     discriminator = None
     if weights.adv > 0:
@@ -85,7 +85,6 @@ def train_run(
         )
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
-    seed = profile["seed"]
     history = train(
         generator,
         discriminator,
@@ -98,7 +97,7 @@ def train_run(
     )
     seconds = time.perf_counter() - start
     frame = pd.DataFrame(history, columns=list(COLUMNS))
-    save_model(generator, profile["model"], run["parts"], profile["test_size"], out / "model.safetensors")
+    save_model(generator, model, run["parts"], profile["test_size"], out / "model.safetensors")
     with atomic(out / "history.csv") as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_json(
@@ -106,9 +105,15 @@ def train_run(
         provenance(device)
         | {
             "run": run,
-            "profile": {key: profile[key] for key in ("name", "seed", "model", "training", "test_size")},
+            "profile": {key: profile[key] for key in ("name", "training", "test_size")},
+            "seed": seed,
+            "model": model,
             "backbone_weights": source,
-            "data_sha256": read_json(labelled.parent / "sets.json")[labelled.name]["sha256"],
+            "data_sha256": {
+                folder.name: read_json(folder.parent / "sets.json")[folder.name]["sha256"]
+                for folder in (labelled, unlabelled)
+                if folder
+            },
             "parameters": sum(parameter.numel() for parameter in generator.parameters()),
             "gmacs": multiply_adds(generator, profile["test_size"], device) / 1e9,
             "seconds": {"train": round(seconds, 1), "predict_per_image": {}},

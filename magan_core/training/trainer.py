@@ -60,6 +60,8 @@ def train(
 ) -> list[dict]:
     """Train in place; returns the history, one row every `log_every` steps (means over those steps).
 
+    A row has the keys of COLUMNS, without adv, d_real and d_fake where there is no discriminator.
+
     discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the
     steps are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
     Errors: MaganError at the first row whose losses are not all finite, or for settings that do not go
@@ -96,8 +98,8 @@ def train(
     history: list[dict] = []
     sums = torch.zeros(6, device=device)
     logged = seen = 0
-    bar = tqdm(range(recipe.steps), disable=not progress, mininterval=5, unit="step", desc="train")
-    for step in bar:
+    bar = tqdm(total=recipe.steps, disable=not progress, mininterval=5, unit="step", desc="train")
+    for step in range(recipe.steps):
         scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
         for optimiser, initial in zip(optimisers, rates, strict=True):
             for group, rate in zip(optimiser.param_groups, initial, strict=True):
@@ -111,6 +113,7 @@ def train(
             images = torch.cat([images, unlabelled.next()[0].to(device)])  # labelled first
         sums += step_once(generator, discriminator, optimisers, images, masks, weights, recipe.adversarial)
         seen += len(masks)
+        bar.update()
         if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
             ce, iou, adv, total, d_real, d_fake = (sums / (step + 1 - logged)).tolist()
             logged = step + 1
@@ -122,12 +125,15 @@ def train(
                     "mean`."
                 )
             epoch = seen / len(labelled.images)
-            values = (step + 1, epoch, recipe.lr * scale, ce, iou, adv, total, d_real, d_fake)
-            history.append(dict(zip(COLUMNS, values, strict=True)))
+            row = dict(step=step + 1, epoch=epoch, lr=recipe.lr * scale, ce=ce, iou=iou, total=total)
+            shown = f"ce {ce:.3f} iou {iou:.3f}"
+            if discriminator is not None:
+                row |= dict(adv=adv, d_real=d_real, d_fake=d_fake)
+                shown += f" adv {adv:.2f} D {d_real:.2f}/{d_fake:.2f}"
+            history.append(row)
             speed = (bar.format_dict["rate"] or 0.0) * full
-            bar.set_postfix_str(
-                f"ce {ce:.3f} iou {iou:.3f} adv {adv:.2f} D {d_real:.2f}/{d_fake:.2f} {speed:.1f} img/s"
-            )
+            bar.set_postfix_str(f"{shown} {speed:.1f} img/s", refresh=False)
+    bar.close()
     return history
 
 

@@ -1,0 +1,28 @@
+"""Every number of the paper's tables from two histograms an image, under a stated protocol.
+
+`histograms` counts the pixels of a map and its mask once; everything else is arithmetic on *statistics*,
+int64 (n, 2, 256). `protocols` names the conventions, `scores` applies one, `uncertainty` says how sure a
+score is.
+"""
+
+from magan_core.metrics.histograms import BLURRED, FOCUS, histograms, value_histogram
+from magan_core.metrics.protocols import PROTOCOLS, Protocol, get_protocol
+from magan_core.metrics.scores import SCORES, curves, per_image, summary
+from magan_core.metrics.uncertainty import Difference, intervals, paired_difference
+
+__all__ = [
+    "BLURRED",
+    "FOCUS",
+    "PROTOCOLS",
+    "SCORES",
+    "Difference",
+    "Protocol",
+    "curves",
+    "get_protocol",
+    "histograms",
+    "intervals",
+    "paired_difference",
+    "per_image",
+    "summary",
+    "value_histogram",
+]

@@ -1,0 +1,44 @@
+"""Counting the pixels of a map and its mask, once.
+
+A map is 8-bit, so the 256-bin histograms of its values over the out-of-focus and over the in-focus pixels of
+the mask hold all that F-measure, IoU, ROC, AUC and MAE can ask for, at any threshold, exactly. A *statistics*
+array, int64 (n, 2, 256), has one entry an image, row 0 the out-of-focus pixels, row 1 the in-focus pixels,
+256 bins over the map value (0 = out of focus, 255 = in focus). Statistics of parts of an image add up to
+those of the whole.
+"""
+
+import numpy as np
+from PIL import Image
+
+from magan_core.errors import MaganError
+
+BLURRED, FOCUS = 0, 1  # the rows of the statistics
+
+
+def histograms(focus_map: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Counts of the map values over the two classes of the mask.
+
+    focus_map: uint8 (H, W), 255 = in focus. mask: uint8 (H, W), 0 = out of focus, 255 = in focus, nothing
+    between. Returns int64 (2, 256): row 0 over out-of-focus pixels, row 1 over in-focus pixels. MaganError
+    for other input. Pillow counts, in C and three times as fast as numpy.bincount.
+    """
+    for what, array in (("map", focus_map), ("mask", mask)):
+        if array.dtype != np.uint8 or array.ndim != 2:
+            raise MaganError(f"the {what} is {array.dtype} {array.shape}; expected uint8 (height, width)")
+    if focus_map.shape != mask.shape:
+        raise MaganError(f"the map is {_size(focus_map)} pixels and its mask {_size(mask)}; they must agree")
+    values, classes = Image.fromarray(focus_map), Image.fromarray(mask)
+    levels = classes.histogram()
+    if levels[0] + levels[255] != mask.size:
+        raise MaganError("the mask holds values other than 0 and 255; cut it at 128 first")
+    focus = np.array(values.histogram(classes), np.int64)  # where the mask is not 0
+    return np.stack([np.array(values.histogram(), np.int64) - focus, focus])
+
+
+def value_histogram(statistics: np.ndarray) -> np.ndarray:
+    """Mean number of pixels an image at each of the 256 map values (Figure 10), float64 (256,)."""
+    return statistics.sum(axis=1).mean(axis=0)
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"

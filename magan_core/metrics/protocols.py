@@ -1,0 +1,123 @@
+"""The conventions under which maps are scored, by name.
+
+Papers of this field rarely say which one they follow, and the same maps score an F between 0.2 and 0.9 across
+them (docs/paper-notes.md): a number without its protocol says nothing.
+"""
+
+from dataclasses import dataclass
+
+from magan_core.errors import nearest
+
+F_RULES = ("best", "best_each", "of_means", "fixed", "adaptive")
+SCALINGS = ("none", "max", "minmax")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices that turn statistics into scores.
+
+    A pixel's *score*, 0..255, is its map value counted from the class that is not positive; it reaches a
+    threshold t in 0..1 where score / 255 >= t.
+
+    positive: "blurred" or "focus", the class whose pixels are to be found. beta2: beta squared. steps: the
+    curves have the thresholds 0, 1/steps, ..., 1. f_rule: which F is `f_beta`:
+        best       the maximum of the F curve, F of each image averaged over images at each threshold
+        best_each  the mean of each image's own maximum
+        of_means   the maximum of F of mean precision and mean recall (`auf_beta` is the area of that curve)
+        fixed      F at the threshold `level` / 4
+        adaptive   F at the threshold min(`level` / 4 x mean score of the image, 1)
+    iou_at: the threshold of the IoU is `iou_at` / 4. pooled: the scores that are taken over the pixels of
+    all images together, not as a mean over images. scaling: "max" divides the scores of each map by their
+    maximum first, "minmax" stretches them to 0..255, both rounded down. source: who uses it. Thresholds are
+    kept as whole numbers so that no rounding moves one.
+    """
+
+    name: str
+    source: str
+    positive: str = "blurred"
+    beta2: float = 0.3
+    steps: int = 100
+    f_rule: str = "best"
+    level: int = 2
+    iou_at: int = 2
+    pooled: tuple[str, ...] = ()
+    scaling: str = "none"
+
+    def __str__(self) -> str:
+        f = {
+            "best": f"F at the best of {self.steps + 1} thresholds",
+            "best_each": f"F at each image's best of {self.steps + 1} thresholds",
+            "of_means": f"F of mean precision and recall at the best of {self.steps + 1} thresholds",
+            "fixed": f"F at {self.level / 4:g}",
+            "adaptive": f"F at {self.level / 4:g} x mean",
+        }[self.f_rule]
+        parts = [f"{self.positive} positive", f"beta2 {self.beta2:g}", f, f"IoU at {self.iou_at / 4:g}"]
+        parts.append(f"pooled over pixels: {', '.join(self.pooled)}" if self.pooled else "means over images")
+        return "; ".join(parts + [f"maps scaled by {self.scaling}"] * (self.scaling != "none"))
+
+
+EVERYTHING = ("f_beta", "mae", "iou", "auc", "auf_beta")
+_OWN = "a variation of `paper`, to show what this choice alone does"
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("paper", "MA-GANet, section IV-B, as read in docs/paper-notes.md"),
+        Protocol("d-dffnet", "D-DFFNet (2023), its test code", f_rule="fixed", pooled=("iou",)),
+        Protocol(
+            "dd",
+            "DD (2020) and EVP (2023), their test code",
+            "focus",
+            f_rule="adaptive",
+            level=6,
+            pooled=("f_beta",),
+        ),
+        Protocol("sg", "SG (2021), its test code", "focus", f_rule="adaptive", level=6),
+        Protocol(
+            "focus-2x",
+            "FOCUS (2025), its helper; min(2 x mean, 1) is Achanta et al. (2009)",
+            "focus",
+            f_rule="adaptive",
+            level=8,
+        ),
+        Protocol("br2net", "BR2Net (2020), its test code", steps=255, f_rule="of_means"),
+        Protocol(
+            "mldbd",
+            "MLDBD (2022) and APL, their test code",
+            "focus",
+            steps=255,
+            f_rule="best_each",
+            scaling="max",
+        ),
+        Protocol(
+            "pysodmetrics",
+            "PySODMetrics 1.6: maximum of the mean F curve",
+            "focus",
+            steps=255,
+            scaling="minmax",
+        ),
+        Protocol(
+            "pysodmetrics-adaptive",
+            "PySODMetrics 1.6: adaptive F",
+            "focus",
+            steps=255,
+            f_rule="adaptive",
+            level=8,
+            scaling="minmax",
+        ),
+        Protocol("pooled", "scikit-learn on the pixels of all images", steps=255, pooled=EVERYTHING),
+        Protocol("paper-focus", _OWN, "focus"),
+        Protocol("paper-256", _OWN, steps=255),
+        Protocol("paper-fixed", _OWN, f_rule="fixed"),
+        Protocol("paper-adaptive", _OWN, f_rule="adaptive", level=6),
+        Protocol("paper-each", _OWN, f_rule="best_each"),
+        Protocol("paper-of-means", _OWN, f_rule="of_means"),
+        Protocol("paper-pooled", _OWN, pooled=EVERYTHING),
+        Protocol("paper-stretched", _OWN, scaling="minmax"),
+    )
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol of this name; MaganError with the nearest valid name if there is none."""
+    nearest(name, PROTOCOLS, "protocol")
+    return PROTOCOLS[name]

@@ -1,0 +1,42 @@
+"""What a training notebook shows: the losses of a run, and some of its maps."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from magan_core.data.images import read_map, read_mask, read_photo
+
+
+def plot_losses(history: pd.DataFrame) -> plt.Figure:
+    """Cross entropy and IoU loss over the steps, and beside them the adversarial losses of a run that has
+    them. history: the rows of history.csv."""
+    panels = [("loss", ("ce", "iou"))]
+    if history["adv"].notna().any():
+        panels.append(("adversarial losses", ("adv", "d_real", "d_fake")))
+    figure, grid = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3), squeeze=False)
+    for axes, (label, names) in zip(grid[0], panels, strict=True):
+        for name in names:
+            axes.plot(history["step"], history[name], label=name)
+        axes.set(xlabel="step", ylabel=label)
+        axes.legend()
+    figure.tight_layout()
+    return figure
+
+
+def show_maps(records: Sequence[Mapping[str, Any]], maps: Path) -> plt.Figure:
+    """Photographs, their maps and their masks in three rows, a column a record of a test list; maps: folder
+    of STEM.png."""
+    figure, grid = plt.subplots(3, len(records), figsize=(2.4 * len(records), 6), squeeze=False)
+    for column, record in zip(grid.T, records, strict=True):
+        column[0].imshow(read_photo(record["image"]))
+        column[1].imshow(read_map(maps / f"{record['stem']}.png"), cmap="gray", vmin=0, vmax=255)
+        column[2].imshow(read_mask(record["mask"], record["white"]), cmap="gray", vmin=0, vmax=255)
+    for axes, label in zip(grid[:, 0], ("photograph", "map", "mask"), strict=True):
+        axes.set_ylabel(label)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    figure.tight_layout()
+    return figure
