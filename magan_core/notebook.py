@@ -99,6 +99,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
         papermill.execute_notebook(
             path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
             progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about TCP on this machine alone
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise MaganError(

@@ -20,24 +20,29 @@ def histograms(focus_map: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     focus_map: uint8 (H, W), 255 = in focus. mask: uint8 (H, W), 0 = out of focus, 255 = in focus, nothing
     between. Returns int64 (2, 256): row 0 over out-of-focus pixels, row 1 over in-focus pixels. MaganError
-    for other input. Pillow counts, in C and three times as fast as numpy.bincount.
+    for other input. Pillow counts, in C and faster than numpy.bincount; not through its own masks, whose
+    branches cost more than a second count where the mask is noisy.
     """
     for what, array in (("map", focus_map), ("mask", mask)):
         if array.dtype != np.uint8 or array.ndim != 2:
             raise MaganError(f"the {what} is {array.dtype} {array.shape}; expected uint8 (height, width)")
     if focus_map.shape != mask.shape:
         raise MaganError(f"the map is {_size(focus_map)} pixels and its mask {_size(mask)}; they must agree")
-    values, classes = Image.fromarray(focus_map), Image.fromarray(mask)
-    levels = classes.histogram()
-    if levels[0] + levels[255] != mask.size:
+    blurred = mask.size - np.count_nonzero(mask)
+    if np.count_nonzero(mask == 255) + blurred != mask.size:
         raise MaganError("the mask holds values other than 0 and 255; cut it at 128 first")
-    focus = np.array(values.histogram(classes), np.int64)  # where the mask is not 0
-    return np.stack([np.array(values.histogram(), np.int64) - focus, focus])
+    focus = _count(focus_map & mask)
+    focus[0] -= blurred  # pixels outside the mask came out as 0
+    return np.stack([_count(focus_map) - focus, focus])
 
 
 def value_histogram(statistics: np.ndarray) -> np.ndarray:
     """Mean number of pixels an image at each of the 256 map values (Figure 10), float64 (256,)."""
     return statistics.sum(axis=1).mean(axis=0)
+
+
+def _count(values: np.ndarray) -> np.ndarray:
+    return np.array(Image.fromarray(values).histogram(), np.int64)
 
 
 def _size(array: np.ndarray) -> str:

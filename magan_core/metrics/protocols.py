@@ -6,8 +6,10 @@ them (docs/paper-notes.md): a number without its protocol says nothing.
 
 from dataclasses import dataclass
 
-from magan_core.errors import nearest
+from magan_core.errors import MaganError, nearest
 
+SCORES = ("f_beta", "mae", "iou", "auc", "auf_beta")
+POSITIVES = ("blurred", "focus")
 F_RULES = ("best", "best_each", "of_means", "fixed", "adaptive")
 SCALINGS = ("none", "max", "minmax")
 
@@ -27,9 +29,13 @@ class Protocol:
         fixed      F at the threshold `level` / 4
         adaptive   F at the threshold min(`level` / 4 x mean score of the image, 1)
     iou_at: the threshold of the IoU is `iou_at` / 4. pooled: the scores that are taken over the pixels of
-    all images together, not as a mean over images. scaling: "max" divides the scores of each map by their
-    maximum first, "minmax" stretches them to 0..255, both rounded down. source: who uses it. Thresholds are
-    kept as whole numbers so that no rounding moves one.
+    all images together, not as a mean over images; `auf_beta`, the area of the curve that `f_beta` comes
+    from, goes with it. scaling: "max" divides the scores of each map by their maximum first (scores of 0
+    only stay), "minmax" stretches them to 0..255 (a constant map stays). source: who uses it. Thresholds are
+    whole numbers, and scaling rounds nothing: every count is exact.
+
+    MaganError for a value that is not allowed, and for pooling that has no meaning: of scaled maps, or of F
+    by a rule that asks for each image's own curve.
     """
 
     name: str
@@ -42,6 +48,25 @@ class Protocol:
     iou_at: int = 2
     pooled: tuple[str, ...] = ()
     scaling: str = "none"
+
+    def __post_init__(self) -> None:
+        nearest(self.positive, POSITIVES, "positive class")
+        nearest(self.f_rule, F_RULES, "F rule")
+        nearest(self.scaling, SCALINGS, "scaling")
+        for name in self.pooled:
+            nearest(name, SCORES, "pooled score")
+        if ("f_beta" in self.pooled) != ("auf_beta" in self.pooled):
+            raise MaganError(f"protocol '{self.name}' pools f_beta or auf_beta alone; pool both or neither")
+        if "f_beta" in self.pooled and self.f_rule in ("best_each", "of_means"):
+            raise MaganError(
+                f"protocol '{self.name}' pools F by the rule {self.f_rule}, which is about single images; "
+                "expected the rule best, fixed or adaptive"
+            )
+        if self.pooled and self.scaling != "none":
+            raise MaganError(
+                f"protocol '{self.name}' pools maps scaled by {self.scaling}, whose levels differ from image "
+                "to image; expected scaling none"
+            )
 
     def __str__(self) -> str:
         f = {
@@ -56,7 +81,6 @@ class Protocol:
         return "; ".join(parts + [f"maps scaled by {self.scaling}"] * (self.scaling != "none"))
 
 
-EVERYTHING = ("f_beta", "mae", "iou", "auc", "auf_beta")
 _OWN = "a variation of `paper`, to show what this choice alone does"
 PROTOCOLS = {
     protocol.name: protocol
@@ -69,7 +93,7 @@ PROTOCOLS = {
             "focus",
             f_rule="adaptive",
             level=6,
-            pooled=("f_beta",),
+            pooled=("f_beta", "auf_beta"),
         ),
         Protocol("sg", "SG (2021), its test code", "focus", f_rule="adaptive", level=6),
         Protocol(
@@ -104,14 +128,14 @@ PROTOCOLS = {
             level=8,
             scaling="minmax",
         ),
-        Protocol("pooled", "scikit-learn on the pixels of all images", steps=255, pooled=EVERYTHING),
+        Protocol("pooled", "scikit-learn on the pixels of all images", steps=255, pooled=SCORES),
         Protocol("paper-focus", _OWN, "focus"),
         Protocol("paper-256", _OWN, steps=255),
         Protocol("paper-fixed", _OWN, f_rule="fixed"),
         Protocol("paper-adaptive", _OWN, f_rule="adaptive", level=6),
         Protocol("paper-each", _OWN, f_rule="best_each"),
         Protocol("paper-of-means", _OWN, f_rule="of_means"),
-        Protocol("paper-pooled", _OWN, pooled=EVERYTHING),
+        Protocol("paper-pooled", _OWN, pooled=SCORES),
         Protocol("paper-stretched", _OWN, scaling="minmax"),
     )
 }

@@ -1,27 +1,31 @@
 """Scores and curves of a set of maps under a protocol (paper, section IV-B).
 
-Everything is a function of means over images of per-image quantities: `features` gives those quantities,
+Every score is a function of means over images of per-image quantities: `features` gives those quantities,
 `reduce` makes scores of their means. Resampled means therefore give resampled scores (`uncertainty`).
 
-Undefined ratios: where nothing is predicted positive, precision is 0, and F is 0. In a mask of one class
-only, recall or the false positive rate has no denominator: what depends on it is NaN, and stays NaN in the
-mean over images (`evaluation.evaluate` refuses such a mask by name before it gets that far).
+Undefined ratios: where nothing is predicted positive, precision is 0, and F is 0. Where the mask holds no
+positive pixel, recall, F and IoU are NaN; where it holds no negative one, the false positive rate is; AUC is
+NaN in either case. A mean over images that meets a NaN is NaN; pixels pooled over images do not meet it
+unless all masks together lack the class (`evaluation.evaluate` refuses a mask of one class by name).
 """
 
 import numpy as np
 
 from magan_core.errors import MaganError
-from magan_core.metrics.histograms import BLURRED, FOCUS
-from magan_core.metrics.protocols import Protocol
+from magan_core.metrics.protocols import SCORES, Protocol
 
-SCORES = ("f_beta", "mae", "iou", "auc", "auf_beta")
 Features = dict[str, np.ndarray]
+Span = tuple[np.ndarray, np.ndarray]  # the scores that stand for 0 and for 1
+LEVELS = np.arange(256)
+WHOLE = LEVELS[:1], LEVELS[-1:]  # the span of maps that are not scaled
+BLOCK = 128  # images at a time, so that temporary arrays stay small: half the time of all at once
 
 
 def summary(statistics: np.ndarray, protocol: Protocol) -> dict[str, float]:
-    """The scores of a set of images, in 0..1: a row of the paper's tables. statistics: int (n, 2, 256)."""
-    if len(statistics) == 0:
-        raise MaganError("there is no image to score")
+    """The scores of a set of images, in 0..1: a row of the paper's tables. statistics: int (n, 2, 256).
+
+    MaganError if there is no image.
+    """
     means = {name: values.mean(axis=0) for name, values in features(statistics, protocol).items()}
     return {name: float(value) for name, value in reduce(means, protocol).items()}
 
@@ -30,17 +34,27 @@ def curves(statistics: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
     """PR, F_beta and ROC curves of a set of images, as in Figure 7.
 
     Returns float64 arrays of steps + 1 entries: threshold, precision, recall, f_beta, tpr, fpr (tpr is
-    recall). Means over images, or of all pixels where the protocol pools F.
+    recall). Means over images, or of all pixels where the protocol pools F. MaganError if there is no image.
     """
-    means = {name: values.mean(axis=0) for name, values in features(statistics, protocol).items()}
-    found = _mean_curves(means, protocol)
+    scores = oriented(statistics, protocol)
+    if "f_beta" in protocol.pooled:
+        scores = scores.sum(axis=0, keepdims=True)
+    above = _at_least(scores)
+    hit, predicted = _reaching(above, _grid(protocol, _span(scores, protocol)))
+    negatives, positives = above[:, 0, :1], above[:, 1, :1]
+    precision = _precision(hit, predicted).mean(axis=0)
+    recall = _ratio(hit, positives, positives > 0).mean(axis=0)
+    if protocol.f_rule == "of_means":
+        f = _f_of(precision, recall, protocol.beta2)
+    else:
+        f = _f(hit, predicted, positives, protocol.beta2).mean(axis=0)
     return {
         "threshold": np.arange(protocol.steps + 1) / protocol.steps,
-        "precision": found["precision"],
-        "recall": found["recall"],
-        "f_beta": found["f"],
-        "tpr": found["recall"],
-        "fpr": found["fpr"],
+        "precision": precision,
+        "recall": recall,
+        "f_beta": f,
+        "tpr": recall,
+        "fpr": _ratio(predicted - hit, negatives, negatives > 0).mean(axis=0),
     }
 
 
@@ -49,48 +63,36 @@ def per_image(statistics: np.ndarray, protocol: Protocol) -> dict[str, np.ndarra
     that the protocol pools, and for f_beta and auf_beta of the rule of_means.
 
     f_beta is F at the protocol's threshold: with the rules best and of_means the one threshold that is best
-    for the whole set.
+    for the whole set. MaganError if there is no image.
     """
     found = features(statistics, protocol)
-    means = {name: values.mean(axis=0) for name, values in found.items()}
-    f, best = found["f"], _mean_curves(means, protocol)["f"].argmax()
-    chosen = found["f_at"][:, 0] if "f_at" in found else f[:, best]
+    if "f_at" in found:
+        chosen = found["f_at"][:, 0]
+    else:
+        means = {name: values.mean(axis=0) for name, values in found.items()}
+        chosen = found["f"][:, _set_curve(means, protocol).argmax()]
     single = {name: found[name][:, 0] for name in ("mae", "iou", "auc")}
-    return {"f_beta": chosen, **single, "auf_beta": area(f)}
+    return {"f_beta": chosen, **single, "auf_beta": area(found["f"])}
 
 
 def features(statistics: np.ndarray, protocol: Protocol) -> Features:
     """Per-image quantities, float64 (n, k) each, whose means over images `reduce` turns into scores.
 
-    f, precision, recall, fpr: curves over the thresholds. f_at: F at the threshold of the rules fixed,
-    adaptive, best_each. mae, iou, auc. If anything is pooled: histograms (k = 512) and hit, predicted at the
-    image's own threshold.
+    f: the F curve. precision, recall: their curves, for the rule of_means. f_at: F at the image's threshold,
+    for the rules fixed, adaptive, best_each. mae, iou, auc. If anything is pooled: histograms (k = 512), and
+    hit and predicted at the image's own threshold. MaganError if there is no image.
     """
-    scores = oriented(statistics, protocol)
-    found = _curves(scores, protocol)
-    found |= {"mae": mae(scores)[:, None], "iou": iou(scores, protocol)[:, None], "auc": auc(scores)[:, None]}
-    lowest = _own_threshold(scores, protocol)
-    if lowest is not None:
-        hit, predicted = _reaching(scores, lowest)
-        positives = scores[:, 1].sum(axis=-1, keepdims=True)
-        found["f_at"] = _f(hit, predicted, positives, protocol.beta2)
-        if protocol.pooled:
-            found |= {"hit": hit.astype(float), "predicted": predicted.astype(float)}
-    elif protocol.f_rule == "best_each":
-        found["f_at"] = found["f"].max(axis=-1, keepdims=True)
-    if protocol.pooled:
-        found["histograms"] = scores.reshape(len(scores), -1).astype(float)
-    return found
+    if len(statistics) <= BLOCK:
+        return _features(statistics, protocol)
+    blocks = [_features(statistics[i : i + BLOCK], protocol) for i in range(0, len(statistics), BLOCK)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def reduce(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
     """Scores from means of `features`: arrays (..., k) in, arrays (...) out, in the order of SCORES."""
-    curve = _mean_curves(means, protocol)["f"]
+    curve = _set_curve(means, protocol)
     found = {name: means[name][..., 0] for name in ("mae", "iou", "auc")}
-    if protocol.f_rule in ("best", "of_means"):
-        found["f_beta"] = curve.max(axis=-1)
-    else:
-        found["f_beta"] = means["f_at"][..., 0]
+    found["f_beta"] = means["f_at"][..., 0] if "f_at" in means else curve.max(axis=-1)
     found["auf_beta"] = area(curve)
     if protocol.pooled:
         found |= {name: value for name, value in _pooled(means, protocol).items() if name in protocol.pooled}
@@ -99,38 +101,36 @@ def reduce(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
 
 def oriented(statistics: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Statistics over scores of the positive class, (n, 2, 256): row 0 negative, row 1 positive pixels."""
-    if protocol.positive == "blurred":
-        scores = statistics[:, [FOCUS, BLURRED], ::-1]
-    else:
-        scores = statistics[:, [BLURRED, FOCUS]]
-    return (
-        scores if protocol.scaling == "none" else np.stack([_scaled(one, protocol.scaling) for one in scores])
-    )
+    if len(statistics) == 0:
+        raise MaganError("there is no image to score; expected statistics of at least one")
+    return statistics[:, ::-1, ::-1] if protocol.positive == "blurred" else statistics
 
 
-def mae(scores: np.ndarray) -> np.ndarray:
-    """Mean absolute error of oriented statistics (..., 2, 256), float64 (...)."""
-    level = np.arange(256)
-    error = scores[..., 0, :] @ level + scores[..., 1, :] @ (255 - level)
-    return error / (255 * scores.sum(axis=(-2, -1)))
+def mae(scores: np.ndarray, span: Span) -> np.ndarray:
+    """Mean absolute error of oriented statistics (..., 2, 256) with this span, float64 (...)."""
+    low, high = (end[..., 0] for end in span)
+    pixels = scores.sum(axis=-1)
+    total = scores @ LEVELS
+    error = total[..., 0] - low * pixels[..., 0] + high * pixels[..., 1] - total[..., 1]
+    return error / ((high - low) * pixels.sum(axis=-1))
 
 
-def iou(scores: np.ndarray, protocol: Protocol) -> np.ndarray:
-    """Intersection over union of prediction and positive class of oriented statistics, float64 (...)."""
-    hit, predicted = _reaching(scores, np.array([-(-255 * protocol.iou_at // 4)]))
-    positives = scores[..., 1, :].sum(axis=-1)
-    return _ratio(hit[..., 0], positives + (predicted - hit)[..., 0], undefined=positives == 0)
+def iou(above: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Intersection over union of the positive class and the pixels that reach a threshold, float64 (...)."""
+    hit, predicted = (count[..., 0] for count in _reaching(above, lowest))
+    positives = above[..., 1, 0]
+    return _ratio(hit, positives + predicted - hit, positives > 0)
 
 
-def auc(scores: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve over 256 levels of oriented statistics, float64 (...); ties count one half.
+def auc(scores: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve over all levels of oriented statistics, float64 (...); ties count one half.
 
     The chance that a positive pixel has a larger score than a negative one. NaN where one class is missing.
     """
-    negative, positive = scores[..., 0, :], scores[..., 1, :]
-    below = np.cumsum(negative, axis=-1) - negative
-    twice = (positive * (2 * below + negative)).sum(axis=-1)
-    return _ratio(twice, 2 * negative.sum(axis=-1) * positive.sum(axis=-1))
+    negatives, positives = above[..., 0, 0], above[..., 1, 0]
+    below_twice = 2 * (negatives[..., None] - above[..., 0, :]) + scores[..., 0, :]
+    won_twice = (scores[..., 1, :] * below_twice).sum(axis=-1)
+    return _ratio(won_twice, 2 * negatives * positives, (negatives > 0) & (positives > 0))
 
 
 def area(curve: np.ndarray) -> np.ndarray:
@@ -138,85 +138,128 @@ def area(curve: np.ndarray) -> np.ndarray:
     return np.trapezoid(curve, dx=1 / (curve.shape[-1] - 1), axis=-1)
 
 
-def _scaled(one: np.ndarray, scaling: str) -> np.ndarray:
-    """(2, 256) with the scores divided by their maximum, or stretched to 0..255; a constant map as it is."""
-    used = one.sum(axis=0).nonzero()[0]
-    low, high = (used[0] if scaling == "minmax" else 0), used[-1]
-    if high == low:
-        return one
-    level = np.clip((np.arange(256) - low) * 255 // (high - low), 0, 255)
-    return np.stack([np.bincount(level, weights=row, minlength=256).astype(row.dtype) for row in one])
-
-
-def _curves(scores: np.ndarray, protocol: Protocol) -> Features:
-    """f, precision, recall, fpr of oriented statistics (..., 2, 256) at each threshold (..., steps + 1)."""
-    lowest = -(-255 * np.arange(protocol.steps + 1) // protocol.steps)  # the lowest score that reaches it
-    hit, predicted = _reaching(scores, lowest)
-    negatives, positives = (scores[..., row, :].sum(axis=-1)[..., None] for row in (0, 1))
-    return {
+def _features(statistics: np.ndarray, protocol: Protocol) -> Features:
+    scores = oriented(statistics, protocol)
+    span, above = _span(scores, protocol), _at_least(scores)
+    positives = above[:, 1, :1]
+    hit, predicted = _reaching(above, _grid(protocol, span))
+    found = {
         "f": _f(hit, predicted, positives, protocol.beta2),
-        "precision": np.where(predicted > 0, hit / np.where(predicted > 0, predicted, 1), 0.0),
-        "recall": _ratio(hit, positives),
-        "fpr": _ratio(predicted - hit, negatives),
+        "mae": mae(scores, span)[:, None],
+        "iou": iou(above, _lowest(protocol.iou_at, 4, span))[:, None],
+        "auc": auc(scores, above)[:, None],
     }
-
-
-def _mean_curves(means: Features, protocol: Protocol) -> Features:
-    """The curves of the whole set."""
-    if "f_beta" in protocol.pooled:
-        pooled = means["histograms"]
-        return _curves(pooled.reshape(*pooled.shape[:-1], 2, 256), protocol)
     if protocol.f_rule == "of_means":
-        return means | {"f": _f_of(means["precision"], means["recall"], protocol.beta2)}
-    return means
+        found["precision"] = _precision(hit, predicted)
+        found["recall"] = _ratio(hit, positives, positives > 0)
+    elif protocol.f_rule == "best_each":
+        found["f_at"] = found["f"].max(axis=-1, keepdims=True)
+    elif protocol.f_rule in ("fixed", "adaptive"):
+        hit, predicted = _reaching(above, _own_threshold(scores, protocol, span))
+        found["f_at"] = _f(hit, predicted, positives, protocol.beta2)
+        if protocol.pooled:
+            found |= {"hit": hit.astype(float), "predicted": predicted.astype(float)}
+    if protocol.pooled:
+        found["histograms"] = scores.reshape(len(scores), -1).astype(float)
+    return found
+
+
+def _span(scores: np.ndarray, protocol: Protocol) -> Span:
+    """The scores of each image that stand for 0 and for 1 once it is scaled, int (n, 1) or (1,) each."""
+    if protocol.scaling == "none":
+        return WHOLE
+    used = scores.any(axis=1)
+    high = 255 - used[:, ::-1].argmax(axis=1, keepdims=True)
+    low = used.argmax(axis=1, keepdims=True) if protocol.scaling == "minmax" else np.zeros_like(high)
+    flat = low == high
+    return np.where(flat, 0, low), np.where(flat, 255, high)
+
+
+def _lowest(top: int | np.ndarray, bottom: int, span: Span) -> np.ndarray:
+    """The lowest score that reaches top / bottom, in whole numbers: the first with
+    (score - low) / (high - low) >= top / bottom."""
+    low, high = span
+    return low - (-top * (high - low) // bottom)
+
+
+def _grid(protocol: Protocol, span: Span) -> np.ndarray:
+    """The lowest score that reaches each threshold of the curves, int (n, steps + 1) or (steps + 1,)."""
+    return _lowest(np.arange(protocol.steps + 1), protocol.steps, span)
+
+
+def _own_threshold(scores: np.ndarray, protocol: Protocol, span: Span) -> np.ndarray:
+    """The lowest score that reaches the threshold of the rules fixed and adaptive, int (n, 1) or (1,)."""
+    if protocol.f_rule == "fixed":
+        return _lowest(protocol.level, 4, span)
+    low, high = span
+    counts = scores.sum(axis=1)
+    pixels = counts.sum(axis=1, keepdims=True)
+    total = (counts @ LEVELS)[:, None] - low * pixels
+    return np.minimum(low - (-protocol.level * total // (4 * pixels)), high)
+
+
+def _at_least(scores: np.ndarray) -> np.ndarray:
+    """Pixels whose score is at least 0..255, of either class: (..., 2, 256)."""
+    return np.cumsum(scores[..., ::-1], axis=-1)[..., ::-1]
+
+
+def _reaching(above: np.ndarray, lowest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positive pixels and all pixels whose score is at least `lowest`: (..., 2, 256) -> (..., k) each."""
+    if lowest.ndim > 1:
+        chosen = np.take_along_axis(above, lowest[..., None, :], axis=-1)
+    else:
+        chosen = above[..., lowest]
+    hit = chosen[..., 1, :]
+    return hit, hit + chosen[..., 0, :]
+
+
+def _set_curve(means: Features, protocol: Protocol) -> np.ndarray:
+    """The F curve of the whole set."""
+    if "f_beta" in protocol.pooled:
+        above = _at_least(_unfolded(means))
+        hit, predicted = _reaching(above, _grid(protocol, WHOLE))
+        return _f(hit, predicted, above[..., 1, :1], protocol.beta2)
+    if protocol.f_rule == "of_means":
+        return _f_of(means["precision"], means["recall"], protocol.beta2)
+    return means["f"]
 
 
 def _pooled(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
     """Every score that is not the best or the area of a curve, over all pixels together."""
-    histograms = means["histograms"]
-    scores = histograms.reshape(*histograms.shape[:-1], 2, 256)
-    found = {"mae": mae(scores), "iou": iou(scores, protocol), "auc": auc(scores)}
+    scores = _unfolded(means)
+    above = _at_least(scores)
+    found = {
+        "mae": mae(scores, WHOLE),
+        "iou": iou(above, _lowest(protocol.iou_at, 4, WHOLE)),
+        "auc": auc(scores, above),
+    }
     if "hit" in means:
-        positives = scores[..., 1, :].sum(axis=-1)[..., None]
-        found["f_beta"] = _f(means["hit"], means["predicted"], positives, protocol.beta2)[..., 0]
+        found["f_beta"] = _f(means["hit"], means["predicted"], above[..., 1, :1], protocol.beta2)[..., 0]
     return found
 
 
-def _own_threshold(scores: np.ndarray, protocol: Protocol) -> np.ndarray | None:
-    """The lowest score, int (n, 1), that reaches each image's threshold; None for rules without one."""
-    if protocol.f_rule == "fixed":
-        return np.full((len(scores), 1), -(-255 * protocol.level // 4))
-    if protocol.f_rule == "adaptive":
-        counts = scores.sum(axis=1)
-        total = counts @ np.arange(256)
-        lowest = -(-protocol.level * total // (4 * counts.sum(axis=1)))
-        return np.minimum(lowest, 255)[:, None]
-    return None
-
-
-def _reaching(scores: np.ndarray, lowest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positive pixels and all pixels whose score is at least `lowest`: (..., 2, 256) -> (..., k) each."""
-    negative, hit = (np.cumsum(scores[..., row, ::-1], axis=-1)[..., ::-1] for row in (0, 1))
-    if lowest.ndim > 1:
-        negative, hit = (np.take_along_axis(counts, lowest, axis=-1) for counts in (negative, hit))
-    else:
-        negative, hit = negative[..., lowest], hit[..., lowest]
-    return hit, hit + negative
+def _unfolded(means: Features) -> np.ndarray:
+    histograms = means["histograms"]
+    return histograms.reshape(*histograms.shape[:-1], 2, 256)
 
 
 def _f(hit: np.ndarray, predicted: np.ndarray, positives: np.ndarray, beta2: float) -> np.ndarray:
     """F_beta = (1 + b2) P R / (b2 P + R) = (1 + b2) TP / (b2 positives + predicted): no 0/0 while the mask
     holds a positive pixel."""
-    return _ratio((1 + beta2) * hit, beta2 * positives + predicted, undefined=positives == 0)
+    return _ratio((1 + beta2) * hit, beta2 * positives + predicted, positives > 0)
 
 
 def _f_of(precision: np.ndarray, recall: np.ndarray, beta2: float) -> np.ndarray:
     """F_beta of a precision and a recall; 0 where both are 0."""
     below = beta2 * precision + recall
-    return np.where(below == 0, 0.0, (1 + beta2) * precision * recall / np.where(below == 0, 1, below))
+    return _ratio((1 + beta2) * precision * recall, below, below != 0, otherwise=0.0)
 
 
-def _ratio(top: np.ndarray, bottom: np.ndarray, undefined: np.ndarray | None = None) -> np.ndarray:
-    """top / bottom, NaN where `undefined` (by default where bottom is 0)."""
-    undefined = bottom == 0 if undefined is None else undefined
-    return np.where(undefined, np.nan, top / np.where(bottom == 0, 1, bottom))
+def _precision(hit: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    return _ratio(hit, predicted, predicted > 0, otherwise=0.0)
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray, defined: np.ndarray, otherwise: float = np.nan) -> np.ndarray:
+    """top / bottom where `defined`."""
+    shape = np.broadcast_shapes(top.shape, bottom.shape)
+    return np.divide(top, bottom, out=np.full(shape, otherwise), where=defined)

@@ -4,6 +4,7 @@ The page needs no other file and no network: styles and pictures are inside it, 
 """
 
 import base64
+from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -19,6 +20,7 @@ from magan_core.reporting.sources import PAPER_NAMES, Results, read_rows
 from magan_core.reporting.style import listed
 
 Rows = list[dict[str, str]]
+VERDICTS = ("reproduced", "not reproduced", "other data", "not run")
 
 
 def build_report(profile: str, params: Mapping[str, Any], results: str | Path, out: str | Path) -> None:
@@ -40,12 +42,15 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         lstrip_blocks=True,
     )
     claims = read_rows(results / "tables" / "claims.csv")
+    differences = results / "tables" / "differences.csv"
     records = {name: _record(sources.runs / name / "provenance.json") for name in sources.listed}
     page = environment.get_template("report.html.j2").render(
         profile=profile,
         banner=_banner(sources),
         data=_data(sources),
         tables=[_table(number, claim, claims) for number, claim in paper.TABLES.items()],
+        verdicts=_verdicts(claims),
+        differences=_differences(read_rows(differences, empty=True)),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         provenance=_provenance(records),
         runs=[_run(name, record) for name, record in records.items()],
@@ -94,6 +99,26 @@ def _data(sources: Results) -> list[dict[str, Any]]:
     return entries
 
 
+def _verdicts(claims: Rows) -> list[list[str]]:
+    """Table, data set, and how many of the paper's numbers have each of the VERDICTS."""
+    counts: dict[tuple[str, str], Counter] = {}
+    for row in claims:
+        if row["verdict"]:
+            counts.setdefault((row["table"], row["dataset"]), Counter())[row["verdict"]] += 1
+    return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in counts.items()]
+
+
+def _differences(rows: Rows) -> list[dict[str, str]]:
+    """One line a pair of methods: the differences of MAE and F_beta with interval and p-value."""
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        pair = (row["dataset"], row["data"], row["without"], row["with"])
+        line = lines.setdefault(pair, dict(zip(("dataset", "data", "without", "with"), pair, strict=True)))
+        difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
+        line[row["metric"]] = f"{difference:+.3f} ({low:+.3f} to {high:+.3f}), p {p:.2g}".replace("-", "−")
+    return list(lines.values())
+
+
 def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
     """One table: groups of rows by data set, a cell a metric."""
     rows = [row for row in claims if row["table"] == number]
@@ -106,9 +131,10 @@ def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
     groups = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
-        data = listed(list(dict.fromkeys(row["data"] for row in mine if row["data"])))
+        data = listed(list(dict.fromkeys(row["data"] for row in mine if row["data"] and not _published(row))))
         lines = [
             {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
+            | {"elsewhere": next((row["data"] for row in mine if _published(row, method)), "")}
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         groups.append({"name": f"{dataset} (here: {data or 'no numbers'})", "lines": lines})
@@ -129,12 +155,22 @@ def _cell(row: Mapping[str, str]) -> dict[str, str]:
     style = ("{:.6g}", "{:.3g}", "{:+.3g}") if row["metric"] == "seconds" else ("{:.3f}", "{:.3f}", "{:+.3f}")
     names = ("claimed", "own", "difference")
     try:
-        return {
+        cell = {
             name: one.format(float(row[name])).replace("-", "−") if row[name] else ""
             for name, one in zip(names, style, strict=True)
         }
+        numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
+        return cell | {
+            "spread": typeset.spread(numbers | {"seeds": int(row["seeds"])}),
+            "verdict": row["verdict"],
+        }
     except ValueError as error:
         raise MaganError(f"claims.csv: a cell is not a number ({error}). Build the tables again.") from error
+
+
+def _published(row: Mapping[str, str], method: str | None = None) -> bool:
+    """Whether the own number of a row (of a method) is of maps that its authors published."""
+    return row["data"].startswith("published") and method in (None, row["method"])
 
 
 def _notes(rows: Rows) -> list[str]:

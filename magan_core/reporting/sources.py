@@ -183,16 +183,16 @@ class Results:
         return self.scores / method / self.filled_by(role) / file
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path, empty: bool = False) -> list[dict[str, str]]:
     """The rows of a CSV file as text. Raises MaganError, naming it, when it is absent, unreadable or has no
-    rows.
+    rows, unless it may be `empty`.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
         raise MaganError(f"cannot read {path}: {error}. Run the stage that writes it again.") from error
-    if not rows:
+    if not rows and not empty:
         raise MaganError(f"{path} has no rows; expected at least one. Run the stage that writes it again.")
     return rows
 

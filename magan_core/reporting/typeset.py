@@ -1,6 +1,7 @@
 """A comparison with the paper as Markdown and as LaTeX."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,9 @@ TITLES = {
     "VI": "Receptive field of the discriminator",
 }
 SCORED = (
-    "Bold and underlined: best and second best of the paper's column. Own scores follow protocol `paper`: "
-    "blurred is positive, beta squared 0.3, 101 thresholds, mean over images."
+    "Bold and underlined: best and second best of a column, as in the paper. Own scores follow protocol "
+    "`paper`: blurred is positive, beta squared 0.3, 101 thresholds, mean over images; small: 95 % interval "
+    "over the test images, or the standard deviation over seeds."
 )
 NOTES = {
     "I": (
@@ -73,7 +75,7 @@ def markdown(number: str, comparison: pd.DataFrame) -> str:
     lines = [f"# Table {number}. {TITLES[number]}", ""]
     for dataset, part in comparison.groupby("dataset", sort=False):
         lines += [f"**{dataset}** ({_own_data(part)})", "", _md_row(head), _md_row(aligned)]
-        for cells in _rows(part, {1: "**{}**", 2: "<u>{}</u>"}, timed):
+        for cells in _rows(part, {1: "**{}**", 2: "<u>{}</u>"}, "{} <sub>{}</sub>", timed):
             lines.append(_md_row([cell.replace("|", r"\|") for cell in cells]))
         lines.append("")
     return "\n".join([*lines, *(line for note in NOTES[number] for line in (note, ""))]).rstrip() + "\n"
@@ -107,36 +109,55 @@ def latex(number: str, comparison: pd.DataFrame) -> str:
     for dataset, part in comparison.groupby("dataset", sort=False):
         title = f"{_tex(dataset)} ({_tex(_own_data(part))})"
         lines += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{\textit{{{title}}}}} \\"]
-        for cells in _rows(part, {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}, timed, _tex):
+        marks = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
+        for cells in _rows(part, marks, r"{} {{\tiny {}}}", timed, _tex):
             lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table*}", ""])
 
 
+def spread(cell: Mapping[str, Any]) -> str:
+    """How sure an own number of `tables.compare` is, as text: its interval, or the deviation over seeds."""
+    if cell["seeds"] > 1:
+        return f"± {cell['deviation']:.3f}, {cell['seeds']} seeds"
+    return "" if np.isnan(cell["low"]) else f"{cell['low']:.3f}–{cell['high']:.3f}"
+
+
 def _rows(
-    part: pd.DataFrame, marks: dict[int, str], timed: bool, escape: Callable[[str], str] = str
+    part: pd.DataFrame, marks: dict[int, str], small: str, timed: bool, escape: Callable[[str], str] = str
 ) -> list[list[str]]:
     """Cells of one data set: method, (device,) claimed and own numbers, (hardware)."""
-    ranks = {} if timed else {metric: _best_two(cells, metric) for metric, cells in part.groupby("metric")}
+    ranked = {
+        (metric, column): _best_two(cells[column], metric)
+        for metric, cells in part.groupby("metric")
+        for column in ("claimed", "own")
+        if not timed
+    }
+
+    def mark(text: str, value: float, key: tuple[str, str]) -> str:
+        best = ranked.get(key, [])
+        return marks[best.index(value) + 1].format(text) if value in best else text
+
     rows = []
     for method, cells in part.groupby("method", sort=False):
-        row = [escape(method), *([cells["device"].iloc[0]] if timed else [])]
-        for cell in cells.itertuples():
-            best = ranks.get(cell.metric, [])
-            rank = best.index(cell.claimed) + 1 if cell.claimed in best else 0
-            row.append(marks[rank].format(cell.printed) if rank else cell.printed)
-            row.append("" if np.isnan(cell.own) else f"{cell.own:.3f}")
+        elsewhere = next((data for data in cells["data"] if data.startswith("published")), "")
+        name = f"{method} (own: {elsewhere})" if elsewhere else method
+        row = [escape(name), *([cells["device"].iloc[0]] if timed else [])]
+        for cell in cells.to_dict("records"):
+            row.append(mark(cell["printed"], cell["claimed"], (cell["metric"], "claimed")))
+            own = "" if np.isnan(cell["own"]) else f"{cell['own']:.3f}"
+            own = mark(own, cell["own"], (cell["metric"], "own"))
+            row.append(small.format(own, spread(cell)) if spread(cell) else own)
         rows.append(row + ([escape(cells["hardware"].iloc[0])] if timed else []))
     return rows
 
 
-def _best_two(cells: pd.DataFrame, metric: str) -> list[float]:
-    """The best and the second best value of the paper's column; equal values share a rank."""
-    values = sorted(set(cells["claimed"].dropna()), reverse=METRICS[metric][2] is max)
-    return values[:2]
+def _best_two(values: pd.Series, metric: str) -> list[float]:
+    """The best and the second best value of a column; equal values share a rank."""
+    return sorted(set(values.dropna()), reverse=METRICS[metric][2] is max)[:2]
 
 
 def _own_data(part: pd.DataFrame) -> str:
-    names = [name for name in part["data"].unique() if name]
+    names = [name for name in part["data"].unique() if name and not name.startswith("published")]
     return f"own numbers: {names[0]}" if names else "no own numbers"
 
 
