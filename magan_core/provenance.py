@@ -26,13 +26,12 @@ def commit() -> str | None:
         head = subprocess.run(
             ["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
         )
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", "--", *TRACKED],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        changed = subprocess.run(
+            ["git", "diff", "--quiet", "-I", "^profile: ", "HEAD", "--", *TRACKED], capture_output=True
+        ).returncode  # which profile is switched on does not change a result of it
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+    return head.stdout.strip() + ("+" if changed else "")
 
 
 def hardware(device: torch.device | str) -> str:
