@@ -18,7 +18,7 @@ LEVEL = 0.95
 @dataclass(frozen=True)
 class Difference:
     """Score of `b` minus score of `a`, the 95 % bootstrap interval, and the two-sided p-value of the
-    permutation test."""
+    permutation test; all NaN where a score is."""
 
     difference: float
     low: float
@@ -64,7 +64,8 @@ def paired_difference(
         difference = float(observed[0][name] - observed[1][name])
         extreme = np.abs(exchanged[0][name] - exchanged[1][name]) >= abs(difference) - 1e-12
         low, high = _percentiles(drawn[0][name] - drawn[1][name])
-        found[name] = Difference(difference, low, high, float((1 + extreme.sum()) / (1 + resamples)))
+        p = np.nan if np.isnan(difference) else float((1 + extreme.sum()) / (1 + resamples))
+        found[name] = Difference(difference, low, high, p)
     return found
 
 
