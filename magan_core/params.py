@@ -1,6 +1,7 @@
 """params.yaml: read, checked, and switched from one profile to another."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from magan_core import paths
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 
-RUN_KEYS = ("set", "variant", "parts", "loss", "receptive_field", "unlabelled", "seed", "model")
-OPTIONAL = ("receptive_field", "unlabelled", "seed", "model")
+OPTIONAL = {"receptive_field": int, "unlabelled": str, "seed": int, "model": dict}
+RUN_KEYS = ("set", "variant", "parts", "loss", *OPTIONAL)
 LOSS = {"ce": float, "iou": float, "adv": float}
 PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
@@ -29,11 +30,13 @@ SECTIONS = {
         "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "lr": float,
         "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
         "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
+        "precision": str, "compile": bool, "save_seconds": float,
     },
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip
 PUBLISHED = {"folder": str, "white": str, "suffix": str, "set": str, "masks": str, "masks_white": str}
 COMPARISON = {"resamples": int, "seed": int, "tolerance": dict}
+TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds"), float | None)
 
 
 def load(path: Path = paths.PARAMS) -> dict[str, Any]:
@@ -61,6 +64,8 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     keys(raw, ("folders", "comparison", "runs", "profiles", "profile"), "section of params.yaml")
     keys(raw["comparison"], COMPARISON, "key of comparison")
     types(raw["comparison"], COMPARISON, "comparison")
+    keys(raw["comparison"]["tolerance"], TOLERANCE, "metric of comparison.tolerance")
+    types(raw["comparison"]["tolerance"], TOLERANCE, "comparison.tolerance")
     if not isinstance(raw["profiles"], list):
         raise MaganError(f"`profiles` of {path} must be a list, each entry beginning with `- &NAME`.")
     for profile in raw["profiles"]:
@@ -73,8 +78,10 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
         keys(run, RUN_KEYS, f"key of run {name}", optional=OPTIONAL)
         keys(run["loss"], LOSS, f"loss of run {name}")
         types(run["loss"], LOSS, f"loss of run {name}")
-        for key in run.get("model", {}):
+        types(run, {key: kind for key, kind in OPTIONAL.items() if key in run}, f"run {name}")
+        for key, value in run.get("model", {}).items():
             nearest(key, SECTIONS["model"], f"key of model of run {name}")
+            types({key: value}, {key: SECTIONS["model"][key]}, f"model of run {name}")
         expected = f"{run['variant']}-{run['set']}" + (f"-s{run['seed']}" if "seed" in run else "")
         if name != expected:
             raise MaganError(
@@ -123,18 +130,22 @@ class UniqueKeys(yaml.SafeLoader):
 
 
 def _unique(loader: UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:
-    names = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise MaganError(
-            f"params.yaml has '{twice.pop()}' twice{node.start_mark}. Remove or rename one of them."
-        )
+    lines: dict[str, int] = {}
+    for key in (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"):
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in lines:
+            raise MaganError(
+                f"params.yaml has '{name}' twice, in lines {lines[name]} and {line}. Remove or rename one of "
+                "them."
+            )
+        lines[name] = line
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
 UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique)
 
 
-def keys(found: dict, allowed: Any, what: str, optional: tuple[str, ...] = ()) -> None:
+def keys(found: dict, allowed: Any, what: str, optional: Iterable[str] = ()) -> None:
     """Raise a MaganError for a key that is unknown (nearest name given) or missing."""
     if not isinstance(found, dict):
         raise MaganError(f"{what}: found {found!r}, not keys with values ({', '.join(allowed)}).")

@@ -53,6 +53,11 @@ def scores(profile: str) -> Path:
     return results(profile) / "scores"
 
 
+def resume() -> Path:
+    """States of unfinished training runs; no stage sees them."""
+    return Path(".resume")
+
+
 def tables(profile: str) -> Path:
     """Tables I to VI as CSV, Markdown and LaTeX."""
     return results(profile) / "tables"

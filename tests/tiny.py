@@ -32,6 +32,9 @@ TRAINING = {
     "adversarial": "non_saturating",
     "supervised_share": 0.4,
     "log_every": 2,
+    "precision": "float32",
+    "compile": False,
+    "save_seconds": 60.0,
 }
 PROFILE = {
     "name": "tiny",

@@ -17,7 +17,9 @@ from magan_core.files import atomic, read_json, write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_pretrained, save_model
 from magan_core.provenance import provenance
-from magan_core.training.trainer import COLUMNS, Recipe, Weights, train
+from magan_core.training.log import COLUMNS
+from magan_core.training.state import Resume, key
+from magan_core.training.trainer import Recipe, Weights, train
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -61,12 +63,15 @@ def train_run(
     weights_folder: Path,
     out: Path,
     device: torch.device,
+    resume_folder: Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json.
 
-    labelled, unlabelled: folders of prepared sets. Returns the history. The same settings on the same machine
-    with the same number of threads give the same model and history, byte for byte, on a CPU.
+    labelled, unlabelled: folders of prepared sets. resume_folder: where the state of an unfinished run lies,
+    and is looked for under the hash of settings, data and code. Returns the history. The same settings on the
+    same machine with the same number of threads give the same model and history, byte for byte, on a CPU;
+    interrupted and resumed or not.
     """
     start = time.perf_counter()
     torch.set_num_threads(profile["threads"])
@@ -86,6 +91,17 @@ def train_run(
         )
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
+    data = {
+        folder.name: read_json(folder.parent / "sets.json")[folder.name]["sha256"]
+        for folder in (labelled, unlabelled)
+        if folder
+    }
+    resume = None
+    if resume_folder is not None:
+        name = "-".join([profile["name"], run["variant"], run["set"], str(seed)])
+        settings = [profile[part] for part in ("threads", "weights", "discriminator", "training")]
+        identity = key(run, model, settings, seed, data, str(device))
+        resume = Resume(resume_folder, name, identity, recipe.save_seconds)
     history = train(
         generator,
         discriminator,
@@ -94,9 +110,10 @@ def train_run(
         weights,
         recipe,
         device=device,
+        resume=resume,
         progress=progress,
     )
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start + (resume.seconds if resume else 0.0)
     frame = pd.DataFrame(history, columns=list(COLUMNS))
     save_model(generator, model, run["parts"], profile["test_size"], out / "model.safetensors")
     with atomic(out / "history.csv") as temporary:
@@ -110,11 +127,8 @@ def train_run(
             "seed": seed,
             "model": model,
             "backbone_weights": source,
-            "data_sha256": {
-                folder.name: read_json(folder.parent / "sets.json")[folder.name]["sha256"]
-                for folder in (labelled, unlabelled)
-                if folder
-            },
+            "data_sha256": data,
+            "starts": resume.starts if resume else 1,
             "parameters": sum(parameter.numel() for parameter in generator.parameters()),
             "gmacs": multiply_adds(generator, profile["test_size"], device) / 1e9,
             "seconds": {"train": round(seconds, 1), "predict_per_image": {}},

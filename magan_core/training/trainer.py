@@ -8,11 +8,13 @@ from tqdm import tqdm
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
-from magan_core.errors import MaganError
+from magan_core.errors import MaganError, nearest
 from magan_core.models.generator import MANet
+from magan_core.training.log import Log
 from magan_core.training.schedule import factor
+from magan_core.training.state import Interrupted, Parts, Resume, stoppable
 
-COLUMNS = ("step", "epoch", "lr", "ce", "iou", "adv", "total", "d_real", "d_fake")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: `training` of params.yaml. Rates are per step of Adam, `log_every` is in steps."""
+    """How to train: `training` of params.yaml. Rates are per step of Adam, `log_every` is in steps.
+
+    precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32).
+    compile: torch.compile the generator, which costs about a minute at the start. save_seconds: how often the
+    resume state is saved.
+    """
 
     steps: int
     warmup_steps: int
@@ -40,11 +47,17 @@ class Recipe:
     adversarial: str
     supervised_share: float
     log_every: int
+    precision: str
+    compile: bool
+    save_seconds: float
 
 
 def adam(groups: list[dict], recipe: Recipe) -> torch.optim.Adam:
-    """Adam with the L2 weight decay of section IV-C."""
-    return torch.optim.Adam(groups, betas=tuple(recipe.betas), weight_decay=recipe.weight_decay)
+    """Adam with the L2 weight decay of section IV-C; one kernel for all parameters on a GPU."""
+    fused = next(iter(groups[0]["params"])).is_cuda
+    return torch.optim.Adam(
+        groups, betas=tuple(recipe.betas), weight_decay=recipe.weight_decay, fused=fused or None
+    )
 
 
 def train(
@@ -56,17 +69,143 @@ def train(
     recipe: Recipe,
     *,
     device: torch.device,
+    resume: Resume | None = None,
     progress: bool = True,
 ) -> list[dict]:
     """Train in place; returns the history, one row every `log_every` steps (means over those steps).
 
-    A row has the keys of COLUMNS, without adv, d_real and d_fake where there is no discriminator.
+    A row has the keys of log.COLUMNS, without adv, d_real and d_fake where there is no discriminator.
 
     discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the
     steps are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
-    Errors: MaganError at the first row whose losses are not all finite, or for settings that do not go
-    together.
+    resume: where the state is saved every `save_seconds`; from a state that lies there the run goes on,
+    and on the CPU the outcome is, byte for byte, that of an uninterrupted run.
+    Errors: MaganError at the first row whose losses are not all finite, for a discriminator that has won for
+    good (the last good state stays), and for settings that do not go together. Interrupted after SIGINT or
+    SIGTERM, when the step is done and the state saved.
     """
+    _check(discriminator, labelled, unlabelled, weights, recipe)
+    optimisers = _optimisers(generator, discriminator, recipe)
+    rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
+    log = Log(discriminator is not None, len(labelled.images), device)
+    parts = Parts(
+        {"generator": generator} | ({"discriminator": discriminator} if discriminator else {}),
+        dict(zip(("g_optimiser", "d_optimiser"), optimisers, strict=False)),
+        {"labelled": labelled} | ({"unlabelled": unlabelled} if unlabelled else {}),
+    )
+    start = 0
+    if resume is not None and (found := resume.load()) is not None:
+        tensors, told = found
+        parts.restore(tensors, device)
+        log.restore(told["log"], tensors["sums"])
+        start = told["step"]
+
+    def save(step: int) -> None:
+        """Save the state after `step` steps; one whose losses are not numbers is not worth it."""
+        if resume is not None and log.finite():
+            tensors = parts.tensors(device) | {"sums": log.sums.cpu()}
+            resume.save(tensors, {"step": step, "log": log.state()})
+
+    generator.train()
+    forward = torch.compile(generator) if recipe.compile else generator
+    full, half = recipe.batch, recipe.batch // 2
+    supervised_steps = recipe.steps if unlabelled is None else round(recipe.steps * recipe.supervised_share)
+    bar = tqdm(
+        total=recipe.steps, initial=start, disable=not progress, mininterval=5, unit="step", desc="train"
+    )
+    with bar, stoppable() as stop:
+        for step in range(start, recipe.steps):
+            if stop.signal:
+                save(step)
+                raise Interrupted(f"stopped by signal {stop.signal} after step {step} of {recipe.steps}")
+            if resume is not None and resume.due:
+                save(step)
+            scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
+            for optimiser, initial in zip(optimisers, rates, strict=True):
+                for group, rate in zip(optimiser.param_groups, initial, strict=True):
+                    group["lr"] = rate * scale
+            semi = step >= supervised_steps
+            labelled.batch = half if semi else full
+            images, masks = labelled.next()
+            images, masks = images.to(device), masks.to(device)
+            if semi:
+                unlabelled.batch = full - half
+                images = torch.cat([images, unlabelled.next()[0].to(device)])  # labelled first
+            log.add(step_once(forward, discriminator, optimisers, images, masks, weights, recipe), len(masks))
+            bar.update()
+            if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
+                losses = log.row(step + 1, recipe.lr * scale)
+                speed = (bar.format_dict["rate"] or 0.0) * full
+                bar.set_postfix_str(f"{losses} {speed:.1f} img/s", refresh=False)
+    if resume is not None:
+        resume.remove()
+    return log.rows
+
+
+def step_once(
+    generator: MANet,
+    discriminator: nn.Module | None,
+    optimisers: list[torch.optim.Adam],
+    images: Tensor,
+    masks: Tensor,
+    weights: Weights,
+    recipe: Recipe,
+) -> Tensor:
+    """One iteration of Algorithm 1; returns (ce, iou, adv, total, d_real, d_fake) as float (6,).
+
+    images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and
+    make the step semi-supervised: gradients of both parts count one half.
+    """
+    count = len(masks)
+    reduced = torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
+    with reduced:
+        logits = generator(images)
+    logits = logits.float()
+    maps = logits.sigmoid()
+    d_real = d_fake = adv = logits.new_zeros(())
+    unlabelled_loss = logits.new_zeros(())
+
+    if discriminator is not None:
+        discriminator.train().requires_grad_(True)
+        with reduced:
+            pairs = discriminator(
+                torch.cat([images[:count], images[:count]]), torch.cat([masks, maps[:count].detach()])
+            )
+        pairs = pairs.float()
+        d_real, d_fake = losses.discriminator_loss(pairs[:count], pairs[count:])
+        optimisers[1].zero_grad(set_to_none=True)
+        (d_real + d_fake).backward()
+        optimisers[1].step()
+
+        discriminator.eval().requires_grad_(False)
+        with reduced:
+            patches = discriminator(images, maps)
+        patches = patches.float()
+        adv = losses.generator_adversarial_loss(patches[:count], recipe.adversarial)
+        if count < len(images):
+            unlabelled_loss = weights.adv * losses.generator_adversarial_loss(
+                patches[count:], recipe.adversarial
+            )
+
+    ce = losses.cross_entropy(logits[:count], masks)
+    iou = losses.iou_loss(maps[:count], masks)
+    total = weights.ce * ce + weights.iou * iou + weights.adv * adv
+    objective = 0.5 * total + 0.5 * unlabelled_loss if count < len(images) else total
+    optimisers[0].zero_grad(set_to_none=True)
+    objective.backward()
+    optimisers[0].step()
+    return torch.stack([ce, iou, adv, total, d_real, d_fake]).detach()
+
+
+def _check(
+    discriminator: nn.Module | None,
+    labelled: Sampler,
+    unlabelled: Sampler | None,
+    weights: Weights,
+    recipe: Recipe,
+) -> None:
+    """MaganError for settings that do not go together."""
+    nearest(recipe.precision, PRECISIONS, "precision")
     if (weights.adv > 0) != (discriminator is not None):
         raise MaganError("a discriminator goes with an adversarial weight above 0, and only with it.")
     if unlabelled is not None and discriminator is None:
@@ -79,105 +218,16 @@ def train(
         raise MaganError(
             f"batch {recipe.batch} cannot be half labelled and half unlabelled: set `batch` to 2 or more."
         )
+
+
+def _optimisers(generator: MANet, discriminator: nn.Module | None, recipe: Recipe) -> list[torch.optim.Adam]:
+    """One for the generator, whose pretrained backbone has its own rate, and one for the discriminator."""
     backbone = list(generator.backbone.parameters())
     known = {id(parameter) for parameter in backbone}
     heads = [parameter for parameter in generator.parameters() if id(parameter) not in known]
-    g_optimiser = adam(
-        [{"params": backbone, "lr": recipe.backbone_lr}, {"params": heads, "lr": recipe.lr}], recipe
-    )
-    optimisers = [g_optimiser]
+    groups = [{"params": backbone, "lr": recipe.backbone_lr}, {"params": heads, "lr": recipe.lr}]
+    found = [adam(groups, recipe)]
     if discriminator is not None:
-        optimisers.append(
-            adam([{"params": discriminator.parameters(), "lr": recipe.discriminator_lr}], recipe)
-        )
-    rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-
-    generator.train()
-    full, half = recipe.batch, recipe.batch // 2
-    supervised_steps = recipe.steps if unlabelled is None else round(recipe.steps * recipe.supervised_share)
-    history: list[dict] = []
-    sums = torch.zeros(6, device=device)
-    logged = seen = 0
-    bar = tqdm(total=recipe.steps, disable=not progress, mininterval=5, unit="step", desc="train")
-    for step in range(recipe.steps):
-        scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
-        for optimiser, initial in zip(optimisers, rates, strict=True):
-            for group, rate in zip(optimiser.param_groups, initial, strict=True):
-                group["lr"] = rate * scale
-        semi = step >= supervised_steps
-        labelled.batch = half if semi else full
-        images, masks = labelled.next()
-        images, masks = images.to(device), masks.to(device)
-        if semi:
-            unlabelled.batch = full - half
-            images = torch.cat([images, unlabelled.next()[0].to(device)])  # labelled first
-        sums += step_once(generator, discriminator, optimisers, images, masks, weights, recipe.adversarial)
-        seen += len(masks)
-        bar.update()
-        if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
-            ce, iou, adv, total, d_real, d_fake = (sums / (step + 1 - logged)).tolist()
-            logged = step + 1
-            sums.zero_()
-            if not all(map(torch.isfinite, torch.tensor([ce, iou, adv, total, d_real, d_fake]))):
-                raise MaganError(
-                    f"training diverged before step {step + 1}: ce {ce}, iou {iou}, adv {adv}, D {d_real} "
-                    f"{d_fake}. Lower `lr` or the adversarial weight, or use channel attention with `energy: "
-                    "mean`."
-                )
-            epoch = seen / len(labelled.images)
-            row = dict(step=step + 1, epoch=epoch, lr=recipe.lr * scale, ce=ce, iou=iou, total=total)
-            shown = f"ce {ce:.3f} iou {iou:.3f}"
-            if discriminator is not None:
-                row |= dict(adv=adv, d_real=d_real, d_fake=d_fake)
-                shown += f" adv {adv:.2f} D {d_real:.2f}/{d_fake:.2f}"
-            history.append(row)
-            speed = (bar.format_dict["rate"] or 0.0) * full
-            bar.set_postfix_str(f"{shown} {speed:.1f} img/s", refresh=False)
-    bar.close()
-    return history
-
-
-def step_once(
-    generator: MANet,
-    discriminator: nn.Module | None,
-    optimisers: list[torch.optim.Adam],
-    images: Tensor,
-    masks: Tensor,
-    weights: Weights,
-    adversarial: str,
-) -> Tensor:
-    """One iteration of Algorithm 1; returns (ce, iou, adv, total, d_real, d_fake) as float (6,).
-
-    images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and
-    make the step semi-supervised: gradients of both parts count one half.
-    """
-    count = len(masks)
-    logits = generator(images)
-    maps = logits.sigmoid()
-    d_real = d_fake = adv = logits.new_zeros(())
-    unlabelled_loss = logits.new_zeros(())
-
-    if discriminator is not None:
-        discriminator.train().requires_grad_(True)
-        pairs = discriminator(
-            torch.cat([images[:count], images[:count]]), torch.cat([masks, maps[:count].detach()])
-        )
-        d_real, d_fake = losses.discriminator_loss(pairs[:count], pairs[count:])
-        optimisers[1].zero_grad(set_to_none=True)
-        (d_real + d_fake).backward()
-        optimisers[1].step()
-
-        discriminator.eval().requires_grad_(False)
-        patches = discriminator(images, maps)
-        adv = losses.generator_adversarial_loss(patches[:count], adversarial)
-        if count < len(images):
-            unlabelled_loss = weights.adv * losses.generator_adversarial_loss(patches[count:], adversarial)
-
-    ce = losses.cross_entropy(logits[:count], masks)
-    iou = losses.iou_loss(maps[:count], masks)
-    total = weights.ce * ce + weights.iou * iou + weights.adv * adv
-    objective = 0.5 * total + 0.5 * unlabelled_loss if count < len(images) else total
-    optimisers[0].zero_grad(set_to_none=True)
-    objective.backward()
-    optimisers[0].step()
-    return torch.stack([ce, iou, adv, total, d_real, d_fake]).detach()
+        judge = list(discriminator.parameters())
+        found.append(adam([{"params": judge, "lr": recipe.discriminator_lr}], recipe))
+    return found

@@ -1,0 +1,78 @@
+"""The losses of a run as rows, and the two ways in which they say that training has failed."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from magan_core.errors import MaganError
+
+COLUMNS = ("step", "epoch", "lr", "ce", "iou", "adv", "total", "d_real", "d_fake")
+TERMS = ("ce", "iou", "adv", "total", "d_real", "d_fake")  # what a step returns
+COLLAPSED = 0.01  # a discriminator with a smaller loss in HOPELESS rows in a row has nothing left to teach
+HOPELESS = 5
+
+
+class Log:
+    """Means of the losses over the steps since the last row; the sums stay on the device in between.
+
+    adversarial: whether there is a discriminator; without one its terms are left out. images: number of
+    labelled photographs, for the epoch.
+    """
+
+    def __init__(self, adversarial: bool, images: int, device: torch.device) -> None:
+        self.adversarial, self.images = adversarial, images
+        self.rows: list[dict[str, float]] = []
+        self.sums = torch.zeros(len(TERMS), device=device)
+        self.steps = self.seen = 0
+
+    def add(self, losses: Tensor, labelled: int) -> None:
+        """Add one step: the TERMS, float (6,), and how many labelled photographs it saw."""
+        self.sums += losses
+        self.steps += 1
+        self.seen += labelled
+
+    def finite(self) -> bool:
+        """Whether every loss since the last row is a number."""
+        return bool(self.sums.isfinite().all())
+
+    def row(self, step: int, lr: float) -> str:
+        """End a row after `step` steps; returns it as text for a progress bar.
+
+        MaganError for losses that are not finite, and for a discriminator that has won for good.
+        """
+        means = dict(zip(TERMS, (self.sums / self.steps).tolist(), strict=True))
+        if not self.finite():
+            raise MaganError(
+                f"training diverged before step {step}: "
+                + ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+                + ". Lower `lr` or the adversarial weight, or use channel attention with `energy: mean`."
+            )
+        self.sums.zero_()
+        self.steps = 0
+        if not self.adversarial:
+            means = {name: means[name] for name in ("ce", "iou", "total")}
+        self.rows.append({"step": step, "epoch": self.seen / self.images, "lr": lr} | means)
+        text = f"ce {means['ce']:.3f} iou {means['iou']:.3f}"
+        if not self.adversarial:
+            return text
+        if len(self.rows) >= HOPELESS and all(_won(row) for row in self.rows[-HOPELESS:]):
+            raise MaganError(
+                f"the discriminator has collapsed before step {step}: it tells every map from every mask "
+                f"(loss {means['d_real'] + means['d_fake']:.4f}), which teaches the generator nothing. Lower "
+                "`discriminator_lr`, or take a smaller receptive_field."
+            )
+        return f"{text} adv {means['adv']:.2f} D {means['d_real']:.2f}/{means['d_fake']:.2f}"
+
+    def state(self) -> dict[str, Any]:
+        """All but the sums, for JSON."""
+        return {"rows": self.rows, "steps": self.steps, "seen": self.seen}
+
+    def restore(self, state: dict[str, Any], sums: Tensor) -> None:
+        """Put back what `state` gave, and the sums."""
+        self.rows, self.steps, self.seen = state["rows"], state["steps"], state["seen"]
+        self.sums.copy_(sums)
+
+
+def _won(row: dict[str, float]) -> bool:
+    return row["d_real"] + row["d_fake"] < COLLAPSED

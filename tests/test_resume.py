@@ -1,0 +1,226 @@
+"""A training run that is killed, stopped or short of disk goes on as if nothing had been."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import PROFILE, RUN, TRAINING, prepared
+
+from magan_core.errors import MaganError
+from magan_core.training import log, state
+from magan_core.training.run import train_run
+from magan_core.training.state import Interrupted, Resume, key, stoppable
+
+STEPS = 24
+TESTS = Path(__file__).parent
+
+
+def profile(**training) -> dict:
+    return PROFILE | {"training": TRAINING | {"steps": STEPS, "save_seconds": 0.0} | training}
+
+
+def go(data: Path, out: Path, resume: Path | None, run: dict = RUN, **training):
+    return train_run(
+        run,
+        profile(**training),
+        labelled=data / "shi",
+        unlabelled=data / "frd",
+        weights_folder=data,
+        out=out,
+        device=torch.device("cpu"),
+        resume_folder=resume,
+        progress=False,
+    )
+
+
+def outcome(out: Path) -> tuple[bytes, bytes]:
+    return (out / "model.safetensors").read_bytes(), (out / "history.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return prepared(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory) -> tuple[bytes, bytes]:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    go(data, out, None)
+    return outcome(out)
+
+
+def start(data: Path, folder: Path) -> subprocess.Popen:
+    """The same run in a process of its own, with a resume folder."""
+    code = (
+        "import sys; from pathlib import Path; from test_resume import go; "
+        "go(Path(sys.argv[1]), Path(sys.argv[2]) / 'out', Path(sys.argv[2]) / 'resume')"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+    command = [sys.executable, "-c", code, str(data), str(folder)]
+    folder.mkdir(exist_ok=True)
+    with open(folder / "errors.txt", "ab") as errors:
+        return subprocess.Popen(command, env=environment, stderr=errors)
+
+
+def wait_for_state(process: subprocess.Popen, folder: Path) -> None:
+    while process.poll() is None and not list((folder / "resume").glob("*.safetensors")):
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_kill_at_random_moments(data, uninterrupted, tmp_path, seed):
+    """Saving after every step, so that a good part of the moments lies within a write."""
+    random = np.random.default_rng(seed)
+    kills = 0
+    for _ in range(12):
+        process = start(data, tmp_path)
+        wait_for_state(process, tmp_path)
+        try:
+            process.wait(timeout=random.uniform(0.0, 0.6))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+            process.wait()
+            continue
+        break
+    else:
+        process = start(data, tmp_path)
+    assert process.wait(timeout=120) == 0, (tmp_path / "errors.txt").read_text()
+    assert kills > 0
+    assert outcome(tmp_path / "out") == uninterrupted
+    assert list((tmp_path / "resume").glob("*.safetensors")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends(data, uninterrupted, tmp_path, number):
+    process = start(data, tmp_path)
+    wait_for_state(process, tmp_path)
+    process.send_signal(number)
+    assert process.wait(timeout=60) != 0
+    assert f"stopped by signal {number.value} after step" in (tmp_path / "errors.txt").read_text()
+    assert len(list((tmp_path / "resume").glob("*.safetensors"))) == 1
+    assert not (tmp_path / "out").exists()
+    assert start(data, tmp_path).wait(timeout=120) == 0
+    assert outcome(tmp_path / "out") == uninterrupted
+    assert json.loads((tmp_path / "out/provenance.json").read_text())["starts"] == 2
+
+
+class Break(Exception):
+    pass
+
+
+def interrupt_at(monkeypatch, save: int, error: Exception) -> None:
+    """Let the save number `save` fail."""
+    calls = []
+    original = state.save_file
+
+    def save_file(tensors, path, metadata):
+        calls.append(path)
+        if len(calls) == save:
+            Path(path).write_bytes(b"half a fi")
+            raise error
+        original(tensors, path, metadata=metadata)
+
+    monkeypatch.setattr(state, "save_file", save_file)
+
+
+@pytest.mark.parametrize("save", [1, 2, 11, 23])
+def test_a_break_within_a_write_leaves_the_state_before(data, uninterrupted, tmp_path, monkeypatch, save):
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, save, Break())
+        with pytest.raises(Break):
+            go(data, tmp_path / "out", tmp_path / "resume")
+    assert len(list((tmp_path / "resume").iterdir())) == (save > 1)
+    go(data, tmp_path / "out", tmp_path / "resume")
+    assert outcome(tmp_path / "out") == uninterrupted
+
+
+def test_a_full_disk_is_one_error_and_costs_no_state(data, uninterrupted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 5, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(MaganError, match=r"cannot write .*No space left on device"):
+            go(data, tmp_path / "out", tmp_path / "resume")
+    assert len(list((tmp_path / "resume").iterdir())) == 1
+    go(data, tmp_path / "out", tmp_path / "resume")
+    assert outcome(tmp_path / "out") == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("run", "training"),
+    [
+        (RUN | {"loss": RUN["loss"] | {"iou": 2.0}}, {}),
+        (RUN | {"seed": 8}, {}),
+        (RUN, {"lr": 1e-3}),
+        (RUN, {"steps": STEPS + 1}),
+    ],
+    ids=["loss", "seed", "rate", "steps"],
+)
+def test_a_changed_run_never_finds_a_strangers_state(data, tmp_path, monkeypatch, run, training):
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 9, Break())
+        with pytest.raises(Break):
+            go(data, tmp_path / "first", tmp_path / "resume")
+    go(data, tmp_path / "resumed", tmp_path / "resume", run, **training)
+    go(data, tmp_path / "fresh", None, run, **training)
+    assert outcome(tmp_path / "resumed") == outcome(tmp_path / "fresh")
+    assert json.loads((tmp_path / "resumed/provenance.json").read_text())["starts"] == 1
+
+
+def test_the_key_follows_settings_and_code(tmp_path, monkeypatch):
+    assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1}) != key({"a": 1, "b": 3})
+    before = key(1)
+    monkeypatch.setattr(state, "CODE", ("models", "training", "losses.py"))
+    assert key(1) != before
+
+
+def test_a_damaged_state_is_named_and_not_gone_on_from(data, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        interrupt_at(patched, 9, Break())
+        with pytest.raises(Break):
+            go(data, tmp_path / "out", tmp_path / "resume")
+    (path,) = (tmp_path / "resume").iterdir()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(MaganError, match=r"cannot read the resume state .*Delete it"):
+        go(data, tmp_path / "out", tmp_path / "resume")
+
+
+def test_divergence_keeps_the_last_good_state(data, tmp_path):
+    """The learning rate makes the losses blow up; the state saved is one whose losses were numbers."""
+    with pytest.raises(MaganError, match="training diverged before step"):
+        go(data, tmp_path / "out", tmp_path / "resume", lr=1e30, warmup_steps=0, log_every=5)
+    (path,) = (tmp_path / "resume").iterdir()
+    saved = Resume(tmp_path / "resume", *path.stem.rsplit("-", 1), 0.0)
+    tensors, _ = saved.load()
+    assert torch.isfinite(tensors["sums"]).all()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_discriminator_that_has_won_for_good_is_named():
+    device = torch.device("cpu")
+    won, fair = torch.tensor([0.5, 0.5, 9.0, 1.0, 1e-4, 1e-4]), torch.tensor([0.5, 0.5, 0.7, 1.0, 0.6, 0.6])
+    ledger = log.Log(True, 10, device)
+    for step, losses in enumerate([won] * (log.HOPELESS - 1) + [fair] + [won] * (log.HOPELESS - 1)):
+        ledger.add(losses, 4)
+        ledger.row(step, 1e-3)
+    ledger.add(won, 4)
+    with pytest.raises(MaganError, match="the discriminator has collapsed before step 99"):
+        ledger.row(99, 1e-3)
+
+
+def test_signals_are_caught_inside_only():
+    before = signal.getsignal(signal.SIGTERM)
+    with stoppable() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert issubclass(Interrupted, KeyboardInterrupt)
