@@ -1,0 +1,81 @@
+"""Maps of many photographs by one method: in parallel, with progress, and going on where a kill left off."""
+
+import hashlib
+import inspect
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from magan_core.classical import get_method
+from magan_core.data.images import read_photo, write_map
+from magan_core.errors import MaganError
+from magan_core.files import read_json, sha256, write_json
+
+
+def map_photographs(
+    name: str,
+    photos: Sequence[Path],
+    out: Path,
+    *,
+    resume: Path,
+    settings: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> float:
+    """Write OUT/STEM.png, white = in focus, for every photograph; returns the median seconds a photograph.
+
+    name: of METHODS. settings: keyword arguments of the method. workers: processes; the maps do not depend on
+    their number. resume: folder that keeps the maps until all are there, under a hash of the methods' code,
+    the settings and the photograph, so that nothing of a changed method is taken up again. MaganError, naming
+    the photograph, for one that the method cannot take.
+    """
+    settings = dict(settings or {})
+    source = _source(name)
+    kept = (
+        resume / f"{name}-{hashlib.sha256(source + repr(sorted(settings.items())).encode()).hexdigest()[:16]}"
+    )
+    jobs = [(name, settings, photo, kept / f"{sha256(photo)[:16]}-{photo.stem}.png") for photo in photos]
+    with ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn")) as pool:
+        label = f"{name} {out.name}"
+        found = pool.map(_map_one, jobs)
+        seconds = list(
+            tqdm(found, total=len(jobs), desc=label, unit="image", mininterval=5, disable=not progress)
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    for _, _, photo, done in jobs:
+        shutil.move(done, out / f"{photo.stem}.png")
+        done.with_suffix(".json").unlink()
+    return float(np.median(seconds))
+
+
+def _source(name: str) -> bytes:
+    """All that this package and the method's own module consist of."""
+    own = Path(inspect.getfile(get_method(name).function))
+    files = {own, *Path(__file__).parent.glob("*.py"), *Path(__file__).parent.glob("*.safetensors")}
+    return b"".join(file.read_bytes() for file in sorted(files))
+
+
+def _map_one(job: tuple[str, dict[str, Any], Path, Path]) -> float:
+    """Map one photograph unless that was done before; returns the seconds it took, reading and writing
+    apart."""
+    name, settings, photo, path = job
+    record = path.with_suffix(".json")  # written last: where it lies, the map is whole
+    if record.exists():
+        return read_json(record)["seconds"]
+    picture = read_photo(photo)
+    start = time.perf_counter()
+    try:
+        values = get_method(name)(picture, **settings)
+    except MaganError as error:
+        raise MaganError(f"{photo}: {error}") from error
+    seconds = time.perf_counter() - start
+    write_map(path, values)
+    write_json(record, {"seconds": seconds})
+    return seconds

@@ -1,0 +1,97 @@
+"""The table of classical methods: what it promises of each, and a method of one's own."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from magan_core.classical import METHODS, Method, get_method
+from magan_core.errors import MaganError
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (48, 52, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_maps_a_photograph(name):
+    found = get_method(name)(PHOTO)
+    assert found.dtype == np.uint8
+    assert found.shape == (48, 52)
+    assert METHODS[name].name == name
+    assert METHODS[name].about.startswith(("exact port", "re-trained port", "reconstruction"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_refuses_what_is_no_photograph(name):
+    with pytest.raises(MaganError, match="expected uint8"):
+        METHODS[name](PHOTO[..., 0])
+
+
+def test_importing_the_table_imports_no_method():
+    code = "import sys, magan_core.classical; print([n for n in ('numpy', 'scipy') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_method():
+    with pytest.raises(MaganError, match="unknown method 'HIFST'; did you mean 'HiFST'"):
+        get_method("HIFST")
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Write a module of one's own; return its method."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "brightness", raising=False)
+
+    def write(code: str) -> Method:
+        (tmp_path / "brightness.py").write_text(code, encoding="utf-8")
+        return Method("Mine", "brightness:bright", "an example")
+
+    return write
+
+
+def test_a_method_of_ones_own_is_a_file_and_a_line(own):
+    method = own("def bright(photo, floor=0):\n    return photo.max(axis=2).clip(floor)\n")
+    assert np.array_equal(method(PHOTO), PHOTO.max(axis=2))
+    assert method(PHOTO, floor=200).min() == 200
+
+
+def test_a_method_runs_in_one_thread(own):
+    """A second BLAS thread makes the small products of HiFST many times slower."""
+    method = own(
+        "import numpy as np, threadpoolctl\n"
+        "def bright(photo):\n"
+        "    most = max(pool['num_threads'] for pool in threadpoolctl.threadpool_info())\n"
+        "    return np.full(photo.shape[:2], most, np.uint8)\n"
+    )
+    with threadpool_limits(2):
+        assert (method(PHOTO) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def other(photo):\n    return photo\n", "has no attribute 'bright'"),
+        ("import nothing_like_this\n", "No module named 'nothing_like_this'"),
+        (
+            "def bright(photo):\n    return photo\n",
+            r"returned uint8 \(48, 52, 3\); expected uint8 \(48, 52\)",
+        ),
+        (
+            "def bright(photo):\n    return photo.mean(axis=2)\n",
+            r"returned float64 \(48, 52\); expected uint8",
+        ),
+        ("def bright(photo):\n    pass\n", "returned NoneType"),
+    ],
+    ids=["no such function", "broken import", "wrong shape", "wrong type", "nothing"],
+)
+def test_a_wrong_method_of_ones_own(own, code, message):
+    with pytest.raises(MaganError, match=message):
+        own(code)(PHOTO)
+
+
+def test_a_line_without_a_function():
+    with pytest.raises(MaganError, match="expected module:function"):
+        Method("Mine", "magan_core.classical.lbp", "an example")(PHOTO)

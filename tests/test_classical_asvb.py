@@ -1,0 +1,227 @@
+"""ASVB against loops straight from its definition, and its likelihood against a search for the maximum."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, uniform_filter1d
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import roc_auc_score
+
+from magan_core.classical.asvb import BOXES, GAUSSIANS, asvb, asvb_defocus, log_likelihoods
+from magan_core.errors import MaganError
+
+BOTH = pytest.mark.parametrize("method", [asvb, asvb_defocus])
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def texture(height: int, width: int) -> np.ndarray:
+    """Noise of two coarsenesses, float (H, W)."""
+    rng = np.random.default_rng(1)
+    fine, broad = (gaussian_filter(rng.standard_normal((height, width)), sigma) for sigma in (0.7, 4))
+    return 110 + 35 * fine / fine.std() + 25 * broad / broad.std()
+
+
+def photo_of(grey: np.ndarray) -> np.ndarray:
+    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+# The definition, one pixel and one kernel at a time.
+
+
+def energy(signal: np.ndarray) -> float:
+    return float((np.abs(signal) ** 2).sum())
+
+
+def slow_log_likelihood(answers, filters, kernel, sigma):
+    """Log-likelihood of the energies |y|^2 under one kernel, and the s that is best."""
+    own = np.array([energy(np.convolve(kernel, one)) for one in filters])
+    error = sigma**2 * np.array([energy(np.convolve([1, -1], one)) for one in filters])
+    s = np.mean(answers / own)
+    for _ in range(8):
+        weights = (own / (s * own + error)) ** 2
+        s = max((weights * (answers - error) / own).sum() / weights.sum(), 1e-8)
+    variance = s * own + error
+    return -(np.log(variance) + answers / variance).sum()
+
+
+def slow_energies(grey: np.ndarray, filters: np.ndarray, y: int, x: int) -> np.ndarray:
+    """|y|^2 of a row's differences: f is convolved with them, so it runs backwards over them."""
+    half = filters.shape[1] // 2
+    row = np.pad(grey[y].astype(float), (half, half + 1), mode="edge")[x : x + 2 * half + 2]
+    return np.array([abs((one[::-1] * np.diff(row)).sum()) ** 2 for one in filters])
+
+
+def slow_filters(window: int) -> np.ndarray:
+    place = np.arange(window) - window // 2
+    hann = np.cos(np.pi * place / (window + 1)) ** 2
+    return np.array([hann * np.exp(-2j * np.pi * i / window * place) for i in range(1, window // 2 + 1)])
+
+
+def slow_motion(grey: np.ndarray, window: int) -> np.ndarray:
+    filters = slow_filters(window)
+    blurred = np.empty(grey.shape)
+    for y, x in np.ndindex(*grey.shape):
+        gains = []
+        for plane, place in ((grey, (y, x)), (grey.T, (x, y))):
+            answers = slow_energies(plane, filters, *place)
+            fits = [slow_log_likelihood(answers, filters, np.ones(n) / n, 1.0) for n in (1, *BOXES)]
+            gains.append(max(fits[1:]) - fits[0])
+        blurred[y, x] = max(gains)
+    return np.floor(255 * (blurred.max() - blurred) / np.ptp(blurred) + 0.5)
+
+
+def slow_defocus(grey: np.ndarray, window: int, pool: float) -> np.ndarray:
+    filters = slow_filters(window)
+    answers = np.array(
+        [
+            [
+                np.r_[slow_energies(grey, filters, y, x), slow_energies(grey.T, filters, x, y)]
+                for x in range(grey.shape[1])
+            ]
+            for y in range(grey.shape[0])
+        ]
+    )
+    answers = gaussian_filter(answers, (pool, pool, 0), mode="nearest")
+    kernels = [np.ones(1)]
+    for deviation in GAUSSIANS:
+        place = np.arange(-np.ceil(4 * deviation), np.ceil(4 * deviation) + 1)
+        kernels.append(np.exp(-0.5 * (place / deviation) ** 2))
+        kernels[-1] /= kernels[-1].sum()
+    twice = np.concatenate([filters, filters])
+    result = np.empty(grey.shape)
+    for y, x in np.ndindex(*grey.shape):
+        fits = np.array([slow_log_likelihood(answers[y, x], twice, kernel, 1.0) for kernel in kernels])
+        weights = np.exp(fits - fits.max())
+        result[y, x] = 1 - (weights * np.arange(9)).sum() / weights.sum() / 8
+    return np.floor(255 * result + 0.5)
+
+
+def small_picture() -> np.ndarray:
+    grey = texture(17, 22)
+    grey[:, 11:] = uniform_filter1d(grey, 7, axis=1)[:, 11:]
+    return photo_of(grey)
+
+
+@pytest.mark.parametrize("window", [9, 21])
+def test_the_motion_map_is_that_of_the_definition(window):
+    photo = small_picture()
+    expected = slow_motion(photo[..., 0], window)
+    assert np.abs(asvb(photo, window=window, step=1) - expected).max() <= 1
+
+
+def test_the_defocus_map_is_that_of_the_definition():
+    photo = small_picture()
+    expected = slow_defocus(photo[..., 0], 9, 2.0)
+    assert np.ptp(expected) > 40
+    assert np.abs(asvb_defocus(photo, window=9, step=1, pool=2.0) - expected).max() <= 1
+
+
+@pytest.fixture
+def drawn():
+    """Energies drawn from the model under every kernel: (n, K, 300), with S and Z, and the variances s."""
+    rng = np.random.default_rng(2)
+    filters = slow_filters(21)
+    signal = np.array([[energy(np.convolve(np.ones(n) / n, one)) for one in filters] for n in (1, 5, 15)])
+    error = np.array([energy(np.convolve([1, -1], one)) for one in filters])
+    variance = 10 ** rng.uniform(1, 3, (3, 300))
+    mean = variance * signal.T[:, :, None] + error[:, None, None]
+    return (mean * rng.exponential(size=mean.shape)).astype(np.float32), signal, error
+
+
+def test_the_fixed_point_is_near_the_maximum(drawn):
+    energies, signal, error = drawn
+    found = log_likelihoods(energies, signal, error)
+    assert found.shape == (3, 3, 300)
+    below = []
+    for k, true, number in np.ndindex(3, 3, 40):
+
+        def cost(log_s, own=signal[k], answers=energies[:, true, number]):
+            total = np.exp(log_s) * own + error
+            return (np.log(total) + answers / total).sum()
+
+        start = min(np.linspace(-18.4, 15, 100), key=cost)  # the weakest variance is 1e-8
+        best = minimize_scalar(cost, bounds=(max(start - 1, -18.42), start + 1), method="bounded").fun
+        below.append(-best - found[k, true, number])
+    assert min(below) > -1e-3
+    assert np.quantile(below, 0.95) < 0.03
+    assert max(below) < 1
+
+
+def test_the_kernel_that_blurred_is_the_likeliest(drawn):
+    likeliest = log_likelihoods(*drawn).argmax(axis=0)
+    assert [np.bincount(row, minlength=3).argmax() for row in likeliest] == [0, 1, 2]
+
+
+# The whole.
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_motion_along_either_axis_is_out_of_focus(axis):
+    grey = texture(96, 128)
+    grey[:, 64:] = uniform_filter1d(grey, 9, axis=axis)[:, 64:]
+    truth = np.broadcast_to(np.arange(128) < 64, grey.shape)
+    assert roc_auc_score(truth.ravel(), asvb(photo_of(grey)).ravel()) > 0.9
+
+
+@BOTH
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_sharp_half_is_in_focus(method, turned):
+    grey = texture(160, 224)
+    grey[:, 112:] = gaussian_filter(grey, 3)[:, 112:]
+    truth = np.broadcast_to(np.arange(224) < 112, grey.shape)
+    found = method(photo_of(grey.T)).T if turned else method(photo_of(grey))
+    assert roc_auc_score(truth.ravel(), found.ravel()) > 0.9
+
+
+@pytest.mark.parametrize("deviation", [0.7, 2.0])
+def test_the_defocus_map_grows_darker_with_the_blur(deviation):
+    sharp = asvb_defocus(photo_of(texture(64, 64)))
+    blurred = asvb_defocus(photo_of(gaussian_filter(texture(64, 64), deviation)))
+    strongest = asvb_defocus(photo_of(gaussian_filter(texture(64, 64), 2 * deviation)))
+    assert sharp.mean() > blurred.mean() + 20
+    assert blurred.mean() > strongest.mean() + 5
+
+
+@BOTH
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 2), (40, 31)])
+def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(method, shape):
+    photo = noise(*shape)
+    found = method(photo)
+    assert found.dtype == np.uint8
+    assert found.shape == shape
+    assert np.array_equal(found, method(photo.copy()))
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_flat_photograph(level):
+    photo = np.full((40, 44, 3), level, np.uint8)
+    assert not asvb(photo).any()
+    assert np.ptp(asvb_defocus(photo)) == 0  # nothing speaks for any kernel
+
+
+@BOTH
+def test_two_levels(method):
+    photo = np.full((64, 80, 3), 255, np.uint8)
+    photo[:, :40] *= np.random.default_rng(5).integers(0, 2, (64, 40, 1), np.uint8)
+    found = method(photo)
+    assert found[:, :30].mean() > found[:, 50:].mean() + 50
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("photo", "settings", "message"),
+    [
+        (noise(30, 30)[..., 0], {}, r"uint8 \(30, 30\); expected uint8 \(H, W, 3\)"),
+        (noise(30, 30).astype(float), {}, "float64"),
+        (noise(30, 30)[:0], {}, "at least 1"),
+        (noise(30, 30), {"window": 20}, "expected an odd length"),
+        (noise(30, 30), {"window": 1}, "at least 3"),
+        (noise(30, 30), {"step": 0}, "step of 1 or more"),
+    ],
+    ids=["grey", "floats", "empty", "even window", "short window", "no step"],
+)
+def test_bad_input(method, photo, settings, message):
+    with pytest.raises(MaganError, match=message):
+        method(photo, **settings)

@@ -1,0 +1,184 @@
+"""SS against loops straight from its definition, and its parts."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from skimage.color import rgb2lab
+from sklearn.metrics import roc_auc_score
+
+from magan_core.classical.ss import coarse, log_spectra, refine, ss
+from magan_core.errors import MaganError
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def half_sharp(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Noise of two coarsenesses; its right half is blurred."""
+    rng = np.random.default_rng(seed)
+    fine, broad = (gaussian_filter(rng.standard_normal((height, width)), sigma) for sigma in (0.7, 4))
+    grey = 110 + 35 * fine / fine.std() + 25 * broad / broad.std()
+    grey[:, width // 2 :] = gaussian_filter(grey, 3)[:, width // 2 :]
+    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def slow_log_spectrum(window: np.ndarray) -> np.ndarray:
+    side = len(window)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(side) / side)
+    amplitude = np.abs(np.fft.fft2((window - window.mean()) * hann[:, None] * hann))
+    frequency = np.fft.fftfreq(side, 1 / side)
+    ring = np.floor(np.hypot(frequency[:, None], frequency) + 0.5)
+    return np.array([np.log(amplitude[ring == k].mean() + 0.5) for k in range(1, side // 2 + 1)])
+
+
+@pytest.mark.parametrize(("window", "step"), [(16, 4), (8, 3), (4, 1)])
+def test_spectra_are_those_of_the_definition(window, step):
+    grey = noise(21, 30)[..., 0].astype(np.float32)
+    half = window // 2
+    padded = np.pad(grey, half, mode="reflect").astype(float)
+    found = log_spectra(grey, window, step)
+    for row, y in enumerate(range(0, 21, step)):
+        for column, x in enumerate(range(0, 30, step)):
+            expected = slow_log_spectrum(padded[y : y + window, x : x + window])
+            np.testing.assert_allclose(found[:, row, column], expected, atol=1e-3)
+
+
+def test_the_coarse_map_is_the_residual_of_a_second_blur():
+    grey = noise(24, 32)[..., 0].astype(np.float32)
+    padded = [np.pad(one, 8, mode="reflect").astype(float) for one in (grey, gaussian_filter(grey, 1.5))]
+    found = coarse(grey)
+    for y, x in product(range(0, 24, 4), range(0, 32, 4)):
+        first, second = (slow_log_spectrum(one[y : y + 16, x : x + 16]) for one in padded)
+        assert found[y, x] == pytest.approx((first - second).mean(), abs=1e-3)
+    between = found[4, 4:9]
+    np.testing.assert_allclose(between, np.linspace(between[0], between[-1], 5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 3.0])
+def test_a_blurred_picture_has_the_smaller_residual(sigma):
+    grey = noise(48, 48)[..., 0].astype(np.float32)
+    assert coarse(gaussian_filter(grey, sigma)).max() < coarse(grey).min()
+
+
+def slow_refine(sharp, lab, grey, labels, colour, texture, rounds):
+    count = labels.max() + 1
+    height, width = labels.shape
+    padded = np.pad(grey.astype(float), 1, mode="symmetric")
+    steepness = np.empty(grey.shape)
+    for y, x in product(range(height), range(width)):
+        around = padded[y : y + 3, x : x + 3]
+        across = around[:, 2] - around[:, 0]
+        down = around[2] - around[0]
+        steepness[y, x] = np.hypot(across @ [1, 2, 1], down @ [1, 2, 1]) / 8
+    edges = np.array([-1, 1, 2, 4, 8, 16, 32, 64, 1e9])
+    regions = [labels == number for number in range(count)]
+    first = [sharp[region].mean() for region in regions]
+    colours = [lab[region].mean(axis=0) for region in regions]
+    histograms = [
+        np.array([((steepness[r] >= low) & (steepness[r] < high)).mean() for low, high in pairwise(edges)])
+        for r in regions
+    ]
+    touch = [{number} for number in range(count)]
+    for y, x in product(range(height), range(width)):
+        for v, u in ((y + 1, x), (y, x + 1)):
+            if v < height and u < width:
+                touch[labels[y, x]].add(int(labels[v, u]))
+                touch[labels[v, u]].add(int(labels[y, x]))
+    values = list(first)
+    for _ in range(rounds):
+        new = []
+        for i in range(count):
+            total, weight = first[i], 1.0
+            for j in set().union(*(touch[k] for k in touch[i])) - {i}:
+                a, b = histograms[i], histograms[j]
+                either = a + b > 0
+                chi2 = 0.5 * ((a - b)[either] ** 2 / (a + b)[either]).sum()
+                distance = ((colours[i] - colours[j]) ** 2).sum()
+                tie = np.exp(-distance / (2 * colour**2)) * np.exp(-chi2 / texture)
+                total, weight = total + tie * values[j], weight + tie
+            new.append(total / weight)
+        values = new
+    return np.array(values)
+
+
+@pytest.fixture
+def regions():
+    """A photograph in 16 blocks: sharpness, Lab, grey, labels."""
+    rng = np.random.default_rng(3)
+    photo = np.clip(128 + rng.normal(0, 6, (24, 28, 3)), 0, 255).astype(np.uint8)
+    labels = np.arange(24)[:, None] // 6 * 4 + np.arange(28) // 7
+    return rng.random((24, 28)), rgb2lab(photo), photo[..., 0].astype(np.float32), labels
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 20])
+def test_refinement_is_that_of_the_definition(regions, rounds):
+    expected = slow_refine(*regions, 12.0, 0.15, rounds)
+    np.testing.assert_allclose(refine(*regions, rounds=rounds), expected, rtol=1e-5)
+    if rounds == 0:
+        labels = regions[3]
+        np.testing.assert_allclose(expected[5], regions[0][labels == 5].mean())
+
+
+def test_refinement_draws_similar_regions_together_and_leaves_others(regions):
+    sharp, lab, grey, labels = regions
+    first = refine(sharp, lab, grey, labels, rounds=0)
+    alike = refine(sharp, lab, grey, labels, colour=1e6, texture=1e6, rounds=50)
+    assert alike.std() < 0.5 * first.std()
+    assert first.min() < alike.min()
+    assert alike.max() < first.max()
+    np.testing.assert_allclose(refine(sharp, lab, grey, labels, colour=1e-3), first)
+
+
+# The whole.
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 45), (50, 17)])
+def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(shape):
+    photo = noise(*shape)
+    found = ss(photo)
+    assert found.dtype == np.uint8
+    assert found.shape == shape
+    assert (found.min(), found.max()) == (0, 255)
+    assert np.array_equal(found, ss(photo.copy()))
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_flat_photograph_is_out_of_focus(level):
+    assert not ss(np.full((40, 44, 3), level, np.uint8)).any()
+
+
+def test_two_levels():
+    photo = np.full((64, 80, 3), 255, np.uint8)
+    photo[:, :40] *= np.random.default_rng(5).integers(0, 2, (64, 40, 1), np.uint8)
+    found = ss(photo)
+    assert found[:, :30].mean() > found[:, 50:].mean() + 100
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("window", [16, 32])
+def test_the_sharp_half_is_in_focus(turned, window):
+    photo = half_sharp(96, 128)
+    truth = np.broadcast_to(np.arange(128) < 64, (96, 128))
+    found = ss(photo.transpose(1, 0, 2), window).T if turned else ss(photo, window)
+    assert roc_auc_score(truth.ravel(), found.ravel()) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("photo", "settings", "message"),
+    [
+        (noise(15, 50), {}, "at least 16"),
+        (noise(31, 50), {"window": 32}, "at least 32"),
+        (noise(30, 30)[..., 0], {}, r"uint8 \(30, 30\); expected uint8 \(H, W, 3\)"),
+        (noise(30, 30).astype(float), {}, "float64"),
+        (noise(30, 30), {"window": 15}, "expected an even side"),
+        (noise(30, 30), {"window": 2}, "at least 4"),
+        (noise(30, 30), {"step": 0}, "step of 1 or more"),
+    ],
+    ids=["too small", "smaller than the window", "grey", "floats", "odd window", "small window", "no step"],
+)
+def test_bad_input(photo, settings, message):
+    with pytest.raises(MaganError, match=message):
+        ss(photo, **settings)
