@@ -10,9 +10,12 @@ from magan_core.errors import MaganError
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a MaganError becomes one line on standard error and exit status 1."""
-    options = parser().parse_args(arguments)
     try:
-        options.function(options)
+        try:
+            options = parser().parse_args(arguments)
+            options.function(options)
+        finally:
+            sys.stdout.flush()  # here, where a broken pipe can still be caught
     except MaganError as error:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)

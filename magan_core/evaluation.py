@@ -131,10 +131,15 @@ def _read_statistics(folder: Path) -> tuple[np.ndarray, list[str]]:
     try:
         statistics = np.load(folder / "statistics.npy", allow_pickle=False).astype(np.int64)
         stems = pd.read_csv(folder / "per_image.csv", dtype={"stem": str}, keep_default_na=False)["stem"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError) as error:
         raise MaganError(
             f"{folder} is no folder of scores ({error}); name the --out folder of `magan evaluate`"
         ) from error
+    if statistics.shape != (len(stems), 2, 256):
+        raise MaganError(
+            f"{folder}: statistics.npy {statistics.shape} does not go with the {len(stems)} images of "
+            "per_image.csv; evaluate these maps again"
+        )
     return statistics, list(stems)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from magan_core import paths
+from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 
@@ -18,6 +19,7 @@ PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
     "training": dict, "test_size": int, "check": dict, "published": dict,
+    "classical": list,
 }  # fmt: skip
 SECTIONS = {
     "model": {
@@ -34,7 +36,15 @@ SECTIONS = {
     },
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip
-PUBLISHED = {"folder": str, "white": str, "suffix": str, "set": str, "masks": str, "masks_white": str}
+PUBLISHED = {
+    "method": str,
+    "folder": str,
+    "white": str,
+    "suffix": str,
+    "set": str,
+    "masks": str,
+    "masks_white": str,
+}
 COMPARISON = {"resamples": int, "seed": int, "tolerance": dict}
 TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds"), float | None)
 
@@ -111,6 +121,8 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
         types(entry, PUBLISHED, f"published maps {name} of {where}")
         nearest(entry["set"], profile["sets"], f"set of published maps {name} in {where}")
+    for method in profile["classical"]:
+        nearest(method, METHODS, f"classical method in {where}")
     listed = [*profile["supervised"], *profile["semi_supervised"]]
     for run in listed:
         nearest(run, runs, f"run in {where}")

@@ -1,6 +1,7 @@
 """The command line: end to end on a tiny network, and one line for every mistake."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from tiny import MODEL, scenes
 
-from magan_core import cli
+from magan_core import cli, metrics
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import save_model
 
@@ -87,8 +88,70 @@ def test_predict_and_evaluate(folder, capsys):
         for name in ("a b.png", "grün.png", "x.y.png")
     ]
     assert summary["mae"] == pytest.approx(np.mean([error.mean() / 255 for error in errors]), abs=1e-6)
-    assert f"mae: {summary['mae']:.4f}" in capsys.readouterr().out
+    low, high = summary["intervals"]["mae"]
+    assert capsys.readouterr().out.splitlines()[:4:3] == [
+        "protocol paper: " + str(metrics.get_protocol("paper")),
+        f"mae      {summary['mae']:.4f}  (95 % interval over images {low:.4f} to {high:.4f})",
+    ]
     assert {path.name for path in (folder / "s").iterdir()} >= {"summary.json", "curves.csv", "per_image.csv"}
+
+
+def test_a_single_image_is_scored_without_an_interval(folder, capsys):
+    (folder / "split.txt").write_text("grün")
+    predict(folder, folder / "photos" / "grün.png")
+    cli.main([str(word) for word in evaluate(folder, "--split", folder / "split.txt")])
+    out = capsys.readouterr().out
+    assert "1 images" in out
+    assert "interval" not in out
+
+
+def test_compare_prints_signed_differences(folder, capsys):
+    for name in ("maps", "worse"):
+        (folder / name).mkdir()
+        for path in (folder / "masks").iterdir():
+            mask = np.array(Image.open(path))
+            Image.fromarray(mask if name == "maps" else mask // 2 + 64).save(folder / name / path.name)
+        options = ("--maps", folder / name, "--masks", folder / "masks", "--out", folder / f"{name} scores")
+        cli.main(["evaluate", *map(str, options)])
+    capsys.readouterr()
+    arguments = [str(folder / "maps scores"), str(folder / "worse scores"), "--resamples", "50"]
+    cli.main(["compare", *arguments])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"protocol paper; {folder / 'worse scores'} minus {folder / 'maps scores'}"
+    assert [line.split()[0] for line in lines[1:]] == list(metrics.SCORES)
+    assert lines[2].startswith(f"mae      {64 / 255:+.4f}  (95 % interval +0.2")
+    assert lines[4].startswith("auc      +0.0000  (95 % interval +0.0000 to +0.0000, p 1.0000)")
+    cli.main(["compare", *arguments, "--protocol", "pooled", "--seed", "3"])
+    assert capsys.readouterr().out.startswith("protocol pooled; ")
+    assert "no folder of scores" in fails(capsys, "compare", folder / "maps", folder / "worse scores")
+
+
+def test_protocols_are_listed_with_their_rules_and_sources(capsys):
+    cli.main(["protocols"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[::3] == list(metrics.PROTOCOLS)
+    assert lines[1:3] == [
+        f"    {metrics.get_protocol('paper')}",
+        f"    {metrics.get_protocol('paper').source}",
+    ]
+
+
+@pytest.mark.parametrize("command", [["protocols"], ["profile", "--current"], ["--help"]])
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_reader_that_has_seen_enough_is_no_error(command, buffered):
+    """`magan protocols | head -1`, with the reader gone before the first line is written."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "magan_core", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment | ({} if buffered else {"PYTHONUNBUFFERED": "1"}),
+        cwd=Path(cli.__file__).parent.parent,
+    )
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 0
 
 
 def test_predict_twice_gives_the_same_bytes(folder):
@@ -201,5 +264,6 @@ def test_as_a_module_it_starts_without_torch():
     shown = subprocess.run(
         [sys.executable, "-m", "magan_core", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("predict", "evaluate", "notebook", "clean-notebooks", "report", "profile"):
+    commands = ("predict", "evaluate", "compare", "protocols", "notebook", "clean-notebooks", "report")
+    for command in (*commands, "profile"):
         assert command in shown.stdout

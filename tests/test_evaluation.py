@@ -1,4 +1,4 @@
-"""evaluation.py: files in, four files out; every bad input is named."""
+"""evaluation.py: files in, five files out; every bad input is named."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from PIL import Image
 
 from magan_core import metrics
 from magan_core.errors import MaganError
-from magan_core.evaluation import evaluate
+from magan_core.evaluation import compare, evaluate, published_test_list
 
 PAPER = metrics.PROTOCOLS["paper"]
 SHAPE = (12, 16)
@@ -40,18 +40,20 @@ def scored(pairs) -> dict[str, float]:
     return metrics.summary(np.stack([metrics.histograms(*pair) for pair in pairs.values()]), PAPER)
 
 
-def test_writes_the_four_files_of_the_contract(folders):
+def test_writes_the_files_of_the_contract(folders):
     folder, pairs = folders
     summary = evaluate(folder / "maps", folder / "masks", out=folder / "out")
     assert sorted(os.listdir(folder / "out")) == [
         "curves.csv",
         "histogram.csv",
         "per_image.csv",
+        "statistics.npy",
         "summary.json",
     ]
     assert json.loads((folder / "out/summary.json").read_text()) == summary
-    assert set(summary) == {"protocol", "images", "f_beta", "mae", "iou", "auc", "auf_beta"}
+    assert set(summary) == {"protocol", "rules", "images", "intervals", *metrics.SCORES}
     assert (summary["protocol"], summary["images"]) == ("paper", 5)
+    assert summary["rules"] == str(PAPER)
     assert {name: summary[name] for name in metrics.SCORES} == pytest.approx(scored(pairs), abs=1e-8)
 
     curves = pd.read_csv(folder / "out/curves.csv")
@@ -65,6 +67,42 @@ def test_writes_the_four_files_of_the_contract(folders):
     histogram = pd.read_csv(folder / "out/histogram.csv")
     assert histogram["value"].tolist() == list(range(256))
     assert histogram["count"].sum() == pytest.approx(SHAPE[0] * SHAPE[1])
+
+
+def test_any_protocol_follows_from_the_statistics_without_the_maps(folders):
+    folder, pairs = folders
+    evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    statistics = np.load(folder / "out/statistics.npy", allow_pickle=False)
+    assert (statistics.dtype, statistics.shape) == (np.int32, (5, 2, 256))
+    for one, stem in zip(statistics, sorted(pairs), strict=True):
+        focus_map, mask = pairs[stem]
+        for kind, value in ((metrics.BLURRED, 0), (metrics.FOCUS, 255)):
+            assert np.array_equal(one[kind], np.bincount(focus_map[mask == value], minlength=256))
+    other = evaluate(folder / "maps", folder / "masks", protocol="pysodmetrics")
+    found = metrics.summary(statistics, metrics.get_protocol("pysodmetrics"))
+    assert {name: other[name] for name in metrics.SCORES} == pytest.approx(found, abs=1e-8)
+    assert other["rules"] != str(PAPER)
+
+
+def test_intervals_are_of_the_resampling_that_was_asked_for(folders):
+    folder, pairs = folders
+    found = evaluate(folder / "maps", folder / "masks", resamples=200, seed=4)["intervals"]
+    statistics = np.stack([metrics.histograms(*pairs[stem]) for stem in sorted(pairs)])
+    expected = metrics.intervals(statistics, PAPER, resamples=200, seed=4)
+    assert list(found) == list(metrics.SCORES)
+    for name, ends in found.items():
+        assert ends == pytest.approx(list(expected[name]), abs=1e-8)
+    assert found["mae"][0] < found["mae"][1]
+    assert evaluate(folder / "maps", folder / "masks", resamples=200, seed=5)["intervals"] != found
+
+
+def test_a_single_image_has_scores_and_no_interval(folders):
+    folder, pairs = folders
+    (folder / "split.txt").write_text("a\n")
+    found = evaluate(folder / "maps", folder / "masks", split=folder / "split.txt", out=folder / "out")
+    assert found["mae"] == pytest.approx(scored({"a": pairs["a"]})["mae"], abs=1e-8)
+    assert found["intervals"] is None
+    assert json.loads((folder / "out/summary.json").read_text()) == found
 
 
 def test_a_second_evaluation_gives_the_same_bytes(folders):
@@ -144,6 +182,20 @@ def test_maps_of_another_size_need_leave_and_are_counted(folders):
     assert found["mae"] == pytest.approx(scored(pairs)["mae"], abs=0.01)
 
 
+def test_a_mask_with_grey_levels_is_cut_and_noted(folders):
+    folder, pairs = folders
+    expected = evaluate(folder / "maps", folder / "masks")
+    assert "notes" not in expected
+    for stem in ("a", "b"):
+        mask = pairs[stem][1].copy()
+        mask[mask == 255] = 128
+        mask[:, 0] = 127
+        save(mask, folder / "masks" / f"{stem}.png")
+    found = evaluate(folder / "maps", folder / "masks")
+    assert found.pop("notes") == ["2 of 5 masks have grey levels and were cut at 128"]
+    assert found == expected
+
+
 def damage_unmatched_map(folder):
     shutil.copy(folder / "maps/a.png", folder / "maps/extra.png")
 
@@ -210,3 +262,125 @@ def test_wrong_words_are_answered_with_the_right_ones(folders):
             evaluate(folder / "maps", folder / "masks", **{option: "blurred"})
     with pytest.raises(MaganError, match=r"a\.png: the stem does not end in the suffix '_lbp'"):
         evaluate(folder / "maps", folder / "masks", suffix="_lbp")
+
+
+# ---- maps that others published ----
+
+
+def test_published_maps_are_scored_on_the_images_that_they_cover(folders):
+    folder, pairs = folders
+    for stem in ("b", "d"):
+        save(255 - pairs[stem][0], folder / "theirs" / f"{stem}_lbp.png")
+        save(255 - pairs[stem][1], folder / "blurred" / f"{stem}.png")
+    save(pairs["a"][1], folder / "blurred" / "a.png")
+    records = published_test_list(folder / "theirs", folder / "blurred", "blur", "_lbp")
+    found = evaluate(folder / "theirs", records, maps_white="blur", suffix="_lbp")
+    assert found["images"] == 2
+    expected = scored({stem: pairs[stem] for stem in ("b", "d")})
+    assert {name: found[name] for name in metrics.SCORES} == pytest.approx(expected, abs=1e-8)
+
+
+def test_a_published_map_without_a_mask_is_named(folders):
+    folder, _ = folders
+    (folder / "masks/c.png").unlink()
+    with pytest.raises(
+        MaganError, match=r"maps.c\.png has no mask in .*masks; remove it, or correct the suf"
+    ):
+        published_test_list(folder / "maps", folder / "masks", "focus")
+
+
+# ---- two methods ----
+
+
+@pytest.fixture
+def two(folders):
+    """one/ and two/: scores of the maps, and of the maps with every value halved."""
+    folder, pairs = folders
+    for stem, (focus_map, _) in pairs.items():
+        save(focus_map // 2, folder / "halved" / f"{stem}.png")
+    evaluate(folder / "maps", folder / "masks", out=folder / "one")
+    evaluate(folder / "halved", folder / "masks", out=folder / "two")
+    return folder
+
+
+def test_compare_is_second_minus_first(two):
+    found = compare(two / "one", two / "two", resamples=100)
+    one, other = (json.loads((two / name / "summary.json").read_text()) for name in ("one", "two"))
+    assert list(found) == list(metrics.SCORES)
+    for name in metrics.SCORES:
+        assert found[name].difference == pytest.approx(other[name] - one[name], abs=2e-8)
+        assert found[name].low <= found[name].difference <= found[name].high
+        assert 0 < found[name].p <= 1
+    back = compare(two / "two", two / "one", resamples=100)
+    assert back["mae"].difference == pytest.approx(-found["mae"].difference)
+    assert compare(two / "one", two / "two", resamples=100, seed=2)["mae"] != found["mae"]
+
+
+def test_compare_follows_its_protocol(two):
+    found = compare(two / "one", two / "two", protocol="paper-focus", resamples=10)
+    summaries = [
+        evaluate(two / name, two / "masks", protocol="paper-focus")["iou"] for name in ("maps", "halved")
+    ]
+    assert found["iou"].difference == pytest.approx(summaries[1] - summaries[0], abs=2e-8)
+    assert found["iou"] != compare(two / "one", two / "two", resamples=10)["iou"]
+    with pytest.raises(MaganError, match="did you mean 'paper'"):
+        compare(two / "one", two / "two", protocol="papper")
+
+
+def test_compare_matches_images_by_name_not_by_place(two):
+    """The images of the second folder were scored in another order."""
+    (two / "split.txt").write_text("\n".join(["d", "fünf mit v1.2", "a", "c", "b"]), encoding="utf-8")
+    evaluate(two / "halved", two / "masks", split=two / "split.txt", out=two / "shuffled")
+    stems = [pd.read_csv(two / name / "per_image.csv")["stem"].tolist() for name in ("two", "shuffled")]
+    assert stems[0] != stems[1]
+    expected = compare(two / "one", two / "two", resamples=50)
+    assert compare(two / "one", two / "shuffled", resamples=50) == expected
+
+
+def test_names_that_look_like_numbers_or_nothing_are_names(two):
+    """pandas would read 007 as 7 and NA as empty."""
+    for name in ("maps", "halved", "masks"):
+        for old, new in (("a", "007"), ("b", "NA")):
+            (two / name / f"{old}.png").rename(two / name / f"{new}.png")
+    for name, out in (("maps", "one"), ("halved", "two")):
+        evaluate(two / name, two / "masks", out=two / out)
+    (two / "split.txt").write_text("NA\n007\n")
+    evaluate(two / "maps", two / "masks", split=two / "split.txt", out=two / "fewer")
+    assert compare(two / "one", two / "two", resamples=10)["mae"].difference != 0
+    with pytest.raises(MaganError, match=r"'c' \(and 2 more\) is in only one of"):
+        compare(two / "one", two / "fewer")
+
+
+def test_compare_refuses_other_images_and_other_masks(two):
+    (two / "halved/e.png").write_bytes((two / "halved/a.png").read_bytes())
+    (two / "masks/e.png").write_bytes((two / "masks/a.png").read_bytes())
+    evaluate(two / "halved", two / "masks", out=two / "more")
+    with pytest.raises(MaganError, match=r"'e' is in only one of .*one and .*more; .* with a split file"):
+        compare(two / "one", two / "more")
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[0] = 255
+    save(mask, two / "masks/a.png")
+    (two / "halved/e.png").unlink()
+    (two / "masks/e.png").unlink()
+    evaluate(two / "halved", two / "masks", out=two / "other")
+    with pytest.raises(MaganError, match="the same images in the same order, and the same masks"):
+        compare(two / "one", two / "other")
+
+
+def test_what_is_no_folder_of_scores(two):
+    with pytest.raises(MaganError, match=r"maps is no folder of scores .*`magan evaluate`"):
+        compare(two / "maps", two / "two")
+    statistics = two / "one/statistics.npy"
+    np.save(statistics, np.load(statistics)[:3])  # left by an evaluation of other images
+    with pytest.raises(MaganError, match=r"one: statistics\.npy \(3, 2, 256\) does not go with the 5 images"):
+        compare(two / "one", two / "two")
+    statistics.write_bytes(b"")
+    with pytest.raises(MaganError, match="one is no folder of scores"):
+        compare(two / "one", two / "two")
+    np.save(statistics, np.array([print] * 5, dtype=object), allow_pickle=True)
+    with pytest.raises(MaganError, match="one is no folder of scores"):
+        compare(two / "one", two / "two")
+    evaluate(two / "maps", two / "masks", out=two / "one")
+    (two / "one/per_image.csv").write_text("name\na\n")
+    with pytest.raises(MaganError, match="one is no folder of scores"):
+        compare(two / "one", two / "two")

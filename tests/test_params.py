@@ -8,6 +8,9 @@ import pytest
 
 from magan_core import params, paths
 from magan_core.errors import MaganError
+from magan_core.reporting import claims
+from magan_core.reporting.sources import Results
+from magan_core.reporting.tables import ROLES, VARIANTS
 
 SHIPPED = Path(__file__).parent.parent / "params.yaml"
 
@@ -31,9 +34,10 @@ def test_shipped_file_loads():
     assert list(settings["profiles"]) == ["demo", "smoke", "cuhk", "cuhk-cpu", "paper"]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
     demo = params.get_profile(settings, "demo")
-    assert set(demo["runs"]) == set(settings["runs"])
-    run = params.get_run(settings, demo, "magan-s-shi")
+    assert demo["runs"] == settings["runs"]
+    run = params.get_run(demo, "magan-s-shi")
     assert (run["set"], run["unlabelled"], run["loss"]["adv"]) == ("shi", "frd", 0.001)
+    assert params.get_run(demo, "manet-raw-dut")["model"] == {"energy": "raw"}
 
 
 def test_the_paper_profile_is_as_printed():
@@ -48,7 +52,7 @@ def test_the_paper_profile_is_as_printed():
     assert training["schedule"] == "constant"
     assert training["steps"] == 1000 * 600 / 8  # 1000 epochs of DUT's 600 photographs
     assert training["supervised_share"] == 200 / 1000
-    assert len(paper["runs"]) == 23
+    assert len(paper["runs"]) == 24
 
 
 RUNS_OF_TABLES = {
@@ -60,9 +64,8 @@ RUNS_OF_TABLES = {
 
 @pytest.mark.parametrize("table", RUNS_OF_TABLES)
 def test_every_row_of_an_ablation_has_its_run_in_demo(table):
-    settings = params.load(SHIPPED)
-    demo = settings["profiles"]["demo"]
-    runs = [params.get_run(settings, demo, f"{variant}-dut") for variant in RUNS_OF_TABLES[table].split()]
+    demo = params.load(SHIPPED)["profiles"]["demo"]
+    runs = [params.get_run(demo, f"{variant}-dut") for variant in RUNS_OF_TABLES[table].split()]
     rows = pd.read_csv(SHIPPED.parent / paths.PAPER_TABLES / f"table_{table}.csv")
     assert rows["method"].nunique() == len(runs)
     if table == "V":
@@ -90,12 +93,28 @@ def test_every_row_of_an_ablation_has_its_run_in_demo(table):
         ]
 
 
-def test_tables_i_and_iii_have_their_runs_in_demo():
+def cells(profile):
+    """(table, variant, role, runs) of every cell that a run or another method of the profile could fill."""
+    results = Results.of(profile["name"], profile)
+    for number in claims.NUMBERS:
+        for role in (ROLES[dataset] for dataset in claims.load(number)["dataset"].unique()):
+            for variant in VARIANTS[number].values():
+                yield number, variant, role, results.seeds(variant, role)
+
+
+def test_every_variant_of_the_tables_has_a_run_in_demo():
+    """Not so once: Table V asked for magan-adv0.01, the run was called magan-adv1e-2, its row was empty."""
     demo = params.load(SHIPPED)["profiles"]["demo"]
-    wanted = {
-        f"{variant}-{name}" for variant in ("manet", "magan", "magan-s") for name in ("shi", "zhao", "dut")
-    }
-    assert wanted <= set(demo["runs"])
+    empty = [(number, variant, role) for number, variant, role, runs in cells(demo) if not runs]
+    others = {*demo["check"]["baselines"], *demo["classical"]}
+    assert {variant for _, variant, _ in empty} == others
+    assert {number for number, _, _ in empty} == {"I", "II", "III"}
+
+
+@pytest.mark.parametrize("name", ["demo", "smoke", "cuhk", "cuhk-cpu", "paper"])
+def test_every_run_of_a_profile_is_shown_in_a_table(name):
+    profile = params.load(SHIPPED)["profiles"][name]
+    assert {run for *_, runs in cells(profile) for run in runs} == set(profile["runs"])
 
 
 def test_ctcug_is_scored_with_the_models_of_dut():
@@ -107,6 +126,33 @@ def test_ctcug_is_scored_with_the_models_of_dut():
     assert params.source_set(settings["profiles"]["cuhk"], "dut") == "zhao"
     own = {"name": "own", "sets": {"mine": {"source": "photos"}}}
     assert params.test_sets(own, {"set": "mine"}) == ["mine"]
+
+
+def test_the_set_that_methods_are_shown_on():
+    profiles = params.load(SHIPPED)["profiles"]
+    assert {name: params.judging_set(profile) for name, profile in profiles.items()} == {
+        "demo": "dut",
+        "smoke": "dut",
+        "cuhk": "zhao",
+        "cuhk-cpu": "zhao",
+        "paper": "dut",
+    }
+    runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}
+    without_dut = {"name": "own", "sets": {"a": {"source": "photos"}, "b": {"same_as": "a"}}, "runs": runs}
+    assert params.judging_set(without_dut) == "a"
+
+
+def test_a_run_may_have_a_seed_and_a_model_of_its_own(edited):
+    path = edited(
+        "  manet-ce-dut:", "  manet-dut-s7: {<<: *manet, seed: 7, model: {dropout: 0}}\n  manet-ce-dut:"
+    )
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("      - manet-dut\n", "      - manet-dut\n      - manet-dut-s7\n", 1))
+    demo = params.load(path)["profiles"]["demo"]
+    run = params.get_run(demo, "manet-dut-s7")
+    assert (run["seed"], run["model"]) == (7, {"dropout": 0})
+    assert {key: run[key] for key in ("set", "variant", "parts", "loss")} == params.get_run(demo, "manet-dut")
+    assert Results.of("demo", demo).seeds("manet", "dut") == ["manet-dut", "manet-dut-s7"]
 
 
 MISTAKES = {
@@ -128,7 +174,31 @@ MISTAKES = {
     "missing key": ("      batch: 4\n", "", "'batch' is missing"),
     "rate as text": ("      lr: 3.0e-3", "      lr: 1e-4", "demo: lr is '1e-4', not float"),
     "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
-    "margin as text": ("mae_margin: 0.0}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
+    "margin as text": ("mae_margin: 0.01}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
+    "seed that is not in the name": (
+        "  manet-shi:          {<<: *manet, set: shi}", "  manet-shi: {<<: *manet, set: shi, seed: 3}",
+        "here 'manet-shi-s3'",
+    ),
+    "seed in the name alone": ("  manet-zhao:", "  manet-zhao-s3:", "here 'manet-zhao'"),
+    "model of a run": ("model: {energy: raw}", "model: {enrgy: raw}", "did you mean 'energy'"),
+    "value of the model of a run": ("{energy: raw}", "{dropout: 1e-1}", "manet-raw-dut: dropout is '1e-1'"),
+    "model of a run that is a value": ("model: {energy: raw}", "model: raw", "model is 'raw', not dict"),
+    "seed of a run as text": ("model: {energy: raw}", "seed: one", "seed is 'one', not int"),
+    "key of a run twice": ("{<<: *manet, set: shi}", "{<<: *manet, set: shi, set: zhao}", "'set' twice"),
+    "run twice": ("  manet-zhao:", "  manet-shi:", "'manet-shi' twice, in lines"),
+    "key of a profile twice": ("    threads: 2\n", "    threads: 2\n    threads: 4\n", "'threads' twice"),
+    "name of a profile twice": ("    name: smoke", "    name: demo", "two profiles named 'demo'"),
+    "key of published maps": ("suffix: \"\", set: shi", "sufix: \"\", set: shi", "did you mean 'suffix'"),
+    "missing key of published maps": ("folder: cuhk/LBP, ", "", "'folder' is missing"),
+    "classical method": ("[LBP, HiFST,", "[LPB, HiFST,", "did you mean 'LBP'"),
+    "set of published maps": (
+        "set: shi, masks: cuhk/masks", "set: shy, masks: cuhk/masks",
+        "unknown set of published maps LBP in profile cuhk 'shy'; did you mean 'shi'",
+    ),
+    "metric of the tolerance": ("{f_beta: 0.01,", "{fbeta: 0.01,", "did you mean 'f_beta'"),
+    "tolerance as text": ("{f_beta: 0.01,", "{f_beta: 1e-2,", "comparison.tolerance: f_beta is '1e-2'"),
+    "number of resamples": ("resamples: 2000", "resamples: 2e3", "resamples is '2e3', not int"),
+    "missing key of the comparison": ("  resamples: 2000", "", "'resamples' is missing"),
     "steps that are no whole number": ("steps: 240", "steps: 240.5", "steps is 240.5, not int"),
     "batch that is true": ("      batch: 4", "      batch: true", "batch is True, not int"),
     "pooling that is a number": ("pooling: true", "pooling: 1", "pooling is 1, not bool"),
@@ -170,7 +240,7 @@ def test_unknown_profile_and_run():
         params.get_profile(settings, "cukh")
     smoke = settings["profiles"]["smoke"]
     with pytest.raises(MaganError, match="unknown run of profile smoke 'magan-s-shi'"):
-        params.get_run(settings, smoke, "magan-s-shi")
+        params.get_run(smoke, "magan-s-shi")
     with pytest.raises(MaganError, match="unknown set of profile smoke 'szu'"):
         params.source_set(smoke, "szu")
 
@@ -196,9 +266,11 @@ def test_switch_changes_one_line_and_back(edited):
     assert path.read_text(encoding="utf-8") == before
 
 
-def test_folders_of_raw_data_and_weights(monkeypatch):
-    monkeypatch.delenv("MAGAN_DATA", raising=False)
-    monkeypatch.delenv("MAGAN_WEIGHTS", raising=False)
+def test_folders_of_raw_data_weights_and_published_maps(monkeypatch):
+    for name in ("MAGAN_DATA", "MAGAN_WEIGHTS", "MAGAN_PUBLISHED"):
+        monkeypatch.delenv(name, raising=False)
+    assert paths.published() == Path("data/published_maps")
+    assert paths.published("elsewhere") == Path("elsewhere")
     assert paths.raw("cuhk") == Path("data/raw/cuhk")
     assert paths.raw("cuhk", "elsewhere") == Path("elsewhere/cuhk")
     assert paths.weights("elsewhere") == Path("elsewhere")
@@ -206,6 +278,8 @@ def test_folders_of_raw_data_and_weights(monkeypatch):
     monkeypatch.setenv("MAGAN_WEIGHTS", "/weights")
     assert paths.raw("cuhk", "elsewhere") == Path("/photos/cuhk")
     assert paths.weights("elsewhere") == Path("/weights")
+    monkeypatch.setenv("MAGAN_PUBLISHED", "/maps")
+    assert paths.published("elsewhere") == Path("/maps")
 
 
 def test_profiles_share_no_folder():

@@ -82,6 +82,8 @@ def test_every_table_figure_and_the_report_exist(clone):
     for number in ("I", "II", "III", "IV", "V", "VI"):
         for kind in ("csv", "md", "tex"):
             assert (results / f"tables/table_{number}.{kind}").stat().st_size > 100
+    for name in ("claims", "differences", "histories", "protocols"):
+        assert (results / f"tables/{name}.csv").read_text(encoding="utf-8").count("\n") > 5
     for number in range(1, 11):
         folder = "photographs" if number in (1, 8, 9) else "figures"
         for kind in ("png", "pdf"):
@@ -89,6 +91,16 @@ def test_every_table_figure_and_the_report_exist(clone):
     report = (results / "report.html").read_text(encoding="utf-8")
     assert "Table VI" in report
     assert "Figure 10" in report
+    assert "What each part adds" in report
+
+
+def test_no_number_on_synthetic_scenes_is_a_verdict_on_the_paper(clone):
+    with open(clone / "results/smoke/tables/claims.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["verdict"] for row in rows} == {"", "not run", "other data"}
+    own = [row for row in rows if row["own"] and row["metric"] != "seconds"]
+    assert len(own) > 50
+    assert all(float(row["low"]) <= float(row["own"]) <= float(row["high"]) for row in own)
 
 
 def test_a_run_that_is_not_trained_has_an_empty_own_cell_and_the_papers_number(clone):
@@ -119,7 +131,7 @@ def test_editing_one_run_reruns_it_and_what_depends_on_it_and_switching_back_is_
     assert "train@smoke-magan-dut" in ran
     assert "train@smoke-manet-dut" not in ran
     assert "prepare@smoke" not in ran
-    assert {"evaluate@smoke", "ablations@smoke", "tables@smoke", "report@smoke"} <= ran
+    assert {"evaluate@smoke", "ablations@smoke", "tables@smoke", "protocols@smoke", "report@smoke"} <= ran
     assert tables(clone) != before
     edit(clone, "{ce: 0.9,", "{ce: 1.0,")
     ran = stages_run(run(clone, "dvc", "repro").stdout)
@@ -127,6 +139,21 @@ def test_editing_one_run_reruns_it_and_what_depends_on_it_and_switching_back_is_
         "the run cache should have restored the runs"
     )
     assert tables(clone) == before
+
+
+def test_a_second_seed_is_one_more_run_and_shows_a_deviation(clone):
+    line = "  manet-dut-s2: {<<: *manet, seed: 2}\n"
+    edit(clone, "  manet-ce-dut:", f"{line}  manet-ce-dut:")
+    edit(
+        clone, "supervised: [baseline-dut, manet-dut,", "supervised: [baseline-dut, manet-dut, manet-dut-s2,"
+    )
+    ran = stages_run(run(clone, "dvc", "repro").stdout)
+    assert {name for name in ran if name.startswith("train")} == {"train@smoke-manet-dut-s2"}
+    table = (clone / "results/smoke/tables/table_IV.md").read_text(encoding="utf-8")
+    (row,) = (shown for shown in table.splitlines() if shown.startswith("| MANet |"))
+    assert row.count("2 seeds") == 5
+    edit(clone, line, "")
+    edit(clone, "manet-dut, manet-dut-s2,", "manet-dut,")
 
 
 def test_removing_a_run_empties_its_row(clone):

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from tiny import MODEL, scenes
 
+from magan_core.data.prepare import load_train, prepare
 from magan_core.errors import MaganError
 from magan_core.models import build_generator
 from magan_core.prediction import attention_maps, predict, predict_files
@@ -35,6 +36,24 @@ def test_a_map_shows_what_the_network_says_where_it_says_it():
 def test_a_flat_photograph_keeps_its_value(grey):
     photo = np.full((31, 45, 3), grey, np.uint8)
     assert (predict(Brightness(), photo, 64) == grey).all()
+
+
+@pytest.mark.parametrize("shape", [(50, 90), (20, 24)], ids=["shrunk", "enlarged"])
+def test_the_network_sees_a_photograph_as_training_prepared_it(tmp_path, shape):
+    photo = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    mask = np.zeros(shape, np.uint8)
+    mask[:, : shape[1] // 2] = 255
+    for kind, picture in (("images", photo), ("masks", mask)):
+        (tmp_path / "raw/own" / kind).mkdir(parents=True)
+        for name in "ab":
+            Image.fromarray(picture).save(tmp_path / "raw/own" / kind / f"{name}.png")
+    own = {"source": "own", "white": "focus", "train_share": 0.5}
+    profile = {"training_size": 32, "seed": 1, "sets": {"shi": own}}
+    prepare(profile, tmp_path / "raw", tmp_path / "out", progress=False, manifests=tmp_path)
+    (prepared,) = load_train(tmp_path / "out/shi").images
+    network = Brightness()
+    predict(network, photo, 32)
+    torch.testing.assert_close(network.seen[0], torch.tensor(np.array(prepared)).permute(2, 0, 1) / 255)
 
 
 def test_shrinking_does_not_alias():

@@ -1,81 +1,20 @@
 """tables.py and typeset.py on invented scores: what stands where, what is refused, and equal bytes."""
 
-import json
 import math
 import shutil
 
 import pandas as pd
 import pytest
+from fake_scores import ALL, RUNS, SETS, Folder, cell, markdown_rows, score, write_score
 
 from magan_core.errors import MaganError
 from magan_core.reporting import claims
-from magan_core.reporting.tables import CE_ONLY, COMPARISON, VARIANTS, Own, write_claims, write_tables
-
-ALL = list(claims.NUMBERS)
-SETS = {
-    "shi": {"source": "synthetic", "character": "objects"},
-    "zhao": {"source": "cuhk", "white": "blur"},
-    "dut": {"source": "synthetic", "character": "clutter_&_100%"},
-    "ctcug": {"source": "szu-bd", "white": "blur"},
-    "frd": {"source": "szu-bd", "use": "unlabelled"},
-}
-ON_DUT = sorted({name for table in ("IV", "V", "VI") for name in VARIANTS[table].values()})
-NAMES = [f"{variant}-dut" for variant in ON_DUT]
-NAMES += [f"{variant}-{role}" for role in ("shi", "zhao") for variant in ("manet", "magan", "magan-s")]
-RUNS = {name: dict(zip(("variant", "set"), name.rsplit("-", 1), strict=True)) for name in NAMES}
-
-
-def score(run: str, role: str) -> dict[str, float]:
-    """Invented, different for each run and set, and with more than three decimals."""
-    start = (sum(map(ord, run + role)) % 300) / 1000 + 0.6001234
-    return {name: start + 0.01 * k for k, name in enumerate(("f_beta", "mae", "iou", "auc", "auf_beta"))}
-
-
-def write_score(scores, run: str, role: str, **changes) -> None:
-    folder = scores / run / role
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = {"protocol": "paper", "images": 4} | score(run, role) | changes
-    (folder / "summary.json").write_text(json.dumps(summary))
-
-
-class Folder:
-    """A profile's scores and runs, and what params.yaml says of it."""
-
-    def __init__(self, root, listed=NAMES, sets=SETS):
-        self.root, self.listed, self.sets = root, list(listed), dict(sets)
-
-    def fill(self, same_as=None):
-        same_as = same_as or {}
-        for run in self.listed:
-            trained = same_as.get(RUNS[run]["set"], RUNS[run]["set"])
-            for role in [trained, "ctcug"] if trained == same_as.get("dut", "dut") else [trained]:
-                write_score(self.root / "scores", run, role)
-            provenance = {"hardware": "Chip_X & Co, 2 threads", "seconds": {"predict_per_image": {}}}
-            for index, role in enumerate(self.sets):
-                provenance["seconds"]["predict_per_image"][role] = 0.01234 + index
-            (self.root / "runs" / run).mkdir(parents=True, exist_ok=True)
-            (self.root / "runs" / run / "provenance.json").write_text(json.dumps(provenance))
-        return self
-
-    def write(self, numbers=ALL, out="tables"):
-        where = {"scores": self.root / "scores", "runs_dir": self.root / "runs", "out": self.root / out}
-        tables = write_tables(numbers, runs=RUNS, listed=self.listed, sets=self.sets, **where)
-        if numbers == ALL:
-            own = Own(RUNS, self.listed, self.sets, where["scores"], where["runs_dir"])
-            write_claims(own, where["out"] / "claims.csv")
-        return tables
-
-    def read(self, name: str) -> str:
-        return (self.root / "tables" / name).read_text(encoding="utf-8")
+from magan_core.reporting.tables import CE_ONLY, COMPARISON, OURS, RAW, VARIANTS
 
 
 @pytest.fixture
 def full(tmp_path):
     return Folder(tmp_path).fill()
-
-
-def cell(table: pd.DataFrame, method: str, column: str, dataset: str = "DUT"):
-    return table[(table["dataset"] == dataset) & (table["method"] == method)][column].item()
 
 
 def test_every_own_number_stands_in_its_cell(full):
@@ -89,10 +28,11 @@ def test_every_own_number_stands_in_its_cell(full):
         ("IV", "DUT", "HL+LL+HCA+LCA"): ("hl-ll-hca-lca-dut", "dut"),
         ("IV", "DUT", "MANet"): ("manet-dut", "dut"),
         ("IV", "DUT", CE_ONLY): ("manet-ce-dut", "dut"),
+        ("IV", "DUT", RAW): ("manet-raw-dut", "dut"),
         ("IV", "DUT", "MA-GANet+SSL (MA-GANet-s)"): ("magan-s-dut", "dut"),
         ("V", "DUT", "CE 1.0, IoU 0, cGAN 0"): ("manet-ce-dut", "dut"),
         ("V", "DUT", "CE 1.0, IoU 1.0, cGAN 0"): ("manet-dut", "dut"),
-        ("V", "DUT", "CE 1.0, IoU 1.0, cGAN 0.1"): ("magan-adv0.1-dut", "dut"),
+        ("V", "DUT", "CE 1.0, IoU 1.0, cGAN 0.1"): ("magan-adv1e-1-dut", "dut"),
         ("V", "DUT", "CE 1.0, IoU 5.0, cGAN 0.001"): ("magan-iou5-dut", "dut"),
         ("VI", "DUT", "70×70"): ("magan-dut", "dut"),
         ("VI", "DUT", "256×256"): ("magan-rf256-dut", "dut"),
@@ -100,6 +40,20 @@ def test_every_own_number_stands_in_its_cell(full):
     for (number, dataset, method), (run, role) in expected.items():
         for metric, value in score(run, role).items():
             assert cell(tables[number], method, f"{metric}_own", dataset) == value, (number, method)
+
+
+def test_every_row_that_has_a_variant_is_in_its_table(full):
+    """A row that no claim has, or a misspelt one, would leave its run out without a word."""
+    full.baselines = ("constant", "laplacian")
+    for baseline in full.baselines:
+        for role in ("shi", "dut", "ctcug", "zhao"):
+            write_score(full.root / "scores", baseline, role)
+    tables = full.write()
+    for number, variants in VARIANTS.items():
+        metric = "seconds" if number == "II" else "iou"
+        own = tables[number][["method", f"{metric}_own"]].dropna()
+        assert set(own["method"]) == set(variants)
+        assert len(own) == len(variants) * tables[number]["dataset"].nunique()
 
 
 def test_every_row_of_the_paper_is_there_and_only_ours_are_filled(full):
@@ -118,7 +72,8 @@ def test_every_row_of_the_paper_is_there_and_only_ours_are_filled(full):
 
 def test_manet_of_table_iv_stands_beside_both_readings(full):
     fourth = full.write(["IV"])["IV"]
-    assert list(fourth["method"][6:8]) == ["MANet", CE_ONLY]
+    assert list(fourth["method"][6:9]) == ["MANet", CE_ONLY, RAW]
+    assert math.isnan(cell(fourth, RAW, "mae_claimed"))
     for metric in ("f_beta", "mae", "iou", "auc", "auf_beta"):
         assert cell(fourth, "MANet", f"{metric}_claimed") == cell(fourth, CE_ONLY, f"{metric}_claimed")
     assert "equals the CE-only row" in full.read("table_IV.md")
@@ -158,17 +113,17 @@ def test_comparison_file_is_tidy(full):
         (tidy["method"] == "BTBNet") & (tidy["dataset"] == "CTCUG") & (tidy["metric"] == "iou")
     ].iloc[0]
     assert (empty["claimed"], empty["own"], empty["difference"], empty["data"]) == ("0.731", "", "", "")
+    assert (row["seeds"], row["images"], row["deviation"]) == ("1", "4", "")
+    assert (empty["seeds"], empty["images"], empty["low"], empty["high"]) == ("0", "0", "", "")
+    assert float(row["low"]) == pytest.approx(own - 0.02, abs=1e-6)
+    assert float(row["high"]) == pytest.approx(own + 0.01, abs=1e-6)
     assert not tidy.duplicated(["table", "dataset", "method", "metric"]).any()
 
 
 def test_best_and_second_best_of_the_paper_are_marked(full):
     full.write(["I", "III"])
     dut = full.read("table_I.md").split("**DUT**")[1].split("**CTCUG**")[0]
-    rows = {
-        line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1:2]]
-        for line in dut.splitlines()[4:]
-        if line
-    }
+    rows = {method: cells[::2] for method, cells in markdown_rows(dut).items()}
     # F_beta, MAE, IoU, AUC, AUF: DefuNetV2 and MA-GANet share the second AUF, MANet has the second AUC
     assert rows["MA-GANet-s"] == ["**0.958**", "**0.068**", "**0.908**", "**0.974**", "**0.954**"]
     assert rows["MA-GANet"] == ["<u>0.954</u>", "<u>0.070</u>", "<u>0.907</u>", "0.967", "<u>0.952</u>"]
@@ -177,6 +132,21 @@ def test_best_and_second_best_of_the_paper_are_marked(full):
     shi = full.read("table_I.tex").split("(own numbers: synthetic: objects)")[1].split(r"\midrule")[0]
     assert r"\textbf{0.886}" in shi
     assert r"\underline{0.882}" in shi
+
+
+def test_best_and_second_best_of_our_own_are_marked_and_equal_numbers_share_a_rank(full):
+    """F is better when high, MAE when low; ranks go by the numbers, not by their three decimals."""
+    for name, f, mae in (("manet", 0.95, 0.2004), ("magan", 0.97, 0.2), ("magan-s", 0.95, 0.3)):
+        write_score(full.root / "scores", f"{name}-zhao", "zhao", f_beta=f, mae=mae)
+    full.write(["III"])
+    rows = markdown_rows(full.read("table_III.md"))
+    own = {method: (rows[method][1].split()[0], rows[method][3].split()[0]) for method in OURS}
+    assert own["MANet"] == ("<u>0.950</u>", "<u>0.200</u>")
+    assert own["MA-GANet"] == ("**0.970**", "**0.200**")
+    assert own["MA-GANet-s"] == ("<u>0.950</u>", "0.300")
+    assert rows["DD"][1] == ""
+    assert r"\underline{0.950} {\tiny 0.930–0.960}" in full.read("table_III.tex")
+    assert rows["MA-GANet"][1] == "**0.970** <sub>0.950–0.980</sub>"
 
 
 @pytest.mark.parametrize("number", ALL)
@@ -202,7 +172,7 @@ def test_markdown_and_latex_are_well_formed(full, number):
 
 def test_the_same_scores_give_the_same_bytes(full):
     full.write(out="tables")
-    full.listed.reverse()
+    full.listed = dict(reversed(full.listed.items()))
     full.write(out="again")
     files = sorted(path.name for path in (full.root / "tables").iterdir())
     assert files == sorted(
@@ -213,9 +183,8 @@ def test_the_same_scores_give_the_same_bytes(full):
 
 
 def test_runs_that_a_profile_does_not_list_have_empty_cells(tmp_path):
-    folder = Folder(
-        tmp_path, listed=["manet-zhao"], sets={role: SETS[role] for role in ("zhao", "frd")}
-    ).fill()
+    listed = {"manet-zhao": RUNS["manet-zhao"]}
+    folder = Folder(tmp_path, listed, {role: SETS[role] for role in ("zhao", "frd")}).fill()
     tables = folder.write()
     assert (
         cell(tables["III"], "MANet", "iou_own", "Shi's (Zhao's split)") == score("manet-zhao", "zhao")["iou"]
@@ -227,36 +196,42 @@ def test_runs_that_a_profile_does_not_list_have_empty_cells(tmp_path):
     assert "**DUT** (no own numbers)" in folder.read("table_IV.md")
 
 
-def test_baselines_get_rows_where_they_were_scored(full):
-    assert "Constant map" not in set(full.write(["I"])["I"]["method"])
+def test_baselines_that_the_profile_lists_have_rows_and_must_be_scored(full):
+    assert not {"Constant map", "Laplacian threshold"} & set(full.write(["I"])["I"]["method"])
+    full.baselines = ("laplacian",)
+    for role in ("shi", "dut"):
+        write_score(full.root / "scores", "laplacian", role)
+    with pytest.raises(MaganError, match=r"laplacian.ctcug.summary\.json is missing .* lists 'laplacian'"):
+        full.write(["I"])
     write_score(full.root / "scores", "laplacian", "ctcug")
     first = full.write(["I"])["I"]
     assert cell(first, "Laplacian threshold", "mae_own", "CTCUG") == score("laplacian", "ctcug")["mae"]
     assert math.isnan(cell(first, "Laplacian threshold", "mae_claimed", "CTCUG"))
+    assert cell(first, "Laplacian threshold", "mae_verdict", "CTCUG") == ""
     assert list(first[first["dataset"] == "CTCUG"]["method"])[:2] == ["Laplacian threshold", "ASVB"]
     assert list(first["dataset"].unique()) == ["Shi's", "DUT", "CTCUG"]
 
 
-@pytest.mark.parametrize("listed", [NAMES, [name for name in NAMES if not name.endswith("-zhao")]])
-def test_a_set_may_fill_two_roles(tmp_path, listed):
+@pytest.mark.parametrize("twin", [True, False])
+def test_a_set_may_fill_two_roles(tmp_path, twin):
     """With same_as, the run of the set itself is preferred, and a listed twin needs no scores of its own."""
     sets = SETS | {"dut": {"same_as": "zhao"}}
+    listed = {name: run for name, run in RUNS.items() if twin or run["set"] != "zhao"}
     folder = Folder(tmp_path, listed, sets).fill(same_as={"dut": "zhao"})
-    twin = "manet-zhao" in listed
     if twin:
         shutil.rmtree(tmp_path / "scores/manet-dut")
     tables = folder.write()
     run = "manet-zhao" if twin else "manet-dut"
     assert cell(tables["IV"], "MANet", "iou_own") == score(run, "zhao")["iou"]
     assert cell(tables["IV"], "Baseline", "iou_own") == score("baseline-dut", "zhao")["iou"]
-    assert cell(tables["IV"], "Baseline", "data") == "cuhk"
+    assert cell(tables["IV"], "Baseline", "data") == "cuhk, Shi's (Zhao's split)"
     assert cell(tables["III"], "MANet", "iou_own", "Shi's (Zhao's split)") == score(run, "zhao")["iou"]
 
 
 def test_a_listed_run_without_scores_is_an_error(full):
     shutil.rmtree(full.root / "scores/hl-ll-dut")
     with pytest.raises(
-        MaganError, match=r"hl-ll-dut.dut.summary\.json is missing though the profile lists run 'hl-ll-dut'"
+        MaganError, match=r"hl-ll-dut.dut.summary\.json is missing though the profile lists 'hl-ll-dut'"
     ):
         full.write(["I"])
     assert not (full.root / "tables").exists()
@@ -270,7 +245,7 @@ def test_a_run_without_scores_on_the_second_test_set_is_an_error(full):
 
 
 def test_scores_of_an_unlisted_run_are_an_error(full):
-    full.listed.remove("magan-rf16-dut")
+    del full.listed["magan-rf16-dut"]
     with pytest.raises(
         MaganError, match=r"scores.magan-rf16-dut holds scores of a run that the profile does not list"
     ):
@@ -287,20 +262,30 @@ def test_scores_of_another_protocol_are_an_error(full, changes, message):
         full.write(["IV"])
 
 
+def test_a_run_whose_variant_no_table_shows_is_an_error(full):
+    full.listed["magan-rf7-dut"] = {"variant": "magan-rf7", "set": "dut"}
+    full.fill()
+    with pytest.raises(
+        MaganError, match=r"unknown variant of run magan-rf7-dut .*tables\.py.* did you mean 'magan-rf"
+    ):
+        full.write(["I"])
+    assert not (full.root / "tables").exists()
+
+
 def test_other_bad_input(full):
     with pytest.raises(MaganError, match="unknown table 'VII'"):
         full.write(["VII"])
-    (full.root / "scores/manet-dut/dut/summary.json").write_text('{"protocol": "paper"}')
-    with pytest.raises(MaganError, match="has no 'f_beta'"):
-        full.write(["IV"])
+    path = full.root / "scores/manet-dut/dut/summary.json"
+    for content, missing in (('{"protocol": "paper"}', "intervals"), ('{"intervals": null}', "protocol")):
+        path.write_text(content)
+        with pytest.raises(
+            MaganError, match=rf"summary\.json has no '{missing}'; evaluate 'manet-dut' again"
+        ):
+            full.write(["IV"])
     write_score(full.root / "scores", "manet-dut", "dut")
     (full.root / "runs/magan-dut/provenance.json").write_text('{"seconds": {"predict_per_image": {}}}')
     with pytest.raises(MaganError, match="has no 'dut' among the timings"):
         full.write(["II"])
-    full.listed.append("magan-dutt")
-    with pytest.raises(MaganError, match="unknown run 'magan-dutt'"):
-        full.write(["I"])
-    full.listed.remove("magan-dutt")
     del full.sets["shi"]
     with pytest.raises(MaganError, match="needs the set 'shi', which the profile lacks"):
         full.write(["I"])

@@ -12,17 +12,23 @@ from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, scenes
 from magan_core import losses
 from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError
+from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_model
 from magan_core.prediction import predict
+from magan_core.training.log import COLUMNS
 from magan_core.training.run import add_timing, choose_device, multiply_adds, train_run
 from magan_core.training.schedule import SCHEDULES, factor
-from magan_core.training.trainer import COLUMNS, Recipe, Weights, adam, step_once, train
+from magan_core.training.trainer import Recipe, Weights, adam, step_once, train
 
 CPU = torch.device("cpu")
 WEIGHTS = Weights(ce=1.0, iou=2.0, adv=0.3)
 RECIPE = Recipe(**{key: value for key, value in TRAINING.items() if key not in ("crop", "rotation")})
 PLAIN = MODEL | {"dropout": 0.0, "head_norm": False}  # no randomness, no statistics of the batch
+
+
+def changed(**values):
+    return Recipe(**(vars(RECIPE) | values))
 
 
 class Sgd(torch.optim.SGD):
@@ -55,7 +61,8 @@ def test_a_step_is_algorithm_1(labelled, adversarial):
     masks = masks[:labelled]
     optimisers = [Sgd(generator.parameters(), lr=0.0), Sgd(discriminator.parameters(), lr=0.1)]
     by_hand = copy.deepcopy(discriminator)
-    record = step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, adversarial)
+    recipe = changed(adversarial=adversarial)
+    record = step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, recipe)
     found = gradients(generator)
 
     maps = generator(images).sigmoid()
@@ -110,7 +117,7 @@ def test_the_generators_step_leaves_the_discriminator_alone():
     once = copy.deepcopy(discriminator).train()
     with torch.no_grad():
         once(torch.cat([images] * 2), torch.cat([masks, generator(images).sigmoid()]))
-    step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, "minimax")
+    step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, RECIPE)
     state = discriminator.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in once.state_dict().items())
 
@@ -121,7 +128,7 @@ def test_the_discriminator_never_sees_unlabelled_photographs():
         generator, discriminator, images, masks = parts()
         images[2:] = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
         optimisers = [Sgd(generator.parameters(), lr=0.1), Sgd(discriminator.parameters(), lr=0.1)]
-        step_once(generator, discriminator, optimisers, images, masks[:2], WEIGHTS, "minimax")
+        step_once(generator, discriminator, optimisers, images, masks[:2], WEIGHTS, RECIPE)
         results.append((discriminator.state_dict(), generator.state_dict()))
     (d_one, g_one), (d_two, g_two) = results
     assert all(torch.equal(d_one[key], d_two[key]) for key in d_one)
@@ -130,15 +137,8 @@ def test_the_discriminator_never_sees_unlabelled_photographs():
 
 def test_without_a_discriminator_it_is_eq_6():
     generator, _, images, masks = parts()
-    record = step_once(
-        generator,
-        None,
-        [Sgd(generator.parameters(), lr=0.0)],
-        images,
-        masks,
-        Weights(1.0, 2.0, 0.0),
-        "minimax",
-    )
+    optimisers = [Sgd(generator.parameters(), lr=0.0)]
+    record = step_once(generator, None, optimisers, images, masks, Weights(1.0, 2.0, 0.0), RECIPE)
     ce, iou, adv, total, d_real, d_fake = record.tolist()
     assert total == pytest.approx(ce + 2 * iou)
     assert adv == d_real == d_fake == 0
@@ -214,10 +214,6 @@ def fit(recipe=RECIPE, weights=None, unlabelled=True, **sampling):
     )
 
 
-def changed(**values):
-    return Recipe(**(vars(RECIPE) | values))
-
-
 def test_history_has_a_row_every_log_every_steps_and_a_last_one():
     history = fit()
     assert [tuple(row) for row in history] == [COLUMNS] * 3
@@ -230,6 +226,24 @@ def test_history_has_a_row_every_log_every_steps_and_a_last_one():
     )
 
 
+def test_without_a_discriminator_its_losses_are_no_numbers(tmp_path):
+    """Not zeros: a loss of 0 would be a statement."""
+    history = fit(weights=Weights(1, 1, 0), unlabelled=False)
+    terms = ["adv", "d_real", "d_fake"]
+    assert [tuple(row) for row in history] == [tuple(name for name in COLUMNS if name not in terms)] * 3
+    plain = {key: value for key, value in RUN.items() if key not in ("receptive_field", "unlabelled")}
+    frame = go(
+        prepared(tmp_path / "data"),
+        tmp_path / "run",
+        plain | {"loss": {"ce": 1.0, "iou": 1.0, "adv": 0.0}},
+        unlabelled=None,
+    )
+    for found in (frame, pd.read_csv(tmp_path / "run/history.csv")):
+        assert list(found) == list(COLUMNS)
+        assert found[terms].isna().all(axis=None)
+        assert found[["ce", "iou", "total"]].notna().all(axis=None)
+
+
 def test_rows_are_means_of_the_steps_since_the_last_row():
     one, two = (fit(changed(log_every=every, steps=4)) for every in (1, 4))
     for key in COLUMNS[3:]:
@@ -240,7 +254,7 @@ def test_rows_are_means_of_the_steps_since_the_last_row():
 def test_warm_up_is_labelled_only_then_batches_are_half_and_half(share, supervised, monkeypatch):
     seen = []
 
-    def spy(generator, discriminator, optimisers, images, masks, weights, adversarial):
+    def spy(generator, discriminator, optimisers, images, masks, weights, recipe):
         seen.append((len(images), len(masks)))
         return torch.zeros(6)
 
@@ -314,19 +328,51 @@ def test_same_bytes_twice(tmp_path):
 
 def test_provenance_says_what_was_done(tmp_path):
     data = prepared(tmp_path / "data")
+    hashes = {"shi": "a" * 64, "frd": "b" * 64}
+    write_json(data / "sets.json", {name: {"sha256": hashes[name]} for name in hashes})
     go(data, tmp_path / "run")
     add_timing(tmp_path / "run", "shi", 0.12345)
     record = json.loads((tmp_path / "run/provenance.json").read_text())
     assert record["run"] == RUN
     assert record["profile"]["training"] == TRAINING
     assert record["backbone_weights"] == "from scratch"
-    assert record["data_sha256"] == {folder: "0" * 64 for folder in record["data_sha256"]}
+    assert record["data_sha256"] == hashes
+    assert (record["seed"], record["model"]) == (7, MODEL)
     assert record["threads"] == 1
     assert record["seconds"]["train"] > 0
     assert record["seconds"]["predict_per_image"] == {"shi": 0.1235}
     assert record["parameters"] == sum(p.numel() for p in build_generator(MODEL).parameters())
     assert {"torch", "timm", "numpy", "python"} <= record["versions"].keys()
     assert str(tmp_path) not in json.dumps(record)  # no folder of this machine
+
+
+def test_a_run_may_have_its_own_seed(tmp_path):
+    data = prepared(tmp_path / "data")
+    go(data, tmp_path / "own", run=RUN | {"seed": 8})
+    go(data, tmp_path / "profiles", profile=PROFILE | {"seed": 8})
+    go(data, tmp_path / "other")
+    histories = {
+        name: (tmp_path / name / "history.csv").read_bytes() for name in ("own", "profiles", "other")
+    }
+    assert histories["own"] == histories["profiles"] != histories["other"]
+    records = {name: json.loads((tmp_path / name / "provenance.json").read_text()) for name in histories}
+    assert {name: record["seed"] for name, record in records.items()} == {"own": 8, "profiles": 8, "other": 7}
+
+
+def test_a_run_may_have_a_model_of_its_own(tmp_path):
+    data = prepared(tmp_path / "data")
+    go(data, tmp_path / "run", run=RUN | {"model": {"energy": "raw", "head_channels": 4}})
+    record = json.loads((tmp_path / "run/provenance.json").read_text())
+    assert record["model"] == MODEL | {"energy": "raw", "head_channels": 4}
+    network, _ = load_model(tmp_path / "run/model.safetensors")
+    expected = build_generator(record["model"]).state_dict()
+    assert {name: one.shape for name, one in network.state_dict().items()} == {
+        name: one.shape for name, one in expected.items()
+    }
+    go(data, tmp_path / "mean", run=RUN | {"model": {"head_channels": 4}})
+    histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("run", "mean")]
+    assert histories[0] != histories[1]  # the energy makes a difference of its own
+    assert MODEL["energy"] == "mean"  # of the profile, untouched
 
 
 def test_the_saved_model_is_the_trained_one(tmp_path):

@@ -36,25 +36,19 @@ def curves(statistics: np.ndarray, protocol: Protocol) -> dict[str, np.ndarray]:
     Returns float64 arrays of steps + 1 entries: threshold, precision, recall, f_beta, tpr, fpr (tpr is
     recall). Means over images, or of all pixels where the protocol pools F. MaganError if there is no image.
     """
-    scores = oriented(statistics, protocol)
-    if "f_beta" in protocol.pooled:
-        scores = scores.sum(axis=0, keepdims=True)
-    above = _at_least(scores)
-    hit, predicted = _reaching(above, _grid(protocol, _span(scores, protocol)))
-    negatives, positives = above[:, 0, :1], above[:, 1, :1]
-    precision = _precision(hit, predicted).mean(axis=0)
-    recall = _ratio(hit, positives, positives > 0).mean(axis=0)
+    if "f_beta" in protocol.pooled and len(statistics) > 0:
+        statistics = statistics.sum(axis=0, keepdims=True)
+    sums = [_curves(block, protocol).sum(axis=1) for block in _blocks(statistics)]
+    precision, recall, fpr, f = sum(sums) / len(statistics)
     if protocol.f_rule == "of_means":
         f = _f_of(precision, recall, protocol.beta2)
-    else:
-        f = _f(hit, predicted, positives, protocol.beta2).mean(axis=0)
     return {
         "threshold": np.arange(protocol.steps + 1) / protocol.steps,
         "precision": precision,
         "recall": recall,
         "f_beta": f,
         "tpr": recall,
-        "fpr": _ratio(predicted - hit, negatives, negatives > 0).mean(axis=0),
+        "fpr": fpr,
     }
 
 
@@ -82,9 +76,7 @@ def features(statistics: np.ndarray, protocol: Protocol) -> Features:
     for the rules fixed, adaptive, best_each. mae, iou, auc. If anything is pooled: histograms (k = 512), and
     hit and predicted at the image's own threshold. MaganError if there is no image.
     """
-    if len(statistics) <= BLOCK:
-        return _features(statistics, protocol)
-    blocks = [_features(statistics[i : i + BLOCK], protocol) for i in range(0, len(statistics), BLOCK)]
+    blocks = [_features(block, protocol) for block in _blocks(statistics)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
@@ -101,8 +93,6 @@ def reduce(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
 
 def oriented(statistics: np.ndarray, protocol: Protocol) -> np.ndarray:
     """Statistics over scores of the positive class, (n, 2, 256): row 0 negative, row 1 positive pixels."""
-    if len(statistics) == 0:
-        raise MaganError("there is no image to score; expected statistics of at least one")
     return statistics[:, ::-1, ::-1] if protocol.positive == "blurred" else statistics
 
 
@@ -129,13 +119,35 @@ def auc(scores: np.ndarray, above: np.ndarray) -> np.ndarray:
     """
     negatives, positives = above[..., 0, 0], above[..., 1, 0]
     below_twice = 2 * (negatives[..., None] - above[..., 0, :]) + scores[..., 0, :]
-    won_twice = (scores[..., 1, :] * below_twice).sum(axis=-1)
-    return _ratio(won_twice, 2 * negatives * positives, (negatives > 0) & (positives > 0))
+    won_twice = np.multiply(scores[..., 1, :], below_twice, dtype=float).sum(axis=-1)  # int64 may overflow
+    return _ratio(won_twice, 2.0 * negatives * positives, (negatives > 0) & (positives > 0))
 
 
 def area(curve: np.ndarray) -> np.ndarray:
     """Area under curves sampled evenly over thresholds 0..1 (trapezoid), over the last axis."""
     return np.trapezoid(curve, dx=1 / (curve.shape[-1] - 1), axis=-1)
+
+
+def _blocks(statistics: np.ndarray) -> list[np.ndarray]:
+    if len(statistics) == 0:
+        raise MaganError("there is no image to score; expected statistics of at least one")
+    return [statistics[start : start + BLOCK] for start in range(0, len(statistics), BLOCK)]
+
+
+def _curves(statistics: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """precision, recall, fpr, f of each image at each threshold, float64 (4, n, steps + 1)."""
+    scores = oriented(statistics, protocol)
+    above = _at_least(scores)
+    hit, predicted = _reaching(above, _grid(protocol, _span(scores, protocol)))
+    negatives, positives = above[:, 0, :1], above[:, 1, :1]
+    return np.stack(
+        [
+            _precision(hit, predicted),
+            _ratio(hit, positives, positives > 0),
+            _ratio(predicted - hit, negatives, negatives > 0),
+            _f(hit, predicted, positives, protocol.beta2),
+        ]
+    )
 
 
 def _features(statistics: np.ndarray, protocol: Protocol) -> Features:

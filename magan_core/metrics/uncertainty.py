@@ -4,15 +4,17 @@ Both treat the test photographs as a sample of photographs: they say nothing abo
 another training of the same network (for that, train several seeds).
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from magan_core.errors import MaganError
 from magan_core.metrics.protocols import Protocol
-from magan_core.metrics.scores import SCORES, features, reduce
+from magan_core.metrics.scores import SCORES, Features, features, reduce
 
 LEVEL = 0.95
+BLOCK = 200  # resamples at a time, so that memory hardly grows with the images
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,13 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % percentile bootstrap interval of each score of `summary` over images drawn with replacement.
 
-    statistics: int (n, 2, 256), n > 1. The best threshold is sought anew in every resample.
+    statistics: int (n, 2, 256), n > 1 (else MaganError). The best threshold is sought anew in every resample.
+    NaN for a score that an image leaves undefined.
     """
-    draws = _draws(len(statistics), resamples, seed)
-    values = reduce(_weighted(features(statistics, protocol), draws), protocol)
+    found = features(statistics, protocol)
+    values = _joined(
+        reduce(_weighted(found, weights), protocol) for weights in _draws(len(statistics), resamples, seed)
+    )
     return {name: _percentiles(values[name]) for name in SCORES}
 
 
@@ -50,42 +55,74 @@ def paired_difference(
     if a.shape != b.shape or not np.array_equal(a.sum(axis=-1), b.sum(axis=-1)):
         raise MaganError("a paired comparison needs the same images in the same order, and the same masks")
     first, second = features(a, protocol), features(b, protocol)
-    draws = _draws(len(a), resamples, seed)
-    observed = reduce(_means(second), protocol), reduce(_means(first), protocol)
-    drawn = reduce(_weighted(second, draws), protocol), reduce(_weighted(first, draws), protocol)
-    swap = np.random.default_rng(seed + 1).integers(0, 2, draws.shape)
-    stay, swap = (1 - swap) / len(a), swap / len(a)
-    exchanged = [
-        reduce({name: stay @ one[name] + swap @ other[name] for name in one}, protocol)
-        for one, other in ((second, first), (first, second))
-    ]
+    observed = _minus(reduce(_means(second), protocol), reduce(_means(first), protocol))
+    drawn = _joined(
+        _minus(reduce(_weighted(second, weights), protocol), reduce(_weighted(first, weights), protocol))
+        for weights in _draws(len(a), resamples, seed)
+    )
+    exchanged = _joined(
+        _minus(
+            reduce(_exchanged(second, first, swap), protocol),
+            reduce(_exchanged(first, second, swap), protocol),
+        )
+        for swap in _swaps(len(a), resamples, seed + 1)
+    )
     found = {}
     for name in SCORES:
-        difference = float(observed[0][name] - observed[1][name])
-        extreme = np.abs(exchanged[0][name] - exchanged[1][name]) >= abs(difference) - 1e-12
-        low, high = _percentiles(drawn[0][name] - drawn[1][name])
+        difference = float(observed[name])
+        extreme = np.abs(exchanged[name]) >= abs(difference) - 1e-12
+        low, high = _percentiles(drawn[name])
         p = np.nan if np.isnan(difference) else float((1 + extreme.sum()) / (1 + resamples))
         found[name] = Difference(difference, low, high, p)
     return found
 
 
-def _draws(images: int, resamples: int, seed: int) -> np.ndarray:
-    """Weights (resamples, images) of images drawn with replacement; each row sums to 1."""
+def _draws(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Weights (k, images) of images drawn with replacement, in blocks; each row sums to 1."""
     if images < 2:
-        raise MaganError(f"{images} image: at least two are needed to say how sure a score is")
-    chosen = np.random.default_rng(seed).integers(0, images, (resamples, images))
-    counts = np.zeros((resamples, images))
-    np.add.at(counts, (np.arange(resamples)[:, None], chosen), 1)
-    return counts / images
+        raise MaganError(f"number of images: {images}; at least two are needed to say how sure a score is")
+    random = np.random.default_rng(seed)
+    for rows in _blocks(resamples):
+        chosen = random.integers(0, images, (rows, images))
+        counts = np.zeros((rows, images))
+        np.add.at(counts, (np.arange(rows)[:, None], chosen), 1)
+        yield counts / images
 
 
-def _means(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _swaps(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """0 or 1 for every image, int (k, images), in blocks: whether the methods' results are exchanged."""
+    random = np.random.default_rng(seed)
+    for rows in _blocks(resamples):
+        yield random.integers(0, 2, (rows, images))
+
+
+def _blocks(resamples: int) -> list[int]:
+    return [min(BLOCK, resamples - start) for start in range(0, resamples, BLOCK)]
+
+
+def _joined(blocks: Iterable[Features]) -> Features:
+    blocks = list(blocks)
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _minus(one: Features, other: Features) -> Features:
+    return {name: one[name] - other[name] for name in one}
+
+
+def _means(found: Features) -> Features:
     return {name: values.mean(axis=0) for name, values in found.items()}
 
 
-def _weighted(found: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+def _weighted(found: Features, weights: np.ndarray) -> Features:
     """Weighted means of features: (n, k) -> (resamples, k)."""
     return {name: weights @ values for name, values in found.items()}
+
+
+def _exchanged(one: Features, other: Features, swap: np.ndarray) -> Features:
+    """Means of features, those of `other` where `swap` is 1."""
+    images = swap.shape[1]
+    stay, swap = (1 - swap) / images, swap / images
+    return {name: stay @ one[name] + swap @ other[name] for name in one}
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float]:

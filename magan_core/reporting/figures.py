@@ -132,7 +132,7 @@ def figure_7(results: Results) -> Drawing:
     panels = figure.subplots(len(roles), 3, squeeze=False)
     shown, missing = {}, {}
     for role, (pr, f_beta, roc) in zip(roles, panels, strict=True):
-        methods, absent = _methods(results, role, (*results.baselines, *OURS))
+        methods, absent = _methods(results, role, (*results.others, *OURS))
         missing[role] = absent
         for variant, method in methods:
             file = results.score(method, role, "curves.csv")
@@ -177,10 +177,10 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
     Images: of each set those at the given quantiles (0..1) of the MAE of the MANet run.
     """
     roles = [role for role in COMPARED if results.has(role)]
-    methods = {role: _methods(results, role, (*results.baselines, *OURS)) for role in roles}
+    methods = {role: _methods(results, role, (*results.others, *OURS)) for role in roles}
     variants = [
         variant
-        for variant in (*results.baselines, *OURS)
+        for variant in (*results.others, *OURS)
         if variant != "constant" and any(variant in dict(found) for found, _ in methods.values())
     ]
     rows, labels, stems = [], [], []
@@ -351,7 +351,7 @@ def _methods(results: Results, role: str, wanted: Sequence[str]) -> tuple[list[t
     """Of the wanted variants and other methods: (name, folder of its maps) where available, and the names
     that are not.
     """
-    found = [(name, name if name in results.baselines else results.run(name, role)) for name in wanted]
+    found = [(name, name if name in results.others else results.run(name, role)) for name in wanted]
     return [pair for pair in found if pair[1]], [name for name, run in found if not run]
 
 

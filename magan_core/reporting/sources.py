@@ -31,8 +31,8 @@ class Results:
     """The files and runs of one profile.
 
     listed: the runs of the profile, name -> {variant, set, ...}. roles: its `sets`, role -> {source, ...} or
-    {same_as}. baselines: folders of maps that are not runs, which every run is held against. published: maps
-    that the authors of other methods published, method -> {set, ...}.
+    {same_as}. others: folders of maps that are not runs: baselines and classical detectors. published: maps
+    that the authors of other methods published, name -> {method, set, ...}.
     """
 
     prepared: Path
@@ -41,16 +41,16 @@ class Results:
     scores: Path
     listed: Mapping[str, Mapping[str, Any]]
     roles: Mapping[str, Mapping[str, Any]]
-    baselines: tuple[str, ...]
+    others: tuple[str, ...]
     published: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, profile: str, params: Mapping[str, Any]) -> "Results":
         """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check,
-        published)."""
+        classical, published)."""
         where = (paths.prepared(profile), paths.runs(profile), paths.maps(profile), paths.scores(profile))
-        baselines = tuple(params["check"]["baselines"])
-        return cls(*where, params["runs"], params["sets"], baselines, params["published"])
+        others = (*params["check"]["baselines"], *params["classical"])
+        return cls(*where, params["runs"], params["sets"], others, params["published"])
 
     def filled_by(self, role: str) -> str:
         """The set that fills a role; MaganError for a role that the paper does not have."""
@@ -99,15 +99,18 @@ class Results:
         name = PAPER_NAMES[role]
         return name if self.is_real(role) else f"{name} [stand-in: {self.source(role)}]"
 
-    def stands_on(self, role: str) -> str:
-        """What own numbers of a role stand on: SAME, or what stood in for the data; "" without a set."""
+    def stands_on(self, role: str, trained: bool = True) -> str:
+        """What own numbers of a role stand on: SAME, or what stood in for the data; "" without a set.
+
+        trained: whether the method was trained, so that its training data count too.
+        """
         if not self.has(role):
             return ""
-        tested, trained = (
+        tested, learnt = (
             "nothing" if not self.has(one) else SAME if self.is_real(one) else self.source(one)
             for one in (role, TRAINED_ON.get(role, role))
         )
-        return tested if trained in (tested, SAME) else f"{tested}, trained on {trained}"
+        return tested if not trained or learnt in (tested, SAME) else f"{tested}, trained on {learnt}"
 
     def summary(self, method: str, role: str) -> dict[str, Any]:
         """The score summary of a run or other method; MaganError if absent, incomplete or of another
@@ -131,7 +134,7 @@ class Results:
         path = self.score(method, role, "statistics.npy")
         try:
             return np.load(path, allow_pickle=False).astype(np.int64)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise MaganError(f"cannot read {path} ({error}); evaluate '{method}' again") from error
 
     def seconds(self, run: str, role: str) -> tuple[float, str]:
@@ -154,7 +157,7 @@ class Results:
                 )
             if name in self.seeds(run["variant"], run["set"]):
                 self.summary(name, run["set"])
-        allowed = {*self.listed, *self.baselines, *self.published}
+        allowed = {*self.listed, *self.others, *self.published}
         for folder in sorted(self.scores.iterdir()) if self.scores.is_dir() else []:
             if folder.is_dir() and not folder.name.startswith(".") and folder.name not in allowed:
                 raise MaganError(

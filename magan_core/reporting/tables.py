@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from magan_core.classical import METHODS
 from magan_core.errors import nearest
 from magan_core.files import write_text
 from magan_core.metrics import SCORES, get_protocol, paired_difference
@@ -28,10 +29,12 @@ COMPARISON = (
 OURS = {"MANet": "manet", "MA-GANet": "magan", "MA-GANet-s": "magan-s"}
 SIMPLE = {"Constant map": "constant", "Laplacian threshold": "laplacian"}  # not in the paper
 RAW = "MANet, attention as printed (not divided by N)"
+PUBLISHED = ", published maps"
 CE_ROW, CE_ONLY = "CE 1.0, IoU 0, cGAN 0", "MANet, CE only (Table V)"
-VARIANTS = {  # row of the paper -> variant in params.yaml
-    "I": SIMPLE | OURS,
-    "II": {"MA-GANet": "magan"},
+CLASSICAL = {name: name for name in METHODS}
+VARIANTS = {  # row of the paper -> variant in params.yaml, baseline or classical detector
+    "I": SIMPLE | CLASSICAL | OURS,
+    "II": CLASSICAL | {"MA-GANet": "magan"},
     "III": SIMPLE | OURS,
     "IV": {
         "Baseline": "baseline",
@@ -84,9 +87,11 @@ def compare(number: str, results: Results, tolerance: Mapping[str, float | None]
     statement about the paper), "not run". MaganError for a listed run whose scores are missing.
     """
     rows = []
-    for claim in _claims(number).to_dict("records"):
+    for claim in _claims(number, results).to_dict("records"):
         own = _own(results, VARIANTS[number].get(claim["method"]), claim)
-        if np.isnan(own["own"]) and claim["method"] in (*SIMPLE, RAW):
+        if np.isnan(own["own"]) and (
+            claim["method"] in (*SIMPLE, RAW) or claim["method"].endswith(PUBLISHED)
+        ):
             continue
         row = {key: claim[key] for key in ("table", "dataset", "method", "metric", "printed", "device")}
         row |= {"claimed": claim["value"], "difference": own["own"] - claim["value"]} | own
@@ -156,7 +161,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
     rows = []
     for role, (first, second) in product(PAPER_NAMES, PAIRS):
         runs = [results.run(variant, role) for variant in (first, second)]
-        if None in runs or not results.sets[results.filled_by(role)]["test"]:
+        if None in runs or results.sets[results.filled_by(role)]["test"] < 2:
             continue
         found = paired_difference(
             *(results.statistics(run, role) for run in runs),
@@ -182,15 +187,13 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
     role, metric, method = ROLES[claim["dataset"]], claim["metric"], claim["method"]
     own: dict[str, Any] = dict.fromkeys(("own", "low", "high", "deviation"), np.nan)
     own |= {"seeds": 0, "images": 0, "data": "", "hardware": ""}
-    published = results.published.get(method, {})
-    if metric != "seconds" and published.get("set") == role:
-        if results.score(method, role, "summary.json").exists():
-            summary = results.summary(method, role)
-            own |= _score(summary, metric) | {"data": f"published maps, {summary['images']} images"}
-        return own
+    for name, entry in results.published.items():
+        if method == entry["method"] + PUBLISHED and results.score(name, role, "summary.json").exists():
+            summary = results.summary(name, role)
+            return own | _score(summary, metric) | {"data": f"published maps, {summary['images']} images"}
     if variant is None or not results.has(role):
         return own
-    runs = [variant] if variant in results.baselines else results.seeds(variant, role)
+    runs = [variant] if variant in results.others else results.seeds(variant, role)
     if not runs:
         return own
     if metric == "seconds":
@@ -198,14 +201,15 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
         return own | {"own": value, "hardware": hardware, "data": "other hardware"}
     summaries = [results.summary(run, role) for run in runs]
     values = [summary[metric] for summary in summaries]
-    own |= _score(summaries[0], metric) | {"data": results.stands_on(role), "seeds": len(runs)}
+    data = results.stands_on(role, trained=variant not in METHODS)
+    own |= _score(summaries[0], metric) | {"data": data, "seeds": len(runs)}
     if len(runs) > 1:
         own |= {"own": float(np.mean(values)), "deviation": float(np.std(values, ddof=1))}
     return own
 
 
 def _score(summary: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    low, high = summary["intervals"][metric]
+    low, high = (summary["intervals"] or {}).get(metric, (np.nan, np.nan))  # a single image has none
     return {"own": summary[metric], "low": low, "high": high, "images": summary["images"]}
 
 
@@ -222,13 +226,14 @@ def _verdict(row: Mapping[str, Any], tolerance: Mapping[str, float | None]) -> s
 
 def _check_shown(results: Results) -> None:
     """MaganError for a listed run that no table shows."""
-    shown = {variant for variants in VARIANTS.values() for variant in variants.values()}
+    shown = sorted({variant for variants in VARIANTS.values() for variant in variants.values()})
     for name, run in results.listed.items():
         nearest(run["variant"], shown, f"variant of run {name} in the tables (reporting/tables.py)")
 
 
-def _claims(number: str) -> pd.DataFrame:
-    """The paper's table, and rows set beside it: baselines (I, III), two more forms of MANet (IV)."""
+def _claims(number: str, results: Results) -> pd.DataFrame:
+    """The paper's table, and rows set beside it: baselines (I, III), published maps (I), two more forms of
+    MANet (IV)."""
     claimed = claims.load(number)
     if number in ("I", "III"):
         datasets = claimed["dataset"].unique()
@@ -236,6 +241,14 @@ def _claims(number: str) -> pd.DataFrame:
         both = pd.concat([extra.assign(value=np.nan, printed=""), claimed])
         order = list(datasets)
         claimed = both.sort_values("dataset", key=lambda names: names.map(order.index), kind="stable")
+    if number == "I":
+        for entry in results.published.values():
+            same = claimed["method"].eq(entry["method"]) & claimed["dataset"].eq(PAPER_NAMES[entry["set"]])
+            if not same.any():
+                continue
+            rows = claimed[same].assign(method=entry["method"] + PUBLISHED, value=np.nan, printed="")
+            after = same.to_numpy().nonzero()[0].max() + 1
+            claimed = pd.concat([claimed[:after], rows, claimed[after:]])
     if number == "IV":
         fifth = claims.load("V")
         fifth = fifth[fifth["method"] == CE_ROW].assign(table=number, method=CE_ONLY)

@@ -91,6 +91,8 @@ def train_run(
         )
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
+    batches = sampler(labelled, profile, seed, device)
+    pool = sampler(unlabelled, profile, seed + 1, device) if unlabelled else None
     data = {
         folder.name: read_json(folder.parent / "sets.json")[folder.name]["sha256"]
         for folder in (labelled, unlabelled)
@@ -105,8 +107,8 @@ def train_run(
     history = train(
         generator,
         discriminator,
-        sampler(labelled, profile, seed, device),
-        sampler(unlabelled, profile, seed + 1, device) if unlabelled else None,
+        batches,
+        pool,
         weights,
         recipe,
         device=device,

@@ -1,0 +1,122 @@
+"""Paired differences between methods: signs, roles, which pairs there are, and damaged statistics."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from magan_core import metrics
+from magan_core.errors import MaganError
+from magan_core.reporting.sources import Results
+from magan_core.reporting.tables import write_differences
+
+SETS = {
+    "shi": {"source": "cuhk", "white": "blur"},
+    "dut": {"source": "synthetic", "character": "clutter"},
+    "ctcug": {"source": "ctcug", "white": "focus"},
+    "frd": {"source": "synthetic", "character": "pool"},
+}
+RUNS = ("baseline-dut", "manet-dut", "magan-dut", "manet-shi", "magan-shi")
+IMAGES = 6
+
+
+def invented(error: float) -> np.ndarray:
+    """Statistics of IMAGES maps of which a share `error` of the pixels is wrong, int32 (n, 2, 256)."""
+    random = np.random.default_rng(3)
+    statistics = np.zeros((IMAGES, 2, 256), np.int32)
+    for one in statistics:
+        for kind, right in ((0, 40), (1, 220)):
+            pixels = random.normal(right, 25, 300)
+            wrong = random.random(300) < error
+            values = np.clip(np.where(wrong, 255 - pixels, pixels), 0, 255).astype(int)
+            one[kind] = np.bincount(values, minlength=256)
+    return statistics
+
+
+ERRORS = {"baseline-dut": 0.3, "manet-dut": 0.2, "magan-dut": 0.2, "manet-shi": 0.25, "magan-shi": 0.1}
+
+
+@pytest.fixture
+def results(tmp_path):
+    tested = {name: {"test": 0 if name == "frd" else IMAGES} for name in SETS}
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared/sets.json").write_text(json.dumps(tested))
+    for run in RUNS:
+        for name in ("dut", "ctcug") if run.endswith("dut") else ("shi",):
+            folder = tmp_path / "scores" / run / name
+            folder.mkdir(parents=True)
+            np.save(folder / "statistics.npy", invented(ERRORS[run] + 0.1 * (name == "ctcug")))
+    listed = {run: dict(zip(("variant", "set"), run.rsplit("-", 1), strict=True)) for run in RUNS}
+    folders = (tmp_path / name for name in ("prepared", "runs", "maps", "scores"))
+    return Results(*folders, listed, SETS, (), {})
+
+
+def write(results: Results) -> pd.DataFrame:
+    return write_differences(results, results.prepared.parent / "differences.csv", resamples=300, seed=1)
+
+
+def test_each_pair_that_the_profile_has_is_compared_on_each_data_set(results):
+    found = write(results)
+    assert list(found.groupby(["dataset", "without", "with"], sort=False).groups) == [
+        ("Shi's", "manet", "magan"),
+        ("DUT", "baseline", "manet"),
+        ("DUT", "manet", "magan"),
+        ("CTCUG", "baseline", "manet"),
+        ("CTCUG", "manet", "magan"),
+    ]
+    assert list(found["metric"]) == list(metrics.SCORES) * 5
+    assert list(found["data"].unique()) == [
+        "same data",
+        "synthetic: clutter",
+        "same data, trained on synthetic: clutter",
+    ]
+    written = pd.read_csv(results.prepared.parent / "differences.csv")
+    pd.testing.assert_frame_equal(written, found, rtol=1e-5)
+
+
+def test_a_difference_is_with_minus_without(results):
+    found = write(results).set_index(["dataset", "without", "with", "metric"])
+    paper = metrics.get_protocol("paper")
+    for dataset, role in (("DUT", "dut"), ("CTCUG", "ctcug")):
+        without, with_ = (
+            metrics.summary(results.statistics(run, role), paper) for run in ("baseline-dut", "manet-dut")
+        )
+        for metric in metrics.SCORES:
+            row = found.loc[dataset, "baseline", "manet", metric]
+            assert row["difference"] == pytest.approx(with_[metric] - without[metric], abs=1e-12)
+            assert row["low"] <= row["difference"] <= row["high"]
+    assert found.loc["DUT", "baseline", "manet", "mae"]["high"] < 0
+
+
+def test_equal_maps_differ_by_nothing(results):
+    found = write(results).query("dataset == 'DUT' and without == 'manet'")
+    assert (found[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (found["p"] == 1).all()
+
+
+def test_a_test_set_of_one_image_has_no_pairs_to_compare(results):
+    results.sets["shi"]["test"] = 1
+    assert "Shi's" not in set(write(results)["dataset"])
+
+
+def test_a_profile_without_a_pair_gives_a_file_with_a_head_only(results):
+    manet = {"manet-dut": results.listed["manet-dut"]}
+    assert write(dataclasses.replace(results, listed=manet)).empty
+    text = (results.prepared.parent / "differences.csv").read_text()
+    assert text == "dataset,data,without,with,metric,difference,low,high,p\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None, "pickle"])
+def test_damaged_statistics_are_named_and_never_run(results, content):
+    path = results.score("magan-shi", "shi", "statistics.npy")
+    path.unlink()
+    if content == "pickle":
+        np.save(path, np.array([print], dtype=object), allow_pickle=True)
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(
+        MaganError, match=r"cannot read .*magan-shi.shi.statistics\.npy.* evaluate 'magan-shi'"
+    ):
+        write(results)

@@ -1,0 +1,181 @@
+"""What stands beside a number: its verdict, whose maps it is of, how many seeds, how sure it is."""
+
+import math
+import shutil
+import statistics
+
+import pytest
+from fake_scores import RUNS, TOLERANCE, Folder, cell, markdown_rows, score, write_score
+
+from magan_core.errors import MaganError
+from magan_core.reporting.tables import RAW, write_claims
+
+ZHAO = "Shi's (Zhao's split)"
+
+
+@pytest.fixture
+def full(tmp_path):
+    return Folder(tmp_path).fill()
+
+
+def verdict(folder, metric: str, own: float, **options) -> str:
+    """The verdict on MANet of Table III with this score on the paper's data."""
+    write_score(folder.root / "scores", "manet-zhao", "zhao", **{metric: own})
+    return cell(folder.write(["III"], **options)["III"], "MANet", f"{metric}_verdict", ZHAO)
+
+
+@pytest.mark.parametrize(
+    ("metric", "own", "expected"),
+    [
+        ("f_beta", 0.960, "reproduced"),  # as claimed
+        ("f_beta", 0.9699, "reproduced"),
+        (
+            "f_beta",
+            0.970,
+            "reproduced",
+        ),  # at the tolerance; 0.970 - 0.960 is a little more than 0.01 in binary
+        ("f_beta", 0.9701, "not reproduced"),
+        ("mae", 0.064, "reproduced"),  # at the tolerance, on the worse side
+        ("mae", 0.044, "reproduced"),  # and on the better
+        ("mae", 0.0641, "not reproduced"),
+        ("mae", 0.0439, "not reproduced"),  # too good is another number, too
+    ],
+)
+def test_a_difference_up_to_the_tolerance_is_reproduced(full, metric, own, expected):
+    assert verdict(full, metric, own) == expected
+
+
+def test_each_metric_has_its_own_tolerance(full):
+    assert verdict(full, "iou", 0.900, tolerance=TOLERANCE | {"iou": 0.03}) == "reproduced"
+    assert verdict(full, "auc", 0.986, tolerance=TOLERANCE | {"auc": None}) == "other data"
+
+
+def test_stand_ins_are_never_a_verdict_on_the_paper(full):
+    """Not even with the very number of the paper, nor on its test set with a model trained on other data."""
+    for role, claimed in (("dut", 0.078), ("ctcug", 0.119)):
+        write_score(full.root / "scores", "manet-dut", role, mae=claimed)
+    full.sets["ctcug"] = {"source": "ctcug", "white": "focus"}
+    first = full.write(["I"])["I"]
+    for dataset, data in (("DUT", "synthetic: "), ("CTCUG", "same data, trained on synthetic: ")):
+        assert cell(first, "MANet", "mae_own", dataset) == cell(first, "MANet", "mae_claimed", dataset)
+        assert cell(first, "MANet", "mae_verdict", dataset) == "other data"
+        assert cell(first, "MANet", "data", dataset).startswith(data)
+    full.sets["dut"] = {"source": "dut", "white": "focus"}
+    assert cell(full.write(["I"])["I"], "MANet", "mae_verdict", "CTCUG") == "reproduced"
+
+
+def test_a_number_that_was_not_run_and_one_that_the_paper_lacks(full):
+    tables = full.write()
+    assert cell(tables["I"], "LBP", "iou_verdict") == "not run"
+    assert cell(tables["I"], "BTBNet", "iou_verdict", "CTCUG") == "not run"
+    assert cell(tables["I"], "BTBNet", "iou_verdict", "Shi's") == ""
+    assert cell(tables["IV"], RAW, "iou_verdict") == ""
+    assert cell(tables["II"], "MA-GANet", "seconds_verdict") == "other data"
+
+
+# ---- maps that others published ----
+
+
+@pytest.fixture
+def with_published(full):
+    full.published = {"DBDF": {"set": "shi"}}
+    write_score(full.root / "scores", "DBDF", "shi", images=100, mae=0.323)
+    return full
+
+
+def test_published_maps_fill_the_row_of_their_method_on_their_data(with_published):
+    first = with_published.write(["I"])["I"]
+    assert cell(first, "DBDF", "iou_own", "Shi's") == score("DBDF", "shi")["iou"]
+    assert cell(first, "DBDF", "data", "Shi's") == "published maps, 100 images"
+    for dataset in ("DUT", "CTCUG"):
+        assert math.isnan(cell(first, "DBDF", "iou_own", dataset))
+    assert cell(first, "MANet", "data", "Shi's") == "synthetic: objects"
+    text = with_published.read("table_I.md")
+    assert "| DBDF (own: published maps, 100 images) | 0.841 |" in text
+    assert "**Shi's** (own numbers: synthetic: objects)" in text
+    assert "DBDF (own: published maps, 100 images)" in with_published.read("table_I.tex")
+
+
+def test_published_maps_are_never_a_verdict_on_the_paper(with_published):
+    """Which images they are is not known to be the paper's choice."""
+    with_published.sets["shi"] = {"source": "cuhk", "white": "blur"}
+    first = with_published.write(["I"])["I"]
+    assert cell(first, "DBDF", "mae_own", "Shi's") == cell(first, "DBDF", "mae_claimed", "Shi's") == 0.323
+    assert cell(first, "DBDF", "mae_verdict", "Shi's") == "other data"
+
+
+def test_published_maps_that_are_not_there_leave_the_row_empty(with_published):
+    shutil.rmtree(with_published.root / "scores/DBDF")
+    first = with_published.write(["I"])["I"]
+    assert math.isnan(cell(first, "DBDF", "iou_own", "Shi's"))
+    assert cell(first, "DBDF", "iou_verdict", "Shi's") == "not run"
+    assert math.isnan(cell(with_published.write(["II"])["II"], "DBDF", "seconds_own", "Shi's"))
+
+
+# ---- several seeds ----
+
+SEEDS = ("magan-dut", "magan-dut-s1", "magan-dut-s9")
+
+
+@pytest.fixture(params=[SEEDS, SEEDS[::-1]], ids=["in order", "reversed"])
+def with_seeds(request, tmp_path):
+    """Three runs of MA-GANet on DUT."""
+    listed = {name: run for name, run in RUNS.items() if name != "magan-dut"}
+    for name in request.param:
+        seed = {"seed": int(name.rsplit("-s", 1)[1])} if "-s" in name else {}
+        listed[name] = {"variant": "magan", "set": "dut"} | seed
+    return Folder(tmp_path, listed).fill()
+
+
+def own(folder, number: str, method: str, metric: str) -> dict:
+    """The row of claims.csv."""
+    rows = write_claims(folder.results(), TOLERANCE, folder.root / "claims.csv")
+    found = rows[(rows["table"] == number) & (rows["method"] == method) & (rows["metric"] == metric)]
+    return found[found["dataset"] == "DUT"].iloc[0].to_dict()
+
+
+def test_seeds_give_their_mean_and_deviation(with_seeds):
+    row = own(with_seeds, "VI", "70×70", "iou")
+    values = [score(name, "dut")["iou"] for name in SEEDS]
+    assert row["own"] == pytest.approx(statistics.mean(values), abs=1e-12)
+    assert row["deviation"] == pytest.approx(statistics.stdev(values), abs=1e-12)
+    assert row["difference"] == pytest.approx(statistics.mean(values) - 0.907, abs=1e-12)
+    assert (row["seeds"], row["images"]) == (3, 4)
+    assert (row["low"], row["high"]) == pytest.approx((values[0] - 0.02, values[0] + 0.01))
+    single = own(with_seeds, "VI", "1×1", "iou")
+    assert single["seeds"] == 1
+    assert math.isnan(single["deviation"])
+
+
+def test_the_order_of_the_seeds_does_not_count(with_seeds):
+    with_seeds.write(out="tables")
+    with_seeds.listed = dict(sorted(with_seeds.listed.items(), key=lambda item: item[0], reverse=True))
+    with_seeds.write(out="again")
+    for path in (with_seeds.root / "tables").iterdir():
+        assert path.read_bytes() == (with_seeds.root / "again" / path.name).read_bytes()
+
+
+def test_seeds_are_said_beside_the_number(with_seeds):
+    with_seeds.write(["VI"])
+    values = [score(name, "dut")["f_beta"] for name in SEEDS]
+    shown = markdown_rows(with_seeds.read("table_VI.md"))["70×70"][1]
+    expected = f"{statistics.mean(values):.3f} <sub>± {statistics.stdev(values):.3f}, 3 seeds</sub>"
+    assert shown.replace("*", "").replace("<u>", "").replace("</u>", "") == expected
+
+
+def test_the_seconds_are_those_of_the_profiles_own_seed(with_seeds):
+    path = with_seeds.root / "runs/magan-dut/provenance.json"
+    path.write_text(path.read_text().replace("2.01234", "7.5"))
+    assert cell(with_seeds.write(["II"])["II"], "MA-GANet", "seconds_own") == 7.5
+
+
+def test_every_seed_must_have_scores(with_seeds):
+    shutil.rmtree(with_seeds.root / "scores/magan-dut-s9")
+    with pytest.raises(MaganError, match=r"magan-dut-s9.dut.summary\.json is missing"):
+        with_seeds.write(["VI"])
+
+
+def test_a_single_test_image_has_a_number_and_no_interval(full):
+    write_score(full.root / "scores", "manet-zhao", "zhao", images=1, intervals=None, iou=0.9)
+    full.write(["III"])
+    assert markdown_rows(full.read("table_III.md"))["MANet"][5].strip("*<u>/") == "0.900"
