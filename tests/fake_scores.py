@@ -45,9 +45,9 @@ def write_score(scores: Path, run: str, role: str, **changes) -> None:
 class Folder:
     """A profile's scores and runs, and what params.yaml says of it."""
 
-    def __init__(self, root, listed=RUNS, sets=SETS, baselines=(), published=None):
+    def __init__(self, root, listed=RUNS, sets=SETS, others=(), published=None):
         self.root, self.listed, self.sets = root, dict(listed), dict(sets)
-        self.baselines, self.published = baselines, published or {}
+        self.others, self.published = others, published or {}
 
     def fill(self, same_as=None) -> "Folder":
         """Write scores and timings of every listed run, those of DUT on CTCUG too."""
@@ -56,16 +56,18 @@ class Folder:
             trained = same_as.get(entry["set"], entry["set"])
             for role in [trained, "ctcug"] if trained == same_as.get("dut", "dut") else [trained]:
                 write_score(self.root / "scores", run, role)
-            provenance = {"hardware": "Chip_X & Co, 2 threads", "seconds": {"predict_per_image": {}}}
-            for index, role in enumerate(self.sets):
-                provenance["seconds"]["predict_per_image"][role] = 0.01234 + index
-            (self.root / "runs" / run).mkdir(parents=True, exist_ok=True)
-            (self.root / "runs" / run / "provenance.json").write_text(json.dumps(provenance))
+            self.write_timing(run)
         return self
+
+    def write_timing(self, run: str) -> None:
+        seconds = {role: 0.01234 + index for index, role in enumerate(self.sets)}
+        provenance = {"hardware": "Chip_X & Co, 2 threads", "seconds": {"predict_per_image": seconds}}
+        (self.root / "runs" / run).mkdir(parents=True, exist_ok=True)
+        (self.root / "runs" / run / "provenance.json").write_text(json.dumps(provenance))
 
     def results(self) -> Results:
         folders = (self.root / name for name in ("prepared", "runs", "maps", "scores"))
-        return Results(*folders, self.listed, self.sets, self.baselines, self.published)
+        return Results(*folders, self.listed, self.sets, self.others, self.published)
 
     def write(self, numbers=ALL, out="tables", tolerance=TOLERANCE) -> dict[str, pd.DataFrame]:
         tables = write_tables(numbers, self.results(), tolerance, self.root / out)

@@ -193,7 +193,7 @@ MISTAKES = {
     "classical method": ("[LBP, HiFST,", "[LPB, HiFST,", "did you mean 'LBP'"),
     "set of published maps": (
         "set: shi, masks: cuhk/masks", "set: shy, masks: cuhk/masks",
-        "unknown set of published maps LBP in profile cuhk 'shy'; did you mean 'shi'",
+        "unknown set of published maps LBP-published in profile cuhk 'shy'; did you mean 'shi'",
     ),
     "metric of the tolerance": ("{f_beta: 0.01,", "{fbeta: 0.01,", "did you mean 'f_beta'"),
     "tolerance as text": ("{f_beta: 0.01,", "{f_beta: 1e-2,", "comparison.tolerance: f_beta is '1e-2'"),

@@ -137,7 +137,7 @@ CHANGED = {  # what the variations of `paper` do to its words
 
 
 def test_every_protocol_says_where_it_comes_from_and_what_it_does():
-    """The words were written from the test code of the methods (docs/paper-notes.md), not from the table."""
+    """A second statement of the table: a choice that moves is noticed."""
     expected = WORDS | {name: WORDS["paper"].replace(*change) for name, change in CHANGED.items()}
     assert {name: str(protocol) for name, protocol in metrics.PROTOCOLS.items()} == expected
     assert all(name == protocol.name and protocol.source for name, protocol in metrics.PROTOCOLS.items())

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from fake_scores import ALL, RUNS, SETS, Folder, cell, markdown_rows, score, write_score
 
+from magan_core.classical import METHODS
 from magan_core.errors import MaganError
 from magan_core.reporting import claims
 from magan_core.reporting.tables import CE_ONLY, COMPARISON, OURS, RAW, VARIANTS
@@ -44,10 +45,11 @@ def test_every_own_number_stands_in_its_cell(full):
 
 def test_every_row_that_has_a_variant_is_in_its_table(full):
     """A row that no claim has, or a misspelt one, would leave its run out without a word."""
-    full.baselines = ("constant", "laplacian")
-    for baseline in full.baselines:
+    full.others = ("constant", "laplacian", *METHODS)
+    for other in full.others:
+        full.write_timing(other)
         for role in ("shi", "dut", "ctcug", "zhao"):
-            write_score(full.root / "scores", baseline, role)
+            write_score(full.root / "scores", other, role)
     tables = full.write()
     for number, variants in VARIANTS.items():
         metric = "seconds" if number == "II" else "iou"
@@ -198,7 +200,7 @@ def test_runs_that_a_profile_does_not_list_have_empty_cells(tmp_path):
 
 def test_baselines_that_the_profile_lists_have_rows_and_must_be_scored(full):
     assert not {"Constant map", "Laplacian threshold"} & set(full.write(["I"])["I"]["method"])
-    full.baselines = ("laplacian",)
+    full.others = ("laplacian",)
     for role in ("shi", "dut"):
         write_score(full.root / "scores", "laplacian", role)
     with pytest.raises(MaganError, match=r"laplacian.ctcug.summary\.json is missing .* lists 'laplacian'"):

@@ -107,6 +107,10 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not():
     ):
         assert repr(call(3)) == repr(call(3))
         assert repr(call(3)) != repr(call(4))
+    p = [
+        {one.p for one in metrics.paired_difference(SET, OTHER, PAPER, seed=seed).values()} for seed in (3, 4)
+    ]
+    assert p[0] != p[1]
 
 
 @pytest.mark.parametrize("protocol", NAMED, ids=lambda protocol: protocol.name)

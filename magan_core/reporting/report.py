@@ -134,7 +134,7 @@ def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
         data = listed(list(dict.fromkeys(row["data"] for row in mine if row["data"] and not _published(row))))
         lines = [
             {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
-            | {"elsewhere": next((row["data"] for row in mine if _published(row, method)), "")}
+            | {"elsewhere": next((row["images"] for row in mine if _published(row, method)), "")}
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         groups.append({"name": f"{dataset} (here: {data or 'no numbers'})", "lines": lines})

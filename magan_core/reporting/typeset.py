@@ -140,7 +140,7 @@ def _rows(
     rows = []
     for method, cells in part.groupby("method", sort=False):
         elsewhere = next((data for data in cells["data"] if data.startswith("published")), "")
-        name = f"{method} (own: {elsewhere})" if elsewhere else method
+        name = method + elsewhere.removeprefix("published maps")
         row = [escape(name), *([cells["device"].iloc[0]] if timed else [])]
         for cell in cells.to_dict("records"):
             row.append(mark(cell["printed"], cell["claimed"], (cell["metric"], "claimed")))
