@@ -12,7 +12,7 @@ import pandas as pd
 from magan_core import metrics
 from magan_core.data.images import CUT, cut, read_map, resize
 from magan_core.errors import MaganError, nearest
-from magan_core.files import atomic, write_json, write_text
+from magan_core.files import atomic, read_json, write_json, write_text
 
 Masks = str | Path | Sequence[Mapping[str, Any]]
 
@@ -129,9 +129,10 @@ def compare(
 
 def _read_statistics(folder: Path) -> tuple[np.ndarray, list[str]]:
     try:
+        read_json(folder / "summary.json")
         statistics = np.load(folder / "statistics.npy", allow_pickle=False).astype(np.int64)
         stems = pd.read_csv(folder / "per_image.csv", dtype={"stem": str}, keep_default_na=False)["stem"]
-    except (OSError, EOFError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, MaganError) as error:
         raise MaganError(
             f"{folder} is no folder of scores ({error}); name the --out folder of `magan evaluate`"
         ) from error
@@ -248,7 +249,8 @@ def _statistics(
 def _write(
     out: Path, summary: dict[str, object], stems: list[str], statistics: np.ndarray, rules: metrics.Protocol
 ) -> None:
-    """The summary comes last, so that where it lies the other files are complete."""
+    """The summary goes first and comes last, so that where it lies the other files are complete."""
+    (out / "summary.json").unlink(missing_ok=True)
     images = {"stem": stems, **metrics.per_image(statistics, rules)}
     histogram = {"value": np.arange(256), "count": metrics.value_histogram(statistics)}
     tables = {"curves": metrics.curves(statistics, rules), "per_image": images, "histogram": histogram}

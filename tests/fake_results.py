@@ -18,6 +18,7 @@ PARAMS = {
         "frd": {"source": "synthetic", "character": "pool"},
     },
     "check": {"baselines": ["constant", "laplacian"], "mae_margin": None},
+    "model": {"backbone": "vgg16"},
     "published": {},
     "classical": [],
     "runs": {

@@ -81,6 +81,10 @@ def _draws(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Weights (k, images) of images drawn with replacement, in blocks; each row sums to 1."""
     if images < 2:
         raise MaganError(f"number of images: {images}; at least two are needed to say how sure a score is")
+    if resamples < 1 or seed < 0:
+        raise MaganError(
+            f"resamples {resamples}, seed {seed}: expected at least 1 resample and a seed from 0 on"
+        )
     random = np.random.default_rng(seed)
     for rows in _blocks(resamples):
         chosen = random.integers(0, images, (rows, images))

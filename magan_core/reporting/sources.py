@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from magan_core import paths
+from magan_core.classical import METHODS
 from magan_core.data.images import read_map, read_mask, read_photo
 from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
@@ -24,6 +25,7 @@ PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ct
 REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}  # raw folders of these
 TRAINED_ON = {"ctcug": "dut"}  # a test-only role is scored with the models of this one (paper, IV-A)
 SAME = "same data"
+PAPER_BACKBONE = "vgg16"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Results:
 
     listed: the runs of the profile, name -> {variant, set, ...}. roles: its `sets`, role -> {source, ...} or
     {same_as}. others: folders of maps that are not runs: baselines and classical detectors. published: maps
-    that the authors of other methods published, name -> {method, set, ...}.
+    that the authors of other methods published, name -> {method, set, ...}. backbone: of the runs.
     """
 
     prepared: Path
@@ -43,14 +45,16 @@ class Results:
     roles: Mapping[str, Mapping[str, Any]]
     others: tuple[str, ...]
     published: Mapping[str, Mapping[str, Any]]
+    backbone: str = PAPER_BACKBONE
 
     @classmethod
     def of(cls, profile: str, params: Mapping[str, Any]) -> "Results":
         """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check,
-        classical, published)."""
+        classical, published, model)."""
         where = (paths.prepared(profile), paths.runs(profile), paths.maps(profile), paths.scores(profile))
         others = (*params["check"]["baselines"], *params["classical"])
-        return cls(*where, params["runs"], params["sets"], others, params["published"])
+        backbone = params["model"]["backbone"]
+        return cls(*where, params["runs"], params["sets"], others, params["published"], backbone)
 
     def filled_by(self, role: str) -> str:
         """The set that fills a role; MaganError for a role that the paper does not have."""
@@ -99,18 +103,30 @@ class Results:
         name = PAPER_NAMES[role]
         return name if self.is_real(role) else f"{name} [stand-in: {self.source(role)}]"
 
-    def stands_on(self, role: str, trained: bool = True) -> str:
-        """What own numbers of a role stand on: SAME, or what stood in for the data; "" without a set.
-
-        trained: whether the method was trained, so that its training data count too.
-        """
+    def stands_on(self, role: str, method: str) -> str:
+        """What the numbers of a run, or other method, on a role stand on: SAME, or all that stood in for what
+        the paper had: test, training and unlabelled data, and the network; "" without a set."""
         if not self.has(role):
             return ""
-        tested, learnt = (
-            "nothing" if not self.has(one) else SAME if self.is_real(one) else self.source(one)
-            for one in (role, TRAINED_ON.get(role, role))
-        )
-        return tested if not trained or learnt in (tested, SAME) else f"{tested}, trained on {learnt}"
+
+        def data(one: str) -> str:
+            return "nothing" if not self.has(one) else SAME if self.is_real(one) else self.source(one)
+
+        tested = data(role)
+        if method in self.others:
+            return tested
+        parts, run = [tested], self.listed[method]
+        if (learnt := data(TRAINED_ON.get(role, role))) not in (tested, SAME):
+            parts.append(f"trained on {learnt}")
+        if (extra := data(run["unlabelled"]) if "unlabelled" in run else SAME) not in (tested, SAME):
+            parts.append(f"unlabelled {extra}")
+        if self.backbone != PAPER_BACKBONE and tested == SAME:
+            parts.append(f"network {self.backbone}")
+        return ", ".join(parts)
+
+    def as_published(self, method: str) -> bool:
+        """Whether a run or other method is what its authors published, not a reconstruction of it."""
+        return method not in METHODS or METHODS[method].about.startswith("exact port")
 
     def summary(self, method: str, role: str) -> dict[str, Any]:
         """The score summary of a run or other method; MaganError if absent, incomplete or of another

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from magan_core.classical import METHODS
-from magan_core.errors import nearest
+from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 from magan_core.metrics import SCORES, get_protocol, paired_difference
 from magan_core.reporting import claims, typeset
@@ -81,16 +81,17 @@ def compare(number: str, results: Results, tolerance: Mapping[str, float | None]
     """One table in long form: the columns of COMPARISON, then printed, device, hardware ("" but in II).
 
     claimed, own and difference (own - claimed) are float64, NaN for an empty cell; low and high the 95 %
-    interval over images. With several seeds own is their mean, deviation their standard deviation, and the
-    interval that of the first. data says what the own number stands on. verdict, where the paper has one:
-    "reproduced" or "not reproduced" (|difference| against the tolerance of the metric), "other data" (no
-    statement about the paper), "not run". MaganError for a listed run whose scores are missing.
+    interval over images. With several seeds own is their mean, deviation their standard deviation, and there
+    is no interval. data says what the own number stands on. verdict, where the paper has one: "reproduced" or
+    "not reproduced" (|difference| against the tolerance of the metric), "other data" (other data, another
+    network, a reconstruction or other hardware stood in: no statement about the paper), "not run".
+    MaganError for a listed run whose scores are missing.
     """
     rows = []
     for claim in _claims(number, results).to_dict("records"):
         own = _own(results, VARIANTS[number].get(claim["method"]), claim)
         if np.isnan(own["own"]) and (
-            claim["method"] in (*SIMPLE, RAW) or claim["method"].endswith(PUBLISHED)
+            claim["method"] in (*SIMPLE, RAW, *results.others) or claim["method"].endswith(PUBLISHED)
         ):
             continue
         row = {key: claim[key] for key in ("table", "dataset", "method", "metric", "printed", "device")}
@@ -101,7 +102,7 @@ def compare(number: str, results: Results, tolerance: Mapping[str, float | None]
 
 def wide(comparison: pd.DataFrame) -> pd.DataFrame:
     """One row a data set and method: dataset, data, method, and for each metric METRIC_claimed, METRIC_own
-    and METRIC_verdict, for scores METRIC_low and METRIC_high too.
+    and METRIC_verdict, for scores METRIC_low, METRIC_high, METRIC_seeds and METRIC_deviation too.
 
     Table II also has device (the paper's) and hardware (of the own seconds).
     """
@@ -112,7 +113,8 @@ def wide(comparison: pd.DataFrame) -> pd.DataFrame:
         if timed:
             row |= {"device": part["device"].iloc[0], "hardware": part["hardware"].iloc[0]}
         for cell in part.to_dict("records"):
-            kept = ("claimed", "own", "verdict") if timed else ("claimed", "own", "low", "high", "verdict")
+            kept = ("claimed", "own", "verdict")
+            kept += () if timed else ("low", "high", "seeds", "deviation")
             row |= {f"{cell['metric']}_{name}": cell[name] for name in kept}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -171,7 +173,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
         )
         start = {
             "dataset": PAPER_NAMES[role],
-            "data": results.stands_on(role),
+            "data": results.stands_on(role, runs[1]),
             "without": first,
             "with": second,
         }
@@ -186,7 +188,7 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
     """The measured side of one cell."""
     role, metric, method = ROLES[claim["dataset"]], claim["metric"], claim["method"]
     own: dict[str, Any] = dict.fromkeys(("own", "low", "high", "deviation"), np.nan)
-    own |= {"seeds": 0, "images": 0, "data": "", "hardware": ""}
+    own |= {"seeds": 0, "images": 0, "data": "", "hardware": "", "as_published": True}
     for name, entry in results.published.items():
         if method == entry["method"] + PUBLISHED and results.score(name, role, "summary.json").exists():
             summary = results.summary(name, role)
@@ -201,10 +203,12 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
         return own | {"own": value, "hardware": hardware, "data": "other hardware"}
     summaries = [results.summary(run, role) for run in runs]
     values = [summary[metric] for summary in summaries]
-    data = results.stands_on(role, trained=variant not in METHODS)
+    data = results.stands_on(role, runs[0])
     own |= _score(summaries[0], metric) | {"data": data, "seeds": len(runs)}
+    own["as_published"] = results.as_published(runs[0])
     if len(runs) > 1:
         own |= {"own": float(np.mean(values)), "deviation": float(np.std(values, ddof=1))}
+        own |= {"low": np.nan, "high": np.nan}
     return own
 
 
@@ -219,31 +223,46 @@ def _verdict(row: Mapping[str, Any], tolerance: Mapping[str, float | None]) -> s
     if np.isnan(row["own"]):
         return "not run"
     allowed = tolerance[row["metric"]]
-    if row["data"] != SAME or allowed is None:
+    if row["data"] != SAME or not row["as_published"] or allowed is None:
         return "other data"
     return "reproduced" if abs(row["difference"]) <= allowed + 1e-9 else "not reproduced"
 
 
 def _check_shown(results: Results) -> None:
-    """MaganError for a listed run that no table shows."""
+    """MaganError for a listed run, or published maps, that no table shows."""
     shown = sorted({variant for variants in VARIANTS.values() for variant in variants.values()})
     for name, run in results.listed.items():
         nearest(run["variant"], shown, f"variant of run {name} in the tables (reporting/tables.py)")
+    for name, entry in results.published.items():
+        tables = [claims.load(number) for number in ("I", "III")]
+        known = {method for table in tables for method in table["method"]}
+        nearest(entry["method"], sorted(known), f"method of published maps {name}")
+        if not any(_row(table, entry).any() for table in tables):
+            raise MaganError(
+                f"published maps {name}: no table has a row of {entry['method']} on '{entry['set']}'. Take "
+                "another `set`, or remove the entry."
+            )
+
+
+def _row(table: pd.DataFrame, entry: Mapping[str, str]) -> pd.Series:
+    """Where a table of the paper has the method and data set of published maps."""
+    return table["method"].eq(entry["method"]) & table["dataset"].eq(PAPER_NAMES[entry["set"]])
 
 
 def _claims(number: str, results: Results) -> pd.DataFrame:
-    """The paper's table, and rows set beside it: baselines (I, III), published maps (I), two more forms of
-    MANet (IV)."""
+    """The paper's table, and rows set beside it: baselines and published maps (I, III), classical detectors
+    that the paper does not have (I), two more forms of MANet (IV)."""
     claimed = claims.load(number)
     if number in ("I", "III"):
         datasets = claimed["dataset"].unique()
-        extra = pd.DataFrame(product([number], datasets, SIMPLE, SCORES), columns=list(claims.COLUMNS[:4]))
+        own = [name for name in results.others if name in METHODS and name not in set(claimed["method"])]
+        beside = [*SIMPLE, *(own if number == "I" else [])]
+        extra = pd.DataFrame(product([number], datasets, beside, SCORES), columns=list(claims.COLUMNS[:4]))
         both = pd.concat([extra.assign(value=np.nan, printed=""), claimed])
         order = list(datasets)
         claimed = both.sort_values("dataset", key=lambda names: names.map(order.index), kind="stable")
-    if number == "I":
         for entry in results.published.values():
-            same = claimed["method"].eq(entry["method"]) & claimed["dataset"].eq(PAPER_NAMES[entry["set"]])
+            same = _row(claimed, entry)
             if not same.any():
                 continue
             rows = claimed[same].assign(method=entry["method"] + PUBLISHED, value=np.nan, printed="")

@@ -128,7 +128,7 @@ def _rows(
     """Cells of one data set: method, (device,) claimed and own numbers, (hardware)."""
     ranked = {
         (metric, column): _best_two(cells[column], metric)
-        for metric, cells in part.groupby("metric")
+        for metric, cells in part[~part["data"].str.startswith("published")].groupby("metric")
         for column in ("claimed", "own")
         if not timed
     }
@@ -158,7 +158,7 @@ def _best_two(values: pd.Series, metric: str) -> list[float]:
 
 def _own_data(part: pd.DataFrame) -> str:
     names = [name for name in part["data"].unique() if name and not name.startswith("published")]
-    return f"own numbers: {names[0]}" if names else "no own numbers"
+    return f"own numbers: {'; '.join(names)}" if names else "no own numbers"
 
 
 def _md_row(cells: list[str]) -> str:

@@ -2,8 +2,8 @@
 
 PySODMetrics needs packages of its own versions, so it gets its own environment:
 
-    python3.11 -m venv /tmp/sod && /tmp/sod/bin/pip install pysodmetrics==1.6.2
-    /tmp/sod/bin/python tests/golden/make_pysodmetrics.py
+    python3.11 -m venv sod && sod/bin/pip install pysodmetrics==1.6.2
+    sod/bin/python tests/golden/make_pysodmetrics.py
 
 The file holds the versions and, under `cases` for each map and under `sets` for some of them together:
 
