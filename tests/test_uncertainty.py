@@ -215,3 +215,13 @@ def test_an_undefined_score_has_no_interval_and_no_p():
         values = [*found[name], difference.difference, difference.low, difference.high, difference.p]
         assert np.isnan(values).all() == (name != "mae")
         assert np.isfinite(values).all() == (name == "mae")
+
+
+@pytest.mark.parametrize(("resamples", "seed"), [(0, 1), (-5, 1), (10, -1)])
+def test_no_resample_or_a_negative_seed_is_refused(resamples, seed):
+    same = np.ones((3, 2, 256), int)
+    options = {"resamples": resamples, "seed": seed}
+    with pytest.raises(MaganError, match="expected at least 1 resample and a seed from 0 on"):
+        metrics.intervals(same, metrics.PROTOCOLS["paper"], **options)
+    with pytest.raises(MaganError, match="expected at least 1 resample and a seed from 0 on"):
+        metrics.paired_difference(same, same, metrics.PROTOCOLS["paper"], **options)
