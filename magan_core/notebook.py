@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     except OSError as error:
         raise MaganError(f"cannot write {out}: {error.strerror}. Choose another folder.") from error
     working = out.with_suffix(".failed.ipynb")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the kernel can save
     try:
         papermill.execute_notebook(
             path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
@@ -111,4 +113,6 @@ def run(path: Path, out: Path, given: list[str]) -> None:
             f"the kernel of {path} died, perhaps for want of memory: close programs, or lower "
             f"`batch` or the sizes in params.yaml. The executed copy is {working}."
         ) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
     working.replace(out)

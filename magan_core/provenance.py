@@ -10,12 +10,14 @@ PACKAGES = ("torch", "timm", "numpy", "pillow", "scipy", "pandas", "dvc", "paper
 TRACKED = ("magan_core", "params.yaml", "notebooks")  # changes elsewhere do not change a result
 
 
-def provenance(device: torch.device | str = "cpu") -> dict:
-    """Commit (with `+` when the working tree has changes), hardware, threads, and versions, for JSON."""
+def provenance(device: torch.device | str = "cpu", threads: int | None = None) -> dict:
+    """Commit (with `+` when the working tree has changes), hardware, threads (torch's by default), and
+    versions, for JSON."""
+    threads = threads or torch.get_num_threads()
     return {
         "commit": commit(),
-        "hardware": hardware(device),
-        "threads": torch.get_num_threads(),
+        "hardware": hardware(device, threads),
+        "threads": threads,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
 
@@ -34,7 +36,7 @@ def commit() -> str | None:
     return head.stdout.strip() + ("+" if changed else "")
 
 
-def hardware(device: torch.device | str) -> str:
+def hardware(device: torch.device | str, threads: int) -> str:
     """Name of the GPU, or of the CPU with the number of cores."""
     device = torch.device(device)
     if device.type == "cuda":
@@ -45,4 +47,4 @@ def hardware(device: torch.device | str) -> str:
             name = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    return f"{name}, {torch.get_num_threads()} threads"
+    return f"{name}, {threads} thread{'s' * (threads > 1)}"

@@ -1,7 +1,12 @@
 """Notebooks: strict parameters, cleaned bytes, and the ones that are shipped."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -170,3 +175,28 @@ def test_links_between_notebooks_lead_somewhere(path):
 def test_there_are_notebooks():
     assert [path.name[:3] for path in SHIPPED] == [f"{number:02}_" for number in range(1, len(SHIPPED) + 1)]
     assert len(SHIPPED) >= 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_kernel_which_can_save(tmp_path, number):
+    source = (
+        "import time\nfrom pathlib import Path\nfrom magan_core.training.state import stoppable\n"
+        "with stoppable() as stop:\n    Path('ready').touch()\n"
+        "    while not stop.signal:\n        time.sleep(0.05)\n    Path('saved').touch()\n"
+    )
+    cells = [nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})]
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell(source)]), tmp_path / "n.ipynb"
+    )
+    command = [sys.executable, "-m", "magan_core", "notebook", "n.ipynb", "--out", "done.ipynb"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with open(tmp_path / "errors.txt", "wb") as errors:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=errors)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    assert process.wait(timeout=60) != 0
+    assert (tmp_path / "saved").exists(), (tmp_path / "errors.txt").read_text()
+    assert not (tmp_path / "done.ipynb").exists()

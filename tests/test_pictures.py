@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from magan_core.errors import MaganError
-from magan_core.training.pictures import plot_losses, show_maps
+from magan_core.reporting.pictures import plot_losses, show_maps
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from magan_core.classical import get_method
 from magan_core.data.images import read_photo, write_map
 from magan_core.errors import MaganError
-from magan_core.files import read_json, sha256, write_json
+from magan_core.files import atomic, read_json, sha256, write_json
 
 
 def map_photographs(
@@ -32,9 +32,9 @@ def map_photographs(
     """Write OUT/STEM.png, white = in focus, for every photograph; returns the median seconds a photograph.
 
     name: of METHODS. settings: keyword arguments of the method. workers: processes; the maps do not depend on
-    their number. resume: folder that keeps the maps until all are there, under a hash of the methods' code,
-    the settings and the photograph, so that nothing of a changed method is taken up again. MaganError, naming
-    the photograph, for one that the method cannot take.
+    their number. resume: folder that keeps the maps until its owner empties it, under a hash of the
+    methods' code, the settings and the photograph, so that nothing of a changed method is taken up again.
+    MaganError, naming the photograph, for one that the method cannot take.
     """
     settings = dict(settings or {})
     source = _source(name)
@@ -48,10 +48,9 @@ def map_photographs(
         seconds = list(
             tqdm(found, total=len(jobs), desc=label, unit="image", mininterval=5, disable=not progress)
         )
-    out.mkdir(parents=True, exist_ok=True)
     for _, _, photo, done in jobs:
-        shutil.move(done, out / f"{photo.stem}.png")
-        done.with_suffix(".json").unlink()
+        with atomic(out / f"{photo.stem}.png") as temporary:
+            shutil.copyfile(done, temporary)
     return float(np.median(seconds))
 
 
@@ -67,7 +66,7 @@ def _map_one(job: tuple[str, dict[str, Any], Path, Path]) -> float:
     apart."""
     name, settings, photo, path = job
     record = path.with_suffix(".json")  # written last: where it lies, the map is whole
-    if record.exists():
+    if record.exists() and path.exists():
         return read_json(record)["seconds"]
     picture = read_photo(photo)
     start = time.perf_counter()

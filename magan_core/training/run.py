@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from magan_core.data.augment import Sampler
 from magan_core.data.prepare import load_train
 from magan_core.errors import MaganError
-from magan_core.files import atomic, read_json, write_json
+from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_pretrained, save_model
 from magan_core.provenance import provenance
@@ -71,7 +72,8 @@ def train_run(
     labelled, unlabelled: folders of prepared sets. resume_folder: where the state of an unfinished run lies,
     and is looked for under the hash of settings, data and code. Returns the history. The same settings on the
     same machine with the same number of threads give the same model and history, byte for byte, on a CPU;
-    interrupted and resumed or not.
+    interrupted and resumed or not. The last state stays until `state.forget`, so that a kill while the model
+    is put to use costs no training.
     """
     start = time.perf_counter()
     torch.set_num_threads(profile["threads"])
@@ -100,10 +102,11 @@ def train_run(
     }
     resume = None
     if resume_folder is not None:
-        name = "-".join([profile["name"], run["variant"], run["set"], str(seed)])
         settings = [profile[part] for part in ("threads", "weights", "discriminator", "training")]
-        identity = key(run, model, settings, seed, data, str(device))
-        resume = Resume(resume_folder, name, identity, recipe.save_seconds)
+        file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
+        begun_with = [version("timm"), sha256(weights_folder / file) if file else None]
+        identity = key(run, model, settings, seed, data, str(device), begun_with)
+        resume = Resume(resume_folder, state_name(profile, run), identity, recipe.save_seconds)
     history = train(
         generator,
         discriminator,
@@ -137,6 +140,11 @@ def train_run(
         },
     )
     return frame
+
+
+def state_name(profile: dict, run: dict) -> str:
+    """Name of a run's resume state."""
+    return "-".join([profile["name"], run["variant"], run["set"], str(run.get("seed", profile["seed"]))])
 
 
 def add_timing(out: Path, name: str, seconds: float) -> None:

@@ -65,7 +65,8 @@ class Parts:
                 found |= {f"{name}.{index}.{entry}": tensor for entry, tensor in state.items()}
         for name, sampler in self.samplers.items():
             found |= {f"{name}.order": sampler.order, f"{name}.random": sampler.random.get_state()}
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+        contiguous = torch.contiguous_format
+        return {name: tensor.detach().cpu().clone(memory_format=contiguous) for name, tensor in found.items()}
 
     def restore(self, found: dict[str, Tensor], device: torch.device) -> None:
         """Put back what `tensors` gave. Memory formats stay those of the networks."""
@@ -127,7 +128,7 @@ class Resume:
 
         MaganError when that fails; the state before stays.
         """
-        record = {"key": self.key, "seconds": self.elapsed, "starts": self.starts, "progress": progress}
+        record = {"seconds": self.elapsed, "starts": self.starts, "progress": progress}
         with atomic(self.path) as temporary:
             try:
                 save_file(tensors, temporary, metadata={"state": json.dumps(record)})
@@ -137,6 +138,8 @@ class Resume:
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and progress of the state saved last, None if there is none."""
+        for unfinished in self.folder.glob(f".{self.path.stem[:40]}-*"):  # a kill came within the write
+            unfinished.unlink(missing_ok=True)
         if not self.path.exists():
             return None
         try:
@@ -150,10 +153,11 @@ class Resume:
         self.seconds, self.starts = record["seconds"], record["starts"] + 1
         return tensors, record["progress"]
 
-    def remove(self) -> None:
-        """The run is done: its state, and those of other settings of the same run, are of no use any more."""
-        for path in self.folder.glob(f"{self.name}-{'[0-9a-f]' * 16}.safetensors"):
-            path.unlink(missing_ok=True)
+
+def forget(folder: Path, name: str) -> None:
+    """Remove the states of a run, those of other settings too: it is done."""
+    for path in folder.glob(f"{name}-{'[0-9a-f]' * 16}.safetensors"):
+        path.unlink(missing_ok=True)
 
 
 @dataclass

@@ -78,8 +78,8 @@ def train(
 
     discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the
     steps are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
-    resume: where the state is saved every `save_seconds`; from a state that lies there the run goes on,
-    and on the CPU the outcome is, byte for byte, that of an uninterrupted run.
+    resume: where the state is saved every `save_seconds` and at the end; from a state that lies there the run
+    goes on, and on the CPU the outcome is, byte for byte, that of an uninterrupted run.
     Errors: MaganError at the first row whose losses are not all finite, for a discriminator that has won for
     good (the last good state stays), and for settings that do not go together. Interrupted after SIGINT or
     SIGTERM, when the step is done and the state saved.
@@ -100,11 +100,8 @@ def train(
         log.restore(told["log"], tensors["sums"])
         start = told["step"]
 
-    def save(step: int) -> None:
-        """Save the state after `step` steps; one whose losses are not numbers is not worth it."""
-        if resume is not None and log.finite():
-            tensors = parts.tensors(device) | {"sums": log.sums.cpu()}
-            resume.save(tensors, {"step": step, "log": log.state()})
+    def state(step: int) -> tuple[dict[str, Tensor], dict]:
+        return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, {"step": step, "log": log.state()}
 
     generator.train()
     forward = torch.compile(generator) if recipe.compile else generator
@@ -113,13 +110,11 @@ def train(
     bar = tqdm(
         total=recipe.steps, initial=start, disable=not progress, mininterval=5, unit="step", desc="train"
     )
+    pending = None  # a state is written when the losses of the next step show that its weights are good
     with bar, stoppable() as stop:
         for step in range(start, recipe.steps):
-            if stop.signal:
-                save(step)
-                raise Interrupted(f"stopped by signal {stop.signal} after step {step} of {recipe.steps}")
             if resume is not None and resume.due:
-                save(step)
+                pending = state(step)
             scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
             for optimiser, initial in zip(optimisers, rates, strict=True):
                 for group, rate in zip(optimiser.param_groups, initial, strict=True):
@@ -133,12 +128,17 @@ def train(
                 images = torch.cat([images, unlabelled.next()[0].to(device)])  # labelled first
             log.add(step_once(forward, discriminator, optimisers, images, masks, weights, recipe), len(masks))
             bar.update()
+            if pending is not None and log.finite():
+                resume.save(*pending)
+            pending = None
             if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
                 losses = log.row(step + 1, recipe.lr * scale)
                 speed = (bar.format_dict["rate"] or 0.0) * full
                 bar.set_postfix_str(f"{losses} {speed:.1f} img/s", refresh=False)
-    if resume is not None:
-        resume.remove()
+            if resume is not None and (stop.signal or step + 1 == recipe.steps) and log.finite():
+                resume.save(*state(step + 1))
+            if stop.signal:
+                raise Interrupted(f"stopped by signal {stop.signal} after step {step + 1} of {recipe.steps}")
     return log.rows
 
 
