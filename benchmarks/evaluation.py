@@ -136,6 +136,7 @@ def side_by_side(python: str, pairs: Pairs, folder: Path, trials: int) -> tuple[
 
 
 def measure(python: str, pairs: Pairs, trials: int) -> dict:
+    load = round(os.getloadavg()[0], 1)  # before we add ours
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stems = write_files(pairs, folder)
@@ -151,7 +152,7 @@ def measure(python: str, pairs: Pairs, trials: int) -> dict:
     median = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "trials": trials,
-        "hardware": {"processor": processor(), "cores": os.cpu_count()},
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "load": load},
         "versions": {
             "ours": {"python": platform.python_version(), "numpy": np.__version__, "pillow": PIL.__version__},
             "theirs": theirs,
@@ -175,8 +176,9 @@ def measure(python: str, pairs: Pairs, trials: int) -> dict:
 
 def show(result: dict) -> None:
     data, hardware = result["data"], result["hardware"]
-    print(f"{hardware['processor']}, {hardware['cores']} cores; {result['trials']} trials")
+    print(f"{hardware['processor']}, {hardware['cores']} cores, load {hardware['load']}")
     print(f"{data['images']} images, {data['megapixels']} megapixels ({data['masks']})")
+    print(f"{result['trials']} trials: median (least to most)")
     for name, value in result["seconds"].items():
         print(f"{name:52}{value['median']:8.3f} s   ({value['min']:.3f} to {value['max']:.3f})")
     for name, value in result["ratio"].items():
