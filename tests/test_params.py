@@ -175,7 +175,7 @@ MISTAKES = {
     "missing key": ("      batch: 4\n", "", "'batch' is missing"),
     "rate as text": ("      lr: 3.0e-3", "      lr: 1e-4", "demo: lr is '1e-4', not float"),
     "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
-    "margin as text": ("mae_margin: 0.01}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
+    "margin as text": ("mae_margin: 0.005}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
     "seed that is not in the name": (
         "  manet-shi:          {<<: *manet, set: shi}", "  manet-shi: {<<: *manet, set: shi, seed: 3}",
         "here 'manet-shi-s3'",
