@@ -192,11 +192,18 @@ def test_a_signal_reaches_the_kernel_which_can_save(tmp_path, number):
     command = [sys.executable, "-m", "magan_core", "notebook", "n.ipynb", "--out", "done.ipynb"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with open(tmp_path / "errors.txt", "wb") as errors:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=errors)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=errors,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
+        )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(number)
-    assert process.wait(timeout=60) != 0
+    try:
+        assert process.wait(timeout=60) != 0
+    finally:
+        process.kill()
+        process.wait()
     assert (tmp_path / "saved").exists(), (tmp_path / "errors.txt").read_text()
     assert not (tmp_path / "done.ipynb").exists()
