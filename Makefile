@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export GOMP_SPINCOUNT := 0
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test fast-test check lab clean setup
+.PHONY: repro test fast-test check lab hooks clean setup
 
 repro: setup
 	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
@@ -28,6 +28,15 @@ check: setup
 
 lab: setup
 	jupyter lab notebooks
+
+# A Git hook that refuses notebooks with outputs, as `make test` does.
+hooks: setup
+	@hook="$$(git rev-parse --git-path hooks)/pre-commit"; mkdir -p "$${hook%/*}"; \
+	line='exec $(VENV)/bin/python -m magan_core clean-notebooks --check notebooks'; \
+	if [ -e "$$hook" ] && ! grep -qxF "$$line" "$$hook"; then \
+	  echo "$$hook is there already; end it with: $$line" >&2; exit 1; fi; \
+	[ -e "$$hook" ] || printf '#!/bin/sh\n%s\n' "$$line" > "$$hook"; chmod +x "$$hook"; \
+	echo "$$hook refuses notebooks with outputs"
 
 setup: $(VENV)/.ready
 
