@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from magan_core.data import images
@@ -199,3 +200,12 @@ def test_any_map_survives_storage(tmp_path_factory, height, width, seed):
 
 def test_suffixes_are_lower_case():
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in images.SUFFIXES)
+
+
+@given(
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)),
+)
+def test_resizing_to_the_same_size_changes_nothing(picture):
+    assert np.array_equal(resize(picture, *picture.shape), picture)
+    mask = np.where(picture > 127, np.uint8(255), np.uint8(0))
+    assert np.array_equal(resize_mask(mask, *mask.shape), mask)
