@@ -36,15 +36,7 @@ SECTIONS = {
     },
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip
-PUBLISHED = {
-    "method": str,
-    "folder": str,
-    "white": str,
-    "suffix": str,
-    "set": str,
-    "masks": str,
-    "masks_white": str,
-}
+PUBLISHED = dict.fromkeys(("method", "folder", "white", "suffix", "set", "masks", "masks_white"), str)
 COMPARISON = {"resamples": int, "seed": int, "tolerance": dict}
 TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds"), float | None)
 

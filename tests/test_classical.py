@@ -22,6 +22,42 @@ def test_every_method_maps_a_photograph(name):
     assert METHODS[name].about.startswith(("exact port", "re-trained port", "reconstruction"))
 
 
+WHOLE = {  # the smallest, and odd, sizes of a map; whether it always reaches both 0 and 255
+    "LBP": ([(21, 21), (21, 40), (50, 23)], False),
+    "DBDF": ([(28, 28), (28, 45), (50, 29)], True),
+    "SS": ([(16, 16), (16, 45), (50, 17)], True),
+}
+
+
+@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name in WHOLE for shape in WHOLE[name][0]])
+def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(name, shape):
+    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    found = METHODS[name](photo)
+    assert found.dtype == np.uint8
+    assert found.shape == shape
+    if WHOLE[name][1]:
+        assert (found.min(), found.max()) == (0, 255)
+    assert np.array_equal(found, METHODS[name](photo.copy()))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_flat_photograph_is_out_of_focus(name, level):
+    assert not METHODS[name](np.full((40, 44, 3), level, np.uint8)).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "width", "seed", "margin"),
+    [("LBP", 60, 64, 4, 6), ("DBDF", 64, 80, 5, 10), ("SS", 64, 80, 5, 10)],
+)
+def test_two_levels(name, height, width, seed, margin):
+    """Noise of two levels on the left is in focus, the flat right is not; `margin` pixels are open."""
+    photo, half = np.full((height, width, 3), 255, np.uint8), width // 2
+    photo[:, :half] *= np.random.default_rng(seed).integers(0, 2, (height, half, 1), np.uint8)
+    found = METHODS[name](photo)
+    assert found[:, : half - margin].mean() > found[:, half + margin :].mean() + 100
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_refuses_what_is_no_photograph(name):
     with pytest.raises(MaganError, match="expected uint8"):

@@ -304,28 +304,6 @@ def test_what_the_repository_holds():
 # The whole.
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (28, 45), (50, 29)])
-def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(shape):
-    photo = noise(*shape)
-    found = dbdf(photo)
-    assert found.dtype == np.uint8
-    assert found.shape == shape
-    assert (found.min(), found.max()) == (0, 255)
-    assert np.array_equal(found, dbdf(photo.copy()))
-
-
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_a_flat_photograph_is_out_of_focus(level):
-    assert not dbdf(np.full((40, 44, 3), level, np.uint8)).any()
-
-
-def test_two_levels():
-    photo = np.full((64, 80, 3), 255, np.uint8)
-    photo[:, :40] *= np.random.default_rng(5).integers(0, 2, (64, 40, 1), np.uint8)
-    found = dbdf(photo)
-    assert found[:, :30].mean() > found[:, 50:].mean() + 100
-
-
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_sharp_half_is_in_focus(turned):
     photo = half_sharp(96, 128)

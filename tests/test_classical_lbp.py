@@ -270,27 +270,6 @@ def test_no_seed_at_all_is_black():
 # The whole.
 
 
-@pytest.mark.parametrize("shape", [(21, 21), (21, 40), (50, 23)])
-def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(shape):
-    photo = noise(*shape)
-    found = lbp(photo)
-    assert found.dtype == np.uint8
-    assert found.shape == shape
-    assert np.array_equal(found, lbp(photo.copy()))
-
-
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_a_flat_photograph_is_out_of_focus(level):
-    assert not lbp(np.full((40, 44, 3), level, np.uint8)).any()
-
-
-def test_two_levels():
-    photo = np.full((60, 64, 3), 255, np.uint8)
-    photo[:, :32] *= np.random.default_rng(4).integers(0, 2, (60, 32, 1), np.uint8)
-    found = lbp(photo)
-    assert found[:, :26].mean() > found[:, 38:].mean() + 100
-
-
 def test_texture_everywhere_is_in_focus_everywhere():
     assert (lbp(noise(40, 44)) == 255).all()
 

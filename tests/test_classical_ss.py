@@ -135,28 +135,6 @@ def test_refinement_draws_similar_regions_together_and_leaves_others(regions):
 # The whole.
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (16, 45), (50, 17)])
-def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(shape):
-    photo = noise(*shape)
-    found = ss(photo)
-    assert found.dtype == np.uint8
-    assert found.shape == shape
-    assert (found.min(), found.max()) == (0, 255)
-    assert np.array_equal(found, ss(photo.copy()))
-
-
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_a_flat_photograph_is_out_of_focus(level):
-    assert not ss(np.full((40, 44, 3), level, np.uint8)).any()
-
-
-def test_two_levels():
-    photo = np.full((64, 80, 3), 255, np.uint8)
-    photo[:, :40] *= np.random.default_rng(5).integers(0, 2, (64, 40, 1), np.uint8)
-    found = ss(photo)
-    assert found[:, :30].mean() > found[:, 50:].mean() + 100
-
-
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("window", [16, 32])
 def test_the_sharp_half_is_in_focus(turned, window):

@@ -233,10 +233,10 @@ def _check_shown(results: Results) -> None:
     shown = sorted({variant for variants in VARIANTS.values() for variant in variants.values()})
     for name, run in results.listed.items():
         nearest(run["variant"], shown, f"variant of run {name} in the tables (reporting/tables.py)")
+    tables = [claims.load(number) for number in ("I", "III")]
+    known = sorted({method for table in tables for method in table["method"]})
     for name, entry in results.published.items():
-        tables = [claims.load(number) for number in ("I", "III")]
-        known = {method for table in tables for method in table["method"]}
-        nearest(entry["method"], sorted(known), f"method of published maps {name}")
+        nearest(entry["method"], known, f"method of published maps {name}")
         if not any(_row(table, entry).any() for table in tables):
             raise MaganError(
                 f"published maps {name}: no table has a row of {entry['method']} on '{entry['set']}'. Take "
