@@ -34,6 +34,7 @@ TRAINING = {
     "log_every": 2,
     "precision": "float32",
     "compile": False,
+    "average": 0.0,
     "save_seconds": 60.0,
 }
 PROFILE = {
