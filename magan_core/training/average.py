@@ -1,4 +1,4 @@
-"""The moving average of a network's weights over the steps: often better, and steadier, than the last ones."""
+"""The moving average of a network's weights over the steps: steadier than the last ones."""
 
 import copy
 

@@ -32,9 +32,9 @@ class Recipe:
     """How to train: `training` of params.yaml. Rates are per step of Adam, `log_every` is in steps.
 
     precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32).
-    compile: torch.compile the generator, which costs about a minute at the start. average: decay of the moving
-    average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how often the
-    resume state is saved.
+    compile: torch.compile the generator, which costs about a minute at the start. average: decay of the
+    moving average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how
+    often the resume state is saved.
     """
 
     steps: int
@@ -217,7 +217,9 @@ def _check(
     """MaganError for settings that do not go together."""
     nearest(recipe.precision, PRECISIONS, "precision")
     if not 0 <= recipe.average < 1:
-        raise MaganError(f"average is {recipe.average}; it must be 0 (off) or a decay below 1, such as 0.999.")
+        raise MaganError(
+            f"average is {recipe.average}; it must be 0 (off) or a decay below 1, such as 0.999."
+        )
     if (weights.adv > 0) != (discriminator is not None):
         raise MaganError("a discriminator goes with an adversarial weight above 0, and only with it.")
     if unlabelled is not None and discriminator is None:
