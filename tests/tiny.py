@@ -45,6 +45,7 @@ PROFILE = {
     "discriminator": {"channels": 4},
     "training": TRAINING,
     "test_size": 32,
+    "test_flip": False,
 }
 RUN = {
     "set": "shi",
