@@ -274,7 +274,13 @@ def test_avif(tmp_path):
     assert np.abs(photo.astype(int) - flat).max() <= 4
 
 
-HEIC = b"\0\0\0\x18ftypheic" + bytes(12)
+def first_box(*brands):
+    """The start of a file of the ISO family: size, `ftyp`, brand, version, compatible brands."""
+    major, *others = brands
+    return (16 + 4 * len(others)).to_bytes(4, "big") + b"ftyp" + major + bytes(4) + b"".join(others)
+
+
+HEIC = first_box(b"heic", b"mif1") + bytes(8)
 
 
 @pytest.fixture
@@ -290,6 +296,23 @@ def test_heic_without_its_package_says_what_to_install(tmp_path, monkeypatch, no
     (tmp_path / name).write_bytes(HEIC)
     with pytest.raises(MaganError, match=rf"{name}: a HEIC photograph.*pip install pillow-heif"):
         read_photo(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("brands", "heic"),
+    [
+        ([b"msf1", b"heix"], True),
+        ([b"MiHB", b"mif1"], True),
+        ([b"avif", b"mif1"], False),
+        ([b"isom", b"mp42"], False),
+        ([b"crx ", b"isom"], False),
+    ],
+)
+def test_films_raw_and_avif_are_not_taken_for_heic(tmp_path, monkeypatch, no_heic, brands, heic):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.hif").write_bytes(first_box(*brands) + b"heic")
+    with pytest.raises(MaganError, match="a HEIC photograph" if heic else "not an image|damaged"):
+        read_photo(tmp_path / "a.hif")
 
 
 def test_heic_is_read_by_the_package_that_is_there(tmp_path, monkeypatch, no_heic):

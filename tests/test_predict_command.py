@@ -205,6 +205,18 @@ def test_a_picture_that_is_no_map_is_not_replaced(folder, run):
     assert files(folder / "maps") == ["a b.png", "grün.png", "x.y.png"]
 
 
+def test_a_name_that_is_no_unicode(folder, run):
+    name = os.fsdecode(b"photos/\xff.png")
+    try:
+        Image.new("RGB", (9, 9)).save(name)
+    except OSError:
+        pytest.skip("this file system takes Unicode only")
+    status, out, err = run("photos", "--json", "--overlay")
+    assert (status, err) == (0, "")
+    assert out.isascii()
+    assert name in [entry["file"] for entry in json.loads(out)["photographs"]]
+
+
 def test_too_large_for_the_memory(folder, run, monkeypatch):
     def full(*args, **options):
         raise MemoryError

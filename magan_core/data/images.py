@@ -11,7 +11,7 @@ from magan_core.errors import MaganError
 from magan_core.files import atomic
 
 SUFFIXES = {  # in lower case
-    ".avif", ".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
+    ".avif", ".bmp", ".heic", ".heif", ".hif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
 }  # fmt: skip
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # ISO/IEC 23008-12
 CUT = 128  # grey values from here on are the white class of a mask
@@ -148,9 +148,7 @@ def _open(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except Image.UnidentifiedImageError:
-        with open(path, "rb") as file:
-            start = file.read(12)
-        if start[4:8] != b"ftyp" or start[8:12] not in HEIF_BRANDS:
+        if not _is_heic(path):
             raise
     try:
         from pillow_heif import register_heif_opener
@@ -161,6 +159,15 @@ def _open(path: Path) -> Image.Image:
         ) from error
     register_heif_opener()
     return Image.open(path)
+
+
+def _is_heic(path: Path) -> bool:
+    """By the brands in the file's first box (ISO/IEC 14496-12, 4.3); AVIF, which shares some, is Pillow's."""
+    with open(path, "rb") as file:
+        start = file.read(128)
+    box = start[8 : int.from_bytes(start[:4], "big")]
+    brands = {box[place : place + 4] for place in (0, *range(8, len(box), 4))}
+    return start[4:8] == b"ftyp" and not brands & {b"avif", b"avis"} and bool(brands & HEIF_BRANDS)
 
 
 def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:
