@@ -295,7 +295,7 @@ print(peak * (1 if sys.platform == "darwin" else 1024), file=sys.stderr)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_fifty_megapixels_need_less_than_four_gigabytes(folder, mode):
     """With the network of the released model, overlay and flip."""
     from magan_core import params
@@ -304,14 +304,8 @@ def test_fifty_megapixels_need_less_than_four_gigabytes(folder, mode):
     save_model(build_generator(model), model, list(PARTS), 320, folder / "lite.safetensors", half=True)
     size = (8660, 5774)
     ramp = Image.linear_gradient("L").resize(size)
-    if mode == "I;16":
-        ramp = Image.fromarray(np.asarray(ramp).astype(np.uint16) * 257)
-    else:
-        ramp = Image.merge(mode, [ramp] * len(mode))
-    name = "big.tif"
-    ramp.save(name, compression="tiff_lzw")
-    ramp.close()
-    words = ["predict", name, "--out", "maps", "--overlay", "--flip", "--model", "lite.safetensors"]
+    Image.merge(mode, [ramp] * len(mode)).save("big.tif", compression="tiff_lzw")
+    words = ["predict", "big.tif", "--out", "maps", "--overlay", "--flip", "--model", "lite.safetensors"]
     done = subprocess.run([sys.executable, "-c", PEAK, *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
