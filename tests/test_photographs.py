@@ -69,7 +69,7 @@ def test_what_is_not_there_is_said_and_does_not_stop_the_rest(root):
     assert len(found.photos) == 1
     assert list(found.failed) == ["nothing.jpg", "photos/*.gif", "empty"]
     assert "does not exist" in found.failed["nothing.jpg"]
-    assert "no file matches" in found.failed["photos/*.gif"]
+    assert "matches no file" in found.failed["photos/*.gif"]
     assert "holds no photograph" in found.failed["empty"]
     assert "--recursive" in found.failed["empty"]
 

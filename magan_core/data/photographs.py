@@ -34,8 +34,8 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     for name in map(str, named):
         matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
         if not matches:
-            hint = "no file matches" if glob.has_magic(name) else "does not exist"
-            found.failed[name] = f"{name} {hint}. Name a photograph or a folder of photographs."
+            reason = "matches no file" if glob.has_magic(name) else "does not exist"
+            found.failed[name] = f"{name} {reason}. Name a photograph or a folder of photographs."
         for path in map(Path, matches):
             photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
             for photo, below in photos.items():
