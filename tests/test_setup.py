@@ -12,7 +12,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from magan_core import notebook
+from magan_core import notebook, paths
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -62,6 +62,12 @@ def test_requirements_hold_what_pyproject_asks_for(python, platform):
     foreign = {name for name in pins if name.startswith("nvidia-") or name in ("triton", "pywinpty")}
     assert (platform["sys_platform"] == "linux") or not foreign
     assert ("appnope" in pins) == (platform["sys_platform"] == "darwin")
+
+
+def test_a_wheel_holds_the_released_model():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    file = paths.RELEASED.relative_to(ROOT / "magan_core")
+    assert any(file.match(pattern) for pattern in settings["package-data"]["magan_core"])
 
 
 def test_conda_installs_the_same():
