@@ -18,7 +18,7 @@ LOSS = {"ce": float, "iou": float, "adv": float}
 PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
-    "training": dict, "test_size": int, "check": dict, "published": dict,
+    "training": dict, "test_size": int, "test_flip": bool, "check": dict, "published": dict,
     "classical": list,
 }  # fmt: skip
 SECTIONS = {

@@ -11,13 +11,14 @@ from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, scenes
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
+from magan_core.device import choose_device
 from magan_core.errors import MaganError
 from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_model
 from magan_core.prediction import predict
 from magan_core.training.log import COLUMNS
-from magan_core.training.run import add_timing, choose_device, multiply_adds, train_run
+from magan_core.training.run import add_timing, multiply_adds, train_run
 from magan_core.training.schedule import SCHEDULES, factor
 from magan_core.training.trainer import Recipe, Weights, adam, step_once, train
 
