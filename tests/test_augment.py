@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform, gaussian_filter
 
-from magan_core.data.augment import Sampler, augment, transforms
+from magan_core.data.augment import Sampler, augment, recolour, transforms
+from magan_core.errors import MaganError
 
 
 def smooth(height, width, seed=0):
@@ -186,3 +188,50 @@ def test_the_seed_decides_everything():
 
     assert torch.equal(batches(1), batches(1))
     assert not torch.equal(batches(1), batches(2))
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["brightness", "contrast"])
+def test_recolour_against_pillow(kind):
+    """Of a grey picture, so that Pillow's weights of the colours do not matter; it rounds to bytes."""
+    picture = np.random.default_rng(0).integers(60, 160, (20, 30), dtype=np.uint8)
+    image = Image.fromarray(np.stack([picture] * 3, axis=2))
+    for factor in (0.6, 1.0, 1.4):
+        enhance = (ImageEnhance.Brightness, ImageEnhance.Contrast)[kind]
+        expected = np.asarray(enhance(image).enhance(factor))
+        factors = torch.ones(1, 3)
+        factors[0, kind] = factor
+        found = recolour(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255, factors)
+        np.testing.assert_allclose(found[0].permute(1, 2, 0) * 255, expected, atol=1.01)
+
+
+def test_saturation_moves_colours_away_from_their_mean():
+    images = torch.rand(4, 3, 8, 8) * 0.4 + 0.3
+    grey = images.mean(1, keepdim=True)
+    for factor in (0.0, 0.5, 1.5):
+        found = recolour(images, torch.tensor([[1.0, 1.0, factor]] * 4))
+        torch.testing.assert_close(found, grey + factor * (images - grey))
+
+
+def jittered(jitter):
+    images, masks = (torch.randint(0, 256, (10, 16, 16, *more), dtype=torch.uint8) for more in ((3,), ()))
+    sizes = torch.tensor([[20, 30]] * 10)
+    return Sampler(images, masks, sizes, batch=4, crop=12, rotation=0.15, seed=5, jitter=jitter)
+
+
+def test_jitter_recolours_each_photograph_and_no_mask():
+    torch.manual_seed(0)
+    plain, changed = jittered(0.0), jittered(0.3)
+    changed.images, changed.masks = plain.images, plain.masks
+    (before, masks), (after, same) = plain.next(), changed.next()
+    assert torch.equal(masks, same)
+    ratios = after.mean((1, 2, 3)) / before.mean((1, 2, 3))
+    assert len(set(ratios.tolist())) == 4
+    assert 0.6 < ratios.min() < ratios.max() < 1.4
+    assert after.min() >= 0
+    assert after.max() <= 1
+
+
+@pytest.mark.parametrize("jitter", [-0.1, 1.0])
+def test_impossible_jitter(jitter):
+    with pytest.raises(MaganError, match=f"jitter is {jitter}"):
+        jittered(jitter)

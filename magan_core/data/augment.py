@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from magan_core.errors import MaganError
+
 
 def transforms(
     count: int, sizes: Tensor, side: int, crop: int, rotation: float, generator: torch.Generator
@@ -59,10 +61,27 @@ def augment(
     return sampled[:, :3].contiguous(), (sampled[:, 3:] >= 0.5).float()
 
 
+def recolour(images: Tensor, factors: Tensor) -> Tensor:
+    """Scale brightness, then contrast (distance from the image's mean), then saturation (distance from grey).
+
+    images: float (B, 3, H, W) in [0, 1]; factors: float (B, 3), 1 = unchanged, 0 = nothing left of it.
+    Returns the like of images, cut to [0, 1]. Not in the paper.
+    """
+    brightness, contrast, saturation = factors.to(images.device)[:, :, None, None, None].unbind(
+        1
+    )  # B, 1, 1, 1
+    images = images * brightness
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = mean + (images - mean) * contrast
+    grey = images.mean(1, keepdim=True)
+    return (grey + (images - grey) * saturation).clamp_(0, 1)
+
+
 class Sampler:
     """Endless shuffled epochs of a prepared set, as augmented batches on the device.
 
     images: uint8 (N, S, S, 3); masks: uint8 (N, S, S) or None for an unlabelled set; sizes: int (N, 2).
+    jitter: brightness, contrast and saturation of a photograph change by up to this share, 0 to below 1.
     Every draw comes from `seed`. A batch may take the end of one epoch and the beginning of the next.
     """
 
@@ -76,9 +95,12 @@ class Sampler:
         crop: int,
         rotation: float,
         seed: int,
+        jitter: float = 0.0,
     ) -> None:
+        if not 0 <= jitter < 1:
+            raise MaganError(f"jitter is {jitter}; it must be 0 (off) or a share below 1, such as 0.25.")
         self.images, self.masks, self.sizes = images, masks, sizes
-        self.batch, self.crop, self.rotation = batch, crop, rotation
+        self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
         self.random = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
@@ -92,4 +114,8 @@ class Sampler:
         )
         chosen = chosen.to(self.images.device)
         masks = None if self.masks is None else self.masks[chosen]
-        return augment(self.images[chosen], masks, matrices, self.crop)
+        images, masks = augment(self.images[chosen], masks, matrices, self.crop)
+        if self.jitter:
+            factors = 1 + self.jitter * (2 * torch.rand(self.batch, 3, generator=self.random) - 1)
+            images = recolour(images, factors)
+        return images, masks

@@ -42,6 +42,7 @@ def sampler(folder: Path, profile: dict, seed: int, device: torch.device) -> Sam
         batch=training["batch"],
         crop=training["crop"],
         rotation=training["rotation"],
+        jitter=training["jitter"],
         seed=seed,
     )
 
