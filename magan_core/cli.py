@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from magan_core import cli_data
 from magan_core.errors import MaganError
 
 
@@ -83,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="results/PROFILE/report.html from tables and figures")
     command.add_argument("name", metavar="PROFILE")
     command.set_defaults(function=report)
+
+    cli_data.add_parser(commands)
 
     command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
     command.add_argument("name", nargs="?")

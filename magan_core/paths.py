@@ -11,6 +11,8 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PAPER_TABLES = Path("data/paper_tables")
 MANIFESTS = Path("data/manifests")
+SOURCES = Path("data/sources")
+SPLITS = Path("data/splits")
 
 
 def raw(name: str, folder: str | None = None) -> Path:

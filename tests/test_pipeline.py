@@ -26,6 +26,7 @@ def clone(tmp_path_factory):
             ".git", ".venv", "build", "results", "prepared", "raw", "__pycache__", ".*_cache", "cache", "tmp"
         ),
     )
+    (folder / "data/raw").mkdir()
     (folder / "dvc.lock").unlink(missing_ok=True)
     for command in (["git", "init", "-q"], ["git", "add", "-A"]):
         subprocess.run(command, cwd=folder, check=True)
