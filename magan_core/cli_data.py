@@ -151,8 +151,9 @@ def _photographs(name: str) -> list:
 
 def _where(stem: str, name: str) -> str:
     """A photograph with the splits of its set that name it."""
+    from magan_core.data.catalogue import CATALOGUE
     from magan_core.data.sets import read_names
 
-    folder = paths.SPLITS / name
-    splits = [path.name for path in sorted(folder.glob("*.txt")) if stem in read_names(path)]
+    known = sorted((paths.SPLITS / name).glob("*.txt")) if name in CATALOGUE else []
+    splits = [path.name for path in known if stem in read_names(path)]
     return f"{stem} ({', '.join(splits)})" if splits else stem

@@ -116,6 +116,20 @@ def test_a_second_repro_does_nothing(clone):
     assert stages_run(run(clone, "dvc", "repro").stdout) == set()
 
 
+def test_photographs_that_arrive_or_change_rerun_the_preparation(clone):
+    def status():
+        return json.loads(run(clone, "dvc", "status", "--json").stdout)
+
+    half = clone / "data/raw/.cuhk.partial/images/a.jpg"  # a fetch that is under way
+    half.parent.mkdir(parents=True)
+    half.touch()
+    assert status() == {}
+    half.parents[1].rename(clone / "data/raw/cuhk")
+    assert status() == {"prepare@smoke": [{"changed deps": {"data/raw": "modified"}}]}
+    shutil.rmtree(clone / "data/raw/cuhk")
+    assert status() == {}
+
+
 def test_metrics_and_plots_say_something(clone):
     shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
     scores = shown[""]["data"]["results/smoke/metrics.json"]["data"]

@@ -153,7 +153,8 @@ def _pictures(folder: Path) -> dict[str, Path]:
     """Return the files of a folder by normalised stem."""
     if not folder.is_dir():
         raise MaganError(
-            f"{folder}: no such folder; put the files there, or set MAGAN_DATA to the folder of the data sets"
+            f"{folder}: no such folder; put the files there (see `magan data list`), or set MAGAN_DATA to "
+            "the folder of the data sets"
         )
     found: dict[str, Path] = {}
     for file in visible(folder):
