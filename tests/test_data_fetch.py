@@ -83,6 +83,8 @@ def test_what_came_before_a_failure_stays_and_the_next_call_goes_on(made, files,
             get(files, tmp_path / "set", server.url)
         assert not (tmp_path / "set").exists()
         assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 4
+        rest = next(tmp_path.glob(".set.partial/*")) / ".out_1-x.jpg"  # of a call that was killed
+        rest.write_bytes(b"half a file")
         assert get(files, tmp_path / "set", server.url) == 6
     assert same(made, tmp_path / "set")
 

@@ -103,6 +103,8 @@ def fetch(
                     temporary.write_bytes(contents[file.blob])
                 bar.update()
     if growing != folder:
+        for rest in growing.glob("*/.*"):  # of a call that was killed while it wrote a file
+            rest.unlink()
         growing.rename(folder)
     return len(todo)
 
