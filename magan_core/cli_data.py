@@ -94,6 +94,10 @@ def add(options: argparse.Namespace) -> None:
     from magan_core.data.fetch import wanted
 
     found, folder = data_set(options.name), _folder(options.name)
+    if options.white and not found.white:
+        raise MaganError(f"{options.name} has no masks; leave --white out")
+    if found.repository and (options.white or options.partial):
+        raise MaganError(f"the manifest says what {options.name} is; leave --white and --partial out")
     if found.repository:
         print(f"{add_known(wanted(options.name), options.download, folder)} files in {folder}")
         return

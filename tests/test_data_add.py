@@ -188,3 +188,19 @@ def test_command_takes_in_a_download(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.main(["data", "add", "ctcug", str(tmp_path / "CTCUG"), "--partial"])
     assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["frd", "--white", "focus"], "frd has no masks"),
+        (["cuhk", "--white", "focus"], "the manifest says what cuhk is"),
+        (["szu-bd", "--partial"], "the manifest says what szu-bd is"),
+        (["duts"], "unknown data set 'duts'; did you mean 'dut'"),
+    ],
+)
+def test_command_refuses_what_makes_no_sense(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path / "raw"))
+    with pytest.raises(SystemExit):
+        cli.main(["data", "add", *arguments[:1], str(tmp_path), *arguments[1:]])
+    assert message in capsys.readouterr().err
