@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from magan_core import cli_data
+from magan_core.commands import data, predict
 from magan_core.errors import MaganError
 
 
@@ -31,14 +31,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="magan", description="Defocus blur detection with MA-GANet.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("predict", help="in-focus maps of photographs (white = in focus)")
-    command.add_argument("photos", nargs="+", type=Path, metavar="IMAGE_OR_FOLDER")
-    command.add_argument(
-        "--out", required=True, type=Path, help="folder for the maps, one 8-bit PNG a photograph"
-    )
-    command.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
-    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    command.set_defaults(function=predict)
+    predict.add_parser(commands)
 
     command = commands.add_parser("evaluate", help="score a folder of maps against masks")
     command.add_argument("--maps", required=True, type=Path)
@@ -85,45 +78,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="PROFILE")
     command.set_defaults(function=report)
 
-    cli_data.add_parser(commands)
+    data.add_parser(commands)
 
     command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
     command.add_argument("name", nargs="?")
     command.add_argument("--current", action="store_true", help="print the current profile's name only")
     command.set_defaults(function=profile)
     return top
-
-
-def predict(options: argparse.Namespace) -> None:
-    """`magan predict`."""
-    from magan_core.data.images import SUFFIXES
-    from magan_core.models.weights import load_model
-    from magan_core.prediction import predict_files
-    from magan_core.training.run import choose_device
-
-    photos: list[Path] = []
-    for path in options.photos:
-        if not path.exists():
-            raise MaganError(f"{path} does not exist. Name a photograph or a folder of photographs.")
-        inside = (
-            sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        )
-        if not inside:
-            raise MaganError(f"{path} holds no photograph ({', '.join(sorted(SUFFIXES))}).")
-        photos += inside
-    stems: dict[str, Path] = {}
-    for photo in photos:
-        if photo.stem in stems:
-            raise MaganError(
-                f"{stems[photo.stem]} and {photo} would give the same map name. Predict them apart."
-            )
-        stems[photo.stem] = photo
-        if (options.out / f"{photo.stem}.png").resolve() == photo.resolve():
-            raise MaganError(f"the map of {photo} would overwrite it. Choose another folder for --out.")
-    device = choose_device(options.device)
-    model, size = load_model(options.model, device)
-    seconds = predict_files(model, photos, options.out, size=size, device=device)
-    print(f"{len(photos)} maps in {options.out}, {seconds:.3f} s an image on {device}")
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ LOSS = {"ce": float, "iou": float, "adv": float}
 PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
-    "training": dict, "test_size": int, "check": dict, "published": dict,
+    "training": dict, "test_size": int, "test_flip": bool, "check": dict, "published": dict,
     "classical": list,
 }  # fmt: skip
 SECTIONS = {
@@ -32,7 +32,7 @@ SECTIONS = {
         "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "lr": float,
         "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
         "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
-        "precision": str, "compile": bool, "save_seconds": float,
+        "precision": str, "compile": bool, "average": float, "save_seconds": float,
     },
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip

@@ -1,8 +1,8 @@
 """Every folder of the project, in one place.
 
-All are relative to the current working directory, which `magan` and the notebooks set to the repository's
-root. The environment variables MAGAN_DATA, MAGAN_WEIGHTS and MAGAN_PUBLISHED, and after them `folders` in
-params.yaml, say where raw data sets, pretrained weights and published maps lie.
+All but the released model are relative to the current working directory, which `magan` and the notebooks set
+to the repository's root. The environment variables MAGAN_DATA, MAGAN_WEIGHTS and MAGAN_PUBLISHED, and after
+them `folders` in params.yaml, say where raw data sets, pretrained weights and published maps lie.
 """
 
 import os
@@ -13,6 +13,7 @@ PAPER_TABLES = Path("data/paper_tables")
 MANIFESTS = Path("data/manifests")
 SOURCES = Path("data/sources")
 SPLITS = Path("data/splits")
+RELEASED = Path(__file__).parent / "released" / "model.safetensors"  # the model that comes with the package
 
 
 def raw(name: str, folder: str | None = None) -> Path:

@@ -16,14 +16,26 @@ from magan_core.models.generator import MANet
 
 @torch.inference_mode()
 def predict(
-    generator: nn.Module, photo: np.ndarray, size: int, device: torch.device | str = "cpu"
+    generator: nn.Module,
+    photo: np.ndarray,
+    size: int,
+    device: torch.device | str = "cpu",
+    *,
+    flip: bool = False,
 ) -> np.ndarray:
     """Map of one photograph.
 
     photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is
-    given up, as in training. Returns uint8 (H, W), 255 = in focus.
+    given up, as in training. flip: map the mirrored photograph too, in the same batch, and take the mean of
+    the two maps. Returns uint8 (H, W), 255 = in focus.
     """
-    return full_size(generator(network_input(photo, size, device)), photo)
+    images = network_input(photo, size, device)
+    if flip:
+        images = torch.cat([images, images.flip(3)])
+    maps = generator(images).sigmoid()  # 1 or 2, 1, size, size
+    if flip:
+        maps = (maps[:1] + maps[1:].flip(3)) / 2
+    return full_size(maps, photo)
 
 
 @torch.inference_mode()
@@ -32,7 +44,7 @@ def attention_maps(
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """As `predict`, with the attention of the forward pass on the CPU (see MANet.forward)."""
     logits, attention = generator(network_input(photo, size, device), attention=True)
-    return full_size(logits, photo), {name: values.cpu() for name, values in attention.items()}
+    return full_size(logits.sigmoid(), photo), {name: values.cpu() for name, values in attention.items()}
 
 
 def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:
@@ -41,10 +53,10 @@ def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> t
     return small.permute(2, 0, 1)[None].float().div_(255)
 
 
-def full_size(logits: torch.Tensor, photo: np.ndarray) -> np.ndarray:
-    """Logits (1, 1, size, size) -> map of the photograph's size, uint8 (H, W)."""
-    full = F.interpolate(logits.sigmoid(), size=photo.shape[:2], mode="bilinear", align_corners=False)
-    return full[0, 0].mul(255).round().byte().cpu().numpy()
+def full_size(maps: torch.Tensor, photo: np.ndarray) -> np.ndarray:
+    """Map in [0, 1] of the network's size (1, 1, size, size) -> the photograph's size, uint8 (H, W)."""
+    full = F.interpolate(maps, size=photo.shape[:2], mode="bilinear", align_corners=False)
+    return (full[0, 0] * 255).round_().byte().cpu().numpy()
 
 
 def predict_files(
@@ -54,17 +66,18 @@ def predict_files(
     *,
     size: int,
     device: torch.device | str = "cpu",
+    flip: bool = False,
     progress: bool = True,
 ) -> float:
-    """Write OUT/STEM.png for every photograph. Returns the median seconds a photograph, reading and writing
-    apart."""
+    """Write OUT/STEM.png for every photograph (flip: see `predict`). Returns the median seconds a photograph,
+    reading and writing apart."""
     seconds = []
     for path in tqdm(
         list(photos), disable=not progress, mininterval=5, unit="image", desc=f"predict {Path(out).name}"
     ):
         photo = read_photo(path)
         start = time.perf_counter()
-        values = predict(generator, photo, size, device)
+        values = predict(generator, photo, size, device, flip=flip)
         seconds.append(time.perf_counter() - start)
         write_map(Path(out) / f"{Path(path).stem}.png", values)
     return float(np.median(seconds))

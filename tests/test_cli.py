@@ -154,59 +154,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(command, buffered):
     assert process.wait() == 0
 
 
-def test_predict_twice_gives_the_same_bytes(folder):
-    for out in ("one", "two"):
-        predict(folder, folder / "photos", out=out)
-    for path in (folder / "one").iterdir():
-        assert path.read_bytes() == (folder / "two" / path.name).read_bytes()
-
-
-def test_single_files(folder):
-    predict(folder, folder / "photos" / "grün.png", folder / "photos" / "x.y.JPG")
-    assert len(list((folder / "maps").iterdir())) == 2
-
-
-def model(folder):
-    return "--model", folder / "model.safetensors"
-
-
-def test_duplicate_stems(folder, capsys):
-    Image.new("RGB", (9, 9)).save(folder / "photos" / "a b.png")
-    error = fails(capsys, "predict", folder / "photos", "--out", folder / "maps", *model(folder))
-    assert "a b.jpg" in error
-    assert "would give the same map name" in error
-    assert not (folder / "maps").exists()
-
-
-def test_a_map_never_overwrites_a_photograph(folder, capsys):
-    before = (folder / "photos" / "grün.png").read_bytes()
-    out = folder / "masks" / ".." / "photos"
-    error = fails(capsys, "predict", folder / "photos", "--out", out, *model(folder))
-    assert "would overwrite it" in error
-    assert (folder / "photos" / "grün.png").read_bytes() == before
-
-
-def test_what_cannot_be_predicted(folder, capsys):
-    (folder / "empty").mkdir()
-    assert "does not exist" in fails(capsys, "predict", folder / "no", "--out", folder / "m", *model(folder))
-    assert "holds no photograph" in fails(
-        capsys, "predict", folder / "empty", "--out", folder / "m", *model(folder)
-    )
-    assert "not a readable safetensors" in fails(
-        capsys, "predict", folder / "photos", "--out", folder / "m", "--model", folder / "no.safetensors"
-    )
-    (folder / "file").write_text("x")
-    assert "cannot write" in fails(
-        capsys, "predict", folder / "photos", "--out", folder / "file" / "m", *model(folder)
-    )
-    (folder / "empty" / "bad.jpg").write_bytes((folder / "photos" / "a b.jpg").read_bytes()[:300])
-    error = fails(
-        capsys, "predict", folder / "empty", "--out", folder / "m", *model(folder), "--device", "cpu"
-    )
-    assert "bad.jpg" in error
-    assert not (folder / "m").exists()
-
-
 def evaluate(folder, *more):
     return ("evaluate", "--maps", folder / "maps", "--masks", folder / "masks", "--out", folder / "s", *more)
 

@@ -1,16 +1,27 @@
 """Pictures of every kind that users have: read alike, or refused with a reason."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, ImageCms, ImageFile, features
 
 from magan_core.data import images
-from magan_core.data.images import read_map, read_mask, read_photo, resize, resize_mask, write_map
+from magan_core.data.images import (
+    colour_profile,
+    is_map,
+    read_map,
+    read_mask,
+    read_photo,
+    resize,
+    resize_mask,
+    write_map,
+)
 from magan_core.errors import MaganError
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
@@ -209,3 +220,184 @@ def test_resizing_to_the_same_size_changes_nothing(picture):
     assert np.array_equal(resize(picture, *picture.shape), picture)
     mask = np.where(picture > 127, np.uint8(255), np.uint8(0))
     assert np.array_equal(resize_mask(mask, *mask.shape), mask)
+
+
+# ---- what cameras, telephones and editors leave behind ----
+
+
+def test_cmyk_and_grey_with_alpha(tmp_path):
+    flat = Image.new("CMYK", (5, 4), (0, 255, 255, 0))  # no cyan, all magenta and yellow: red
+    assert read_photo(saved(tmp_path / "a.tif", flat)).tolist() == [[[255, 0, 0]] * 5] * 4
+    photo = read_photo(saved(tmp_path / "a.jpg", flat, quality=95)).astype(int)
+    assert np.abs(photo - (255, 0, 0)).max() <= 4
+    pixels = Image.merge(
+        "LA", [Image.fromarray(GREY), Image.fromarray(np.where(GREY > 99, 255, 0).astype("u1"))]
+    )
+    expected = np.where(GREY > 99, GREY, 255)
+    assert np.array_equal(read_photo(saved(tmp_path / "a.png", pixels)), np.repeat(expected[..., None], 3, 2))
+
+
+def test_a_transparent_palette_entry_is_white(tmp_path):
+    palette = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    path = saved(tmp_path / "a.png", palette, transparency=0)
+    assert read_photo(path).tolist() == [[[255] * 3, [200, 100, 50]]]
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "CMYK", "RGBA", "1"])
+def test_every_kind_is_turned_upright(tmp_path, mode):
+    values = np.zeros((4, 6), np.uint8)
+    values[0, :3] = 255
+    deep = values.astype(np.uint16) * 257
+    upright = (
+        Image.fromarray(deep) if mode == "I;16" else Image.fromarray(values).convert("RGB").convert(mode)
+    )
+    exif = Image.Exif()
+    exif[274] = 3  # stored upside down
+    plain = read_photo(saved(tmp_path / "plain.tif", upright))
+    stored = upright.transpose(Image.Transpose.ROTATE_180)
+    turned = read_photo(saved(tmp_path / "turned.tif", stored, exif=exif))
+    assert np.array_equal(turned, plain)
+    assert len(np.unique(plain)) == 2
+
+
+def test_ninety_megapixels_and_more_are_read_without_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", GREY.size - 1)  # a warning up to twice that, then an error
+    assert read_photo(saved(tmp_path / "a.png", Image.fromarray(GREY))).shape == (4, 6, 3)
+
+
+def test_avif(tmp_path):
+    if not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    flat = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    photo = read_photo(saved(tmp_path / "a.avif", Image.fromarray(flat), quality=95))
+    assert np.abs(photo.astype(int) - flat).max() <= 4
+
+
+def first_box(*brands):
+    """The start of a file of the ISO family: size, `ftyp`, brand, version, compatible brands."""
+    major, *others = brands
+    return (16 + 4 * len(others)).to_bytes(4, "big") + b"ftyp" + major + bytes(4) + b"".join(others)
+
+
+HEIC = first_box(b"heic", b"mif1") + bytes(8)
+
+
+@pytest.fixture
+def no_heic(monkeypatch):
+    """Pillow as it is before pillow-heif has been asked for."""
+    monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.jpg"])
+def test_heic_without_its_package_says_what_to_install(tmp_path, monkeypatch, no_heic, name):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    (tmp_path / name).write_bytes(HEIC)
+    with pytest.raises(MaganError, match=rf"{name}: a HEIC photograph.*pip install pillow-heif"):
+        read_photo(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("brands", "heic"),
+    [
+        ([b"msf1", b"heix"], True),
+        ([b"MiHB", b"mif1"], True),
+        ([b"avif", b"mif1"], False),
+        ([b"isom", b"mp42"], False),
+        ([b"crx ", b"isom"], False),
+    ],
+)
+def test_films_raw_and_avif_are_not_taken_for_heic(tmp_path, monkeypatch, no_heic, brands, heic):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.hif").write_bytes(first_box(*brands) + b"heic")
+    with pytest.raises(MaganError, match="a HEIC photograph" if heic else "not an image|damaged"):
+        read_photo(tmp_path / "a.hif")
+
+
+def test_heic_is_read_by_the_package_that_is_there(tmp_path, monkeypatch, no_heic):
+    """A stand-in for pillow-heif: it registers a reader that takes every such file for one red pixel."""
+
+    class Reader(ImageFile.ImageFile):
+        format = "STAND-IN"
+
+        def _open(self):
+            if not self.fp.read(12).endswith(b"ftypheic"):
+                raise SyntaxError
+            self._size, self._mode = (1, 1), "RGB"
+
+        def load(self):
+            self.im = Image.new("RGB", (1, 1), "red").im
+            return Image.Image.load(self)
+
+    package = SimpleNamespace(register_heif_opener=lambda: Image.register_open("STAND-IN", Reader))
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    assert read_photo(tmp_path / "a.heic").tolist() == [[[255, 0, 0]]]
+
+
+def test_heic_upright(tmp_path, no_heic):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    flat = np.repeat(np.repeat(COLOUR, 16, 0), 16, 1)  # 64 x 96
+    stored = Image.fromarray(np.ascontiguousarray(np.rot90(flat, 1)))
+    exif = Image.Exif()
+    exif[274] = 6
+    stored.info["exif"] = exif.tobytes()
+    photo = read_photo(saved(tmp_path / "a.heic", stored, quality=95))
+    assert photo.shape == flat.shape
+    assert np.abs(photo.astype(int) - flat).mean() < 6
+
+
+KINDS = {
+    "JPEG": {"quality": 90},
+    "PNG": {},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True},
+    "BMP": {},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore")  # decoders warn of the damage
+def test_a_damaged_file_gives_a_photograph_or_a_reason(tmp_path, kind):
+    exif = Image.Exif()
+    exif[274] = 6
+    options = KINDS[kind] | ({} if kind == "BMP" else {"exif": exif})
+    Image.fromarray(np.repeat(np.repeat(COLOUR, 5, 0), 5, 1)).save(tmp_path / "a", format=kind, **options)
+    whole = (tmp_path / "a").read_bytes()
+    rng = np.random.default_rng(0)
+    reasons = []
+    for number in range(40):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 300), 1 + number % 20):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "a").write_bytes(damaged if number % 4 else damaged[: rng.integers(len(whole))])
+        try:
+            photo = read_photo(tmp_path / "a")
+            assert (photo.dtype, photo.ndim, photo.shape[2]) == (np.uint8, 3, 3)
+        except MaganError as error:
+            reasons.append(str(error))
+    assert reasons
+    assert all(reason.startswith(f"{tmp_path / 'a'}: ") for reason in reasons)
+
+
+def test_the_colour_profile_of_rgb_only(tmp_path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    picture = Image.fromarray(COLOUR)
+    assert colour_profile(saved(tmp_path / "a.png", picture, icc_profile=srgb)) == srgb
+    assert colour_profile(saved(tmp_path / "b.png", picture, icc_profile=lab)) is None
+    assert colour_profile(saved(tmp_path / "c.png", picture)) is None
+
+
+def test_what_is_a_map(tmp_path):
+    write_map(tmp_path / "map.png", GREY)
+    (tmp_path / "text.png").write_text("no picture")
+    others = [
+        saved(tmp_path / "colour.png", Image.fromarray(COLOUR)),
+        saved(tmp_path / "grey.tif", Image.fromarray(GREY)),
+        tmp_path / "text.png",
+        tmp_path / "missing.png",
+    ]
+    assert is_map(tmp_path / "map.png")
+    assert not any(is_map(path) for path in others)

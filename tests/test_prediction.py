@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import MODEL, scenes
+from tiny import MODEL, decided, scenes
 
 from magan_core.data.prepare import load_train, prepare
 from magan_core.errors import MaganError
@@ -64,6 +64,34 @@ def test_shrinking_does_not_alias():
     assert network.seen.std() < 0.05
 
 
+class Ramp(torch.nn.Module):
+    """A network that looks away: the map grows from left to right whatever the photograph."""
+
+    def forward(self, images):
+        self.seen = images
+        values = torch.linspace(0.1, 0.9, images.shape[3]).expand(len(images), 1, images.shape[2], -1)
+        return torch.logit(values)
+
+
+def test_flip_is_the_mean_with_the_mirrored_map_of_the_mirrored_photograph():
+    photo = np.random.default_rng(2).integers(0, 256, (50, 70, 3), np.uint8)
+    network = Ramp()
+    assert np.ptp(predict(network, photo, 32).astype(int)) > 150
+    assert (np.abs(predict(network, photo, 32, flip=True) - 127.5) <= 1).all()
+    assert len(network.seen) == 2
+    torch.testing.assert_close(network.seen[1], network.seen[0].flip(2))
+
+
+def test_flip_of_a_network_against_two_calls():
+    generator = decided()
+    photo = scenes(1)[0][0][:, :30]
+    mirrored = np.ascontiguousarray(photo[:, ::-1])
+    one, other = (predict(generator, picture, 32).astype(float) for picture in (photo, mirrored))
+    found = predict(generator, photo, 32, flip=True)
+    assert np.abs(found - (one + other[:, ::-1]) / 2).max() <= 1.5
+    assert np.abs(found - one).max() > 2, "else the test shows nothing"
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (333, 20)])
 def test_extreme_shapes(shape):
     generator = build_generator(MODEL).eval()
@@ -95,6 +123,13 @@ def test_files(tmp_path, capsys):
     with Image.open(tmp_path / "maps" / "grün.png") as found:
         assert (found.mode, found.size) == ("L", (30, 40))
     assert capsys.readouterr() == ("", "")
+
+
+def test_files_with_flip(tmp_path):
+    Image.fromarray(scenes(1)[0][0]).save(tmp_path / "a.png")
+    predict_files(Ramp(), [tmp_path / "a.png"], tmp_path / "maps", size=32, flip=True, progress=False)
+    with Image.open(tmp_path / "maps/a.png") as found:
+        assert set(np.unique(found)) <= {127, 128}
 
 
 def test_a_broken_photograph_is_named_and_leaves_no_map(tmp_path):

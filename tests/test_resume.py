@@ -24,7 +24,7 @@ TESTS = Path(__file__).parent
 
 
 def profile(**training) -> dict:
-    return PROFILE | {"training": TRAINING | {"steps": STEPS, "save_seconds": 0.0} | training}
+    return PROFILE | {"training": TRAINING | {"steps": STEPS, "save_seconds": 0.0, "average": 0.9} | training}
 
 
 def go(data: Path, out: Path, resume: Path | None, run: dict = RUN, **training):

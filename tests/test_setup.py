@@ -12,7 +12,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from magan_core import notebook
+from magan_core import notebook, paths
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -64,6 +64,12 @@ def test_requirements_hold_what_pyproject_asks_for(python, platform):
     assert ("appnope" in pins) == (platform["sys_platform"] == "darwin")
 
 
+def test_a_wheel_holds_the_released_model():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    file = paths.RELEASED.relative_to(ROOT / "magan_core")
+    assert any(file.match(pattern) for pattern in settings["package-data"]["magan_core"])
+
+
 def test_conda_installs_the_same():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
@@ -109,7 +115,8 @@ def closure(tree):
 
 def test_every_third_party_import_is_declared():
     names = {"PIL": "pillow", "yaml": "pyyaml", "sklearn": "scikit-learn", "skimage": "scikit-image"}
-    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["heic"]]
+    declared = {canonicalize_name(Requirement(text).name) for text in asked}
     used = set()
     for path in (ROOT / "magan_core").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -11,13 +11,14 @@ from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, scenes
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
+from magan_core.device import choose_device
 from magan_core.errors import MaganError
 from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_model
 from magan_core.prediction import predict
 from magan_core.training.log import COLUMNS
-from magan_core.training.run import add_timing, choose_device, multiply_adds, train_run
+from magan_core.training.run import add_timing, multiply_adds, train_run
 from magan_core.training.schedule import SCHEDULES, factor
 from magan_core.training.trainer import Recipe, Weights, adam, step_once, train
 
@@ -244,6 +245,28 @@ def test_without_a_discriminator_its_losses_are_no_numbers(tmp_path):
         assert found[["ce", "iou", "total"]].notna().all(axis=None)
 
 
+def test_the_average_is_that_of_the_weights_after_every_step():
+    """Against runs that end after 1, 2, ... steps, averaged by the formula."""
+
+    def weights(steps, average):
+        torch.manual_seed(0)
+        generator = build_generator(MODEL)
+        recipe = changed(steps=steps, average=average, schedule="constant", warmup_steps=0)
+        plain = Weights(ce=1.0, iou=1.0, adv=0.0)
+        train(generator, None, samplers()[0], None, plain, recipe, device=CPU, progress=False)
+        return {name: tensor.double() for name, tensor in generator.state_dict().items()}
+
+    torch.manual_seed(0)
+    expected = {name: tensor.double() for name, tensor in build_generator(MODEL).state_dict().items()}
+    for step in range(5):
+        kept = min(0.2, (1 + step) / (10 + step))
+        for name, tensor in weights(step + 1, 0.0).items():
+            counter = name.endswith("num_batches_tracked")
+            expected[name] = tensor if counter else kept * expected[name] + (1 - kept) * tensor
+    for name, tensor in weights(5, 0.2).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-7, msg=name)
+
+
 def test_rows_are_means_of_the_steps_since_the_last_row():
     one, two = (fit(changed(log_every=every, steps=4)) for every in (1, 4))
     for key in COLUMNS[3:]:
@@ -281,6 +304,8 @@ def test_settings_that_do_not_go_together():
         fit(weights=Weights(1, 1, 0))
     with pytest.raises(MaganError, match="set `batch` to 2"):
         fit(changed(batch=1))
+    with pytest.raises(MaganError, match=r"average is 1\.0; it must be 0"):
+        fit(changed(average=1.0))
     labelled, pool = samplers()
     for discriminator, weights in ((None, WEIGHTS), (build_discriminator(16, 4), Weights(1, 1, 0))):
         with pytest.raises(MaganError, match="a discriminator goes with"):

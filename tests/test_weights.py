@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tiny import MODEL
 from magan_core import params, paths
 from magan_core.errors import MaganError
 from magan_core.models import PARTS, build_generator
-from magan_core.models.weights import load_model, load_pretrained, save_model
+from magan_core.models.weights import load_model, load_pretrained, read_header, save_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,11 +51,80 @@ def test_equal_models_give_equal_bytes_whatever_the_memory_format(tmp_path):
     assert (tmp_path / "one.safetensors").stat().st_mode & 0o777 == 0o644
 
 
-def test_half_precision_weights_are_loaded_as_float(tmp_path):
+@pytest.mark.parametrize("converted", [False, True], ids=["by save_model", "before"])
+def test_half_precision_weights_are_loaded_as_float(tmp_path, converted):
     generator = saved(tmp_path / "model.safetensors")
-    save_model(generator.half(), MODEL, PARTS, 64, tmp_path / "half.safetensors")
-    model, _ = load_model(tmp_path / "half.safetensors")
-    assert model(torch.rand(1, 3, 32, 32)).dtype == torch.float32
+    images = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        wanted = generator(images).sigmoid()
+    path = tmp_path / "half.safetensors"
+    if converted:
+        save_model(generator.half(), MODEL, PARTS, 64, path)
+    else:
+        save_model(generator, MODEL, PARTS, 64, path, half=True)
+        assert all(value.dtype != torch.float16 for value in generator.state_dict().values())
+    stored = load_file(path)
+    assert {value.dtype for value in stored.values()} == {torch.float16, torch.int64}
+    model, _ = load_model(path)
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
+    with torch.no_grad():
+        assert (model(images).sigmoid() - wanted).abs().max() < 0.01
+    assert path.stat().st_size < 0.7 * (tmp_path / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(("value", "half"), [(7e4, True), (float("nan"), False), (float("inf"), False)])
+def test_weights_that_cannot_be_stored(tmp_path, value, half):
+    generator = build_generator(MODEL)
+    generator.head[2].bias.data.fill_(value)
+    with pytest.raises(MaganError, match=r"tensor head\.2\.bias holds NaN or infinite"):
+        save_model(generator, MODEL, PARTS, 64, tmp_path / "model.safetensors", half=half)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_are_not_finite_are_not_loaded(tmp_path):
+    saved(tmp_path / "model.safetensors")
+    rewritten(tmp_path / "model.safetensors", lambda tensors, _: tensors["head.2.bias"].fill_(torch.nan))
+    with pytest.raises(MaganError, match=r"model\.safetensors: tensor head\.2\.bias holds NaN"):
+        load_model(tmp_path / "model.safetensors")
+
+
+def test_a_model_says_how_it_is_tested(tmp_path):
+    path = tmp_path / "model.safetensors"
+    generator = saved(path)
+    assert read_header(path) == {"settings": MODEL, "parts": list(PARTS), "test_size": 64, "test_flip": False}
+    save_model(generator, MODEL, PARTS, 64, path, test_flip=True)
+    assert read_header(path)["test_flip"] is True
+    rewritten(path, lambda _, metadata: metadata.update(magan=json.dumps(old_header())))
+    assert read_header(path)["test_flip"] is False
+
+
+def old_header():
+    """As files had it before there was a `test_flip`."""
+    return {"settings": MODEL, "parts": list(PARTS), "test_size": 64}
+
+
+@pytest.mark.parametrize("values", [{"test_size": "64"}, {"test_size": 0}, {"test_flip": "no"}])
+def test_a_header_that_makes_no_sense(tmp_path, values):
+    path = tmp_path / "model.safetensors"
+    saved(path)
+    rewritten(path, header(**values))
+    for function in (read_header, load_model):
+        with pytest.raises(MaganError, match=f"does not fit.*{next(iter(values))}"):
+            function(path)
+
+
+def test_a_backbone_without_pretrained_weights_needs_no_network(monkeypatch):
+    asked = []
+
+    def connect(*arguments):
+        asked.append(arguments)
+        raise OSError("offline")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+    build_generator(MODEL | {"backbone": "tf_efficientnet_lite0"})
+    assert not asked
 
 
 def rewritten(path, change):

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from magan_core.files import write_json
+from magan_core.models.generator import MANet, build_generator
 
 MODEL = {
     "backbone": "slim_vgg",
@@ -34,6 +36,7 @@ TRAINING = {
     "log_every": 2,
     "precision": "float32",
     "compile": False,
+    "average": 0.0,
     "save_seconds": 60.0,
 }
 PROFILE = {
@@ -45,6 +48,7 @@ PROFILE = {
     "discriminator": {"channels": 4},
     "training": TRAINING,
     "test_size": 32,
+    "test_flip": False,
 }
 RUN = {
     "set": "shi",
@@ -54,6 +58,15 @@ RUN = {
     "receptive_field": 16,
     "unlabelled": "frd",
 }
+
+
+def decided(seed: int = 0) -> MANet:
+    """An untrained generator in evaluation mode whose maps are not nearly flat, as they would be."""
+    torch.manual_seed(seed)
+    generator = build_generator(MODEL).eval()
+    with torch.no_grad():
+        generator.head[2].weight.mul_(200)
+    return generator
 
 
 def scenes(count: int, side: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

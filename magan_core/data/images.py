@@ -1,5 +1,6 @@
 """Reading and writing of single pictures: photographs, masks and maps, all as uint8 arrays."""
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from PIL import Image, ImageOps
 from magan_core.errors import MaganError
 from magan_core.files import atomic
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # in lower case
+SUFFIXES = {  # in lower case
+    ".avif", ".bmp", ".heic", ".heif", ".hif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
+}  # fmt: skip
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # ISO/IEC 23008-12
 CUT = 128  # grey values from here on are the white class of a mask
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -17,9 +21,9 @@ SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 def read_photo(path: str | Path) -> np.ndarray:
     """Return the photograph at `path` as uint8 (H, W, 3) RGB, 0..255, upright.
 
-    Anything Pillow reads: the EXIF orientation is applied; grey, palette and CMYK become RGB; 16-bit samples
-    keep their high byte; transparent pixels are composited over white, as a viewer shows them; of several
-    frames the first one counts.
+    Anything Pillow reads, and HEIC where pillow-heif is installed: the EXIF orientation is applied; grey,
+    palette and CMYK become RGB; 16-bit samples keep their high byte; transparent pixels are composited over
+    white, as a viewer shows them; of several frames the first one counts.
 
     Raises MaganError, naming the file, for a missing, unreadable, truncated or absurdly large one (Pillow's
     limit of about 179 million pixels) and for float or 32-bit samples, whose white level nobody has stated.
@@ -29,6 +33,22 @@ def read_photo(path: str | Path) -> np.ndarray:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         return np.array(picture.convert("RGB"))
+
+
+def colour_profile(path: str | Path) -> bytes | None:
+    """Return the embedded ICC profile of the photograph at `path` if it describes RGB, otherwise None."""
+    with _opened(Path(path)) as picture:
+        profile = picture.info.get("icc_profile") or b""
+    return profile if profile[16:20] == b"RGB " else None  # ICC.1, 7.2.6: the data colour space
+
+
+def is_map(path: str | Path) -> bool:
+    """Whether the file at `path` is an 8-bit grey PNG, as `write_map` makes them."""
+    try:
+        with Image.open(path) as picture:
+            return (picture.format, picture.mode) == ("PNG", "L")
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
 def read_mask(path: str | Path, white: str) -> np.ndarray:
@@ -101,23 +121,65 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 def _decoded(path: Path, fraction: int | None = None):
     """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError. `fraction`:
     the side in pixels that is enough of a JPEG file."""
+    with _opened(path) as picture:
+        if fraction:
+            picture.draft("RGB", (fraction, fraction))
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
+        yield _eight_bit(picture, path)
+
+
+@contextmanager
+def _opened(path: Path):
+    """Open without decoding; every failure, also in the body, becomes a MaganError."""
     try:
-        with Image.open(path) as picture:
-            if fraction:
-                picture.draft("RGB", (fraction, fraction))
-            picture.load()
-            yield _eight_bit(ImageOps.exif_transpose(picture), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 89 megapixels are no attack
+            picture = _open(path)
+        with picture:
+            yield picture
+    except MaganError:
+        raise
     except FileNotFoundError as error:
         raise MaganError(f"{path}: no such file; check the name or the data folder") from error
     except Image.UnidentifiedImageError as error:
         raise MaganError(
-            f"{path}: not an image that can be read; expected JPEG, PNG, TIFF, WebP or BMP with "
+            f"{path}: not an image that can be read; expected JPEG, PNG, TIFF, WebP, AVIF, HEIC or BMP with "
             "8 or 16 bits a sample: convert it or fetch it again"
         ) from error
     except Image.DecompressionBombError as error:
         raise MaganError(f"{path}: too many pixels ({error}); make it smaller") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except MemoryError as error:
+        raise MaganError(f"{path}: does not fit into memory; make it smaller") from error
+    except Exception as error:  # decoders of damaged files raise nearly anything
         raise MaganError(f"{path}: damaged or unreadable ({error}); fetch or copy the file again") from error
+
+
+def _open(path: Path) -> Image.Image:
+    """Image.open; HEIC is told by its first bytes, since telephones also save it as .jpg."""
+    try:
+        return Image.open(path)
+    except Image.UnidentifiedImageError:
+        if not _is_heic(path):
+            raise
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise MaganError(
+            f"{path}: a HEIC photograph, which needs one more package: pip install pillow-heif "
+            "(or convert it to JPEG)"
+        ) from error
+    register_heif_opener()
+    return Image.open(path)
+
+
+def _is_heic(path: Path) -> bool:
+    """By the brands in the file's first box (ISO/IEC 14496-12, 4.3); AVIF, which shares some, is Pillow's."""
+    with open(path, "rb") as file:
+        start = file.read(128)
+    box = start[8 : int.from_bytes(start[:4], "big")]
+    brands = {box[place : place + 4] for place in (0, *range(8, len(box), 4))}
+    return start[4:8] == b"ftyp" and not brands & {b"avif", b"avis"} and bool(brands & HEIF_BRANDS)
 
 
 def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:

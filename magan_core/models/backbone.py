@@ -1,7 +1,5 @@
 """Backbones: five levels of features, from the shallowest to the deepest."""
 
-import timm
-from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
 from magan_core.errors import MaganError, nearest
@@ -45,7 +43,11 @@ class TimmBackbone(nn.Module):
     """Any timm backbone with five feature levels, built without weights (see models.weights)."""
 
     def __init__(self, name: str) -> None:
+        import timm  # here: it takes a second or two, which the slim network should not cost
+        from timm.data import resolve_model_data_config
+
         super().__init__()
+        nearest(name.partition(".")[0], [SLIM, *timm.list_models()], "backbone")
         try:
             self.features = timm.create_model(name, features_only=True, out_indices=(0, 1, 2, 3, 4))
         except (IndexError, AssertionError, AttributeError, RuntimeError) as error:
@@ -74,7 +76,6 @@ def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn
     if name == SLIM:
         backbone: nn.Module = SlimVGG(width)
     else:
-        nearest(name.partition(".")[0], [SLIM, *timm.list_models()], "backbone")
         backbone = TimmBackbone(name)
     if not pooling:
         poolings = [

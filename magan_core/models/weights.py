@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -27,6 +26,8 @@ def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str
     backbone = generator.backbone.features
     if file is None:
         try:
+            import timm  # here: it takes longer to import than a photograph to map
+
             source = timm.create_model(name, pretrained=True, features_only=True, out_indices=(0, 1, 2, 3, 4))
         except Exception as error:  # the hub client raises many kinds
             raise MaganError(
@@ -60,15 +61,37 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:
-        raise MaganError(
-            f"{file} is not a readable safetensors file ({error}). Make or fetch it again."
-        ) from error
+        raise unreadable(file, error) from error
 
 
-def save_model(generator: MANet, settings: dict, parts: list[str], test_size: int, path: Path) -> None:
-    """Write weights and the settings that rebuild the network as safetensors (same model, same bytes)."""
-    header = {"settings": settings, "parts": list(parts), "test_size": test_size}
+def save_model(
+    generator: MANet,
+    settings: dict,
+    parts: list[str],
+    test_size: int,
+    path: Path,
+    *,
+    test_flip: bool = False,
+    half: bool = False,
+) -> None:
+    """Write weights and the settings that rebuild the network as safetensors (same model, same bytes).
+
+    test_size, test_flip: how it maps photographs unless told otherwise (see prediction.predict).
+    half: store 16-bit floats, half the size; `load_model` gives float32 again, rounded to 11 bits.
+    Errors: MaganError when a weight is not finite, or too large for 16 bits, or the file cannot be written.
+    """
+    header = {
+        "settings": settings,
+        "parts": list(parts),
+        "test_size": test_size,
+        "test_flip": test_flip,
+    }
     tensors = {key: value.detach().cpu().contiguous() for key, value in generator.state_dict().items()}
+    if half:
+        tensors = {
+            key: value.half() if value.is_floating_point() else value for key, value in tensors.items()
+        }
+    finite(tensors, path, "Save it without `half`, or train it again.")
     with atomic(path) as temporary:
         try:
             save_file(tensors, temporary, metadata={"magan": json.dumps(header, sort_keys=True)})
@@ -76,8 +99,34 @@ def save_model(generator: MANet, settings: dict, parts: list[str], test_size: in
             raise OSError(str(error)) from error  # so that `atomic` reports a full disk as it does everywhere
 
 
+def read_header(path: str | Path) -> dict:
+    """What a model of ours says of itself: settings, parts, test_size (pixels), test_flip (False in files
+    from before it was there).
+
+    Errors: MaganError when the file is missing, broken, of something else, or says something impossible.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise unreadable(Path(path), error) from error
+    if "magan" not in metadata:
+        raise MaganError(
+            f"{path} holds weights but not a model of this project. Name a model.safetensors of a run."
+        )
+    try:
+        header = {"test_flip": False} | json.loads(metadata["magan"])
+        size, flip = header["test_size"], header["test_flip"]
+        if type(size) is not int or size < 1 or type(flip) is not bool:
+            raise ValueError(f"test_size {size!r}, test_flip {flip!r}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise misfit(path, error) from error
+    return header
+
+
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn.Module, int]:
-    """Rebuild a network saved by `save_model`, in evaluation mode. Returns (network, test size in pixels).
+    """Rebuild a network saved by `save_model`, in evaluation mode and float32. Returns (network, test size in
+    pixels); for the rest see `read_header`.
 
     Errors: MaganError when the file is missing, broken, of something else, or does not fit the network.
     """
@@ -85,20 +134,31 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
     tensors = {
         key: value.float() if value.is_floating_point() else value for key, value in read(path).items()
     }
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-    if "magan" not in metadata:
-        raise MaganError(
-            f"{path} holds weights but not a model of this project. Name a model.safetensors of a run."
-        )
+    header = read_header(path)
+    finite(tensors, path, "Train or fetch it again.")
     try:
-        header = json.loads(metadata["magan"])
         generator = build_generator(header["settings"], header["parts"])
         generator.load_state_dict(tensors)
-        test_size = header["test_size"]
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise MaganError(
-            f"{path} does not fit the network that it describes ({' '.join(str(error).split())[:200]}). "
-            "Train it again with this version of magan-core."
-        ) from error
-    return generator.to(device).eval(), test_size
+        raise misfit(path, error) from error
+    return generator.to(device).eval(), header["test_size"]
+
+
+def finite(tensors: dict[str, torch.Tensor], path: Path, remedy: str) -> None:
+    """Raise a MaganError that names the first tensor with NaN or an infinite value."""
+    for key, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise MaganError(f"{path}: tensor {key} holds NaN or infinite values as {value.dtype}. {remedy}")
+
+
+def unreadable(path: Path, error: Exception) -> MaganError:
+    """The error for a file that safetensors cannot read."""
+    return MaganError(f"{path} is not a readable safetensors file ({error}). Make or fetch it again.")
+
+
+def misfit(path: str | Path, error: Exception) -> MaganError:
+    """The error for weights and settings that do not make a network, in one line."""
+    return MaganError(
+        f"{path} does not fit the network that it describes ({' '.join(str(error).split())[:200]}). "
+        "Train it again with this version of magan-core."
+    )

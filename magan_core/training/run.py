@@ -23,15 +23,6 @@ from magan_core.training.state import Resume, key
 from magan_core.training.trainer import Recipe, Weights, train
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """`cpu`, `cuda`, or `auto`: the GPU where there is one."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise MaganError(f"device '{name}' is not one of auto, cpu, cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise MaganError("device 'cuda' was asked for, but this torch sees no GPU. Take --device cpu.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 def sampler(folder: Path, profile: dict, seed: int, device: torch.device) -> Sampler:
     """Sampler over a prepared set, whole on the device as bytes."""
     arrays = load_train(folder)
@@ -120,7 +111,14 @@ def train_run(
     )
     seconds = time.perf_counter() - start + (resume.seconds if resume else 0.0)
     frame = pd.DataFrame(history, columns=list(COLUMNS))
-    save_model(generator, model, run["parts"], profile["test_size"], out / "model.safetensors")
+    save_model(
+        generator,
+        model,
+        run["parts"],
+        profile["test_size"],
+        out / "model.safetensors",
+        test_flip=profile["test_flip"],
+    )
     with atomic(out / "history.csv") as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_json(
@@ -128,7 +126,7 @@ def train_run(
         provenance(device)
         | {
             "run": run,
-            "profile": {key: profile[key] for key in ("name", "training", "test_size")},
+            "profile": {key: profile[key] for key in ("name", "training", "test_size", "test_flip")},
             "seed": seed,
             "model": model,
             "backbone_weights": source,

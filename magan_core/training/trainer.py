@@ -10,6 +10,7 @@ from magan_core import losses
 from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError, nearest
 from magan_core.models.generator import MANet
+from magan_core.training.average import Average
 from magan_core.training.log import Log
 from magan_core.training.schedule import factor
 from magan_core.training.state import Interrupted, Parts, Resume, stoppable
@@ -31,8 +32,9 @@ class Recipe:
     """How to train: `training` of params.yaml. Rates are per step of Adam, `log_every` is in steps.
 
     precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32).
-    compile: torch.compile the generator, which costs about a minute at the start. save_seconds: how often the
-    resume state is saved.
+    compile: torch.compile the generator, which costs about a minute at the start. average: decay of the
+    moving average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how
+    often the resume state is saved.
     """
 
     steps: int
@@ -49,6 +51,7 @@ class Recipe:
     log_every: int
     precision: str
     compile: bool
+    average: float
     save_seconds: float
 
 
@@ -88,8 +91,11 @@ def train(
     optimisers = _optimisers(generator, discriminator, recipe)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     log = Log(discriminator is not None, len(labelled.images), device)
+    average = Average(generator, recipe.average) if recipe.average else None
     parts = Parts(
-        {"generator": generator} | ({"discriminator": discriminator} if discriminator else {}),
+        {"generator": generator}
+        | ({"discriminator": discriminator} if discriminator else {})
+        | ({"average": average.module} if average else {}),
         dict(zip(("g_optimiser", "d_optimiser"), optimisers, strict=False)),
         {"labelled": labelled} | ({"unlabelled": unlabelled} if unlabelled else {}),
     )
@@ -127,6 +133,8 @@ def train(
                 unlabelled.batch = full - half
                 images = torch.cat([images, unlabelled.next()[0].to(device)])  # labelled first
             log.add(step_once(forward, discriminator, optimisers, images, masks, weights, recipe), len(masks))
+            if average is not None:
+                average.update(generator, step)
             bar.update()
             if pending is not None and log.finite():
                 resume.save(*pending)
@@ -139,6 +147,8 @@ def train(
                 resume.save(*state(step + 1))
             if stop.signal:
                 raise Interrupted(f"stopped by signal {stop.signal} after step {step + 1} of {recipe.steps}")
+    if average is not None:
+        generator.load_state_dict(average.module.state_dict())
     return log.rows
 
 
@@ -206,6 +216,10 @@ def _check(
 ) -> None:
     """MaganError for settings that do not go together."""
     nearest(recipe.precision, PRECISIONS, "precision")
+    if not 0 <= recipe.average < 1:
+        raise MaganError(
+            f"average is {recipe.average}; it must be 0 (off) or a decay below 1, such as 0.999."
+        )
     if (weights.adv > 0) != (discriminator is not None):
         raise MaganError("a discriminator goes with an adversarial weight above 0, and only with it.")
     if unlabelled is not None and discriminator is None:

@@ -1,4 +1,4 @@
-"""The command `magan data`: what there is, getting it, checking it, and photographs that sets share."""
+"""`magan data`: what there is, getting it, checking it, and photographs that sets share."""
 
 import argparse
 from pathlib import Path
@@ -7,8 +7,8 @@ from magan_core import paths
 from magan_core.errors import MaganError
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add `data` and its sub-commands."""
+def add_parser(commands) -> None:
+    """Add `data`, with sub-commands of its own, to the sub-commands."""
     data = commands.add_parser("data", help="real data sets: list, fetch, add, verify, leaks")
     commands = data.add_subparsers(required=True, metavar="COMMAND")
 

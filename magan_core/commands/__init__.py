@@ -1,0 +1,1 @@
+"""Sub-commands of `magan` that are more than a call."""

@@ -1,0 +1,202 @@
+"""`magan predict`: photographs as people have them to maps, one failure at a time."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from magan_core import paths
+from magan_core.errors import MaganError
+
+SOME_FAILED = 3
+HELP = """
+Each IMAGE_OR_FOLDER is a file, a folder, or a pattern such as 'photos/*.jpg'. JPEG, PNG, TIFF, WebP, AVIF and
+BMP are read, and HEIC where pillow-heif is installed. A folder's sub-folders count with --recursive, and
+appear in the output too.
+
+The map of a.jpg is OUT/a.png: 8-bit grey, of the photograph's size, white = in focus. Where photographs would
+share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). A map that is
+there already is replaced; a photograph, or any picture that is no map, never is.
+"""
+EXIT = """
+exit status: 0 every photograph has its map; 1 nothing was done (wrong input, or every photograph failed);
+2 the command line was not understood; 3 some photographs failed, and the others have their maps.
+A photograph that fails does not stop the rest; the reasons come last, on standard error.
+"""
+
+
+def add_parser(commands) -> None:
+    """Add `predict` to the sub-commands."""
+    command = commands.add_parser(
+        "predict",
+        help="in-focus maps of photographs (white = in focus)",
+        description=HELP,
+        epilog=EXIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("photos", nargs="+", metavar="IMAGE_OR_FOLDER")
+    command.add_argument("--out", required=True, type=Path, help="folder for the maps")
+    command.add_argument("--recursive", action="store_true", help="search sub-folders too")
+    command.add_argument(
+        "--overlay",
+        action="store_true",
+        help="also write OUT/a.overlay.jpg: the photograph, with what is blurred in dim grey and a line "
+        "around what is in focus",
+    )
+    command.add_argument(
+        "--json",
+        action="store_true",
+        help="print nothing but JSON on standard output: `photographs`, each with file, map, overlay, "
+        "width, height, in_focus (share of the map at 128 or above) and seconds (reading and writing "
+        "included); `failed`, each with file and reason; `passed_over`, other files by suffix",
+    )
+    command.add_argument(
+        "--model", type=Path, help="model.safetensors of a run (default: the one that comes with magan)"
+    )
+    command.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average with the map of the mirrored photograph, in twice the time (default: as the model "
+        "says)",
+    )
+    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command.set_defaults(function=predict)
+
+
+def predict(options: argparse.Namespace) -> None:
+    """`magan predict`."""
+    from magan_core.data.photographs import find, map_names
+
+    found = find(options.photos, options.out, options.recursive)
+    failed, done = dict(found.failed), []
+    targets = {photo: options.out / name for photo, name in map_names(found.photos).items()}
+    refuse_to_overwrite(targets)
+    facts = {}
+    if targets:
+        check_writable(options.out)
+        done, more, facts = predict_all(targets, options)
+        failed |= more
+    if options.json:
+        show_json(facts, done, failed, found.passed_over)
+    elif done:
+        seconds = sum(entry["seconds"] for entry in done) / len(done)
+        print(f"{len(done)} maps in {options.out}, {seconds:.3f} s a photograph on {facts['device']}")
+        plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
+        if set(targets.values()) - plain:
+            print("names repeat: some maps have the suffix or the folder of their photograph in the name")
+    if found.passed_over:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.passed_over.items()))
+        print(f"passed over, not photographs that magan reads: {kinds}", file=sys.stderr)
+    report(failed, len(done))
+
+
+def refuse_to_overwrite(targets: dict[Path, Path]) -> None:
+    """Raise a MaganError if a map or an overlay would replace one of the photographs."""
+    photos = {(stat.st_dev, stat.st_ino): photo for photo in targets if (stat := status(photo))}
+    for target in targets.values():
+        for file in (target, overlay_of(target)):
+            stat = status(file)
+            photo = stat and photos.get((stat.st_dev, stat.st_ino))
+            if photo:
+                raise MaganError(f"a map would overwrite {photo}. Choose another folder for --out.")
+
+
+def status(path: Path) -> os.stat_result | None:
+    """`path.stat()`, or None where there is no such file."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def overlay_of(target: Path) -> Path:
+    """Beside the map; maps end in .png, so that the two never meet."""
+    return target.with_suffix(".overlay.jpg")
+
+
+def check_writable(out: Path) -> None:
+    """Raise a MaganError, before any photograph is mapped, if `out` cannot be made or written to."""
+    there = Path(os.path.abspath(out))
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "is not writable" if there.is_dir() else "is not a folder"
+        raise MaganError(f"cannot write to {out}: {there} {what}. Choose another folder for --out.")
+
+
+def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple[list, dict, dict]:
+    """Map every photograph. Returns the entries of those that are done, the reasons of those that failed, and
+    the facts that all share."""
+    from tqdm import tqdm
+
+    file = options.model or paths.RELEASED
+    if options.model is None and not file.exists():
+        raise MaganError(
+            f"this copy of magan-core comes without its released model ({file}). Install it again, or name "
+            "another with --model, for example results/demo/runs/manet-dut/model.safetensors."
+        )
+    from magan_core.device import choose_device
+    from magan_core.models.weights import load_model, read_header
+
+    device = choose_device(options.device)
+    model, size = load_model(file, device)
+    flip = read_header(file)["test_flip"] if options.flip is None else options.flip
+    done, failed = [], {}
+    for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
+        try:
+            done.append(predict_one(photo, target, options.overlay, model, size, device, flip))
+        except MaganError as error:
+            failed[str(photo)] = str(error)
+    return done, failed, {"model": str(file), "device": str(device), "size": size, "flip": flip}
+
+
+def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, flip) -> dict:
+    """Write the map, and the overlay if asked for. Returns the photograph's entry for --json."""
+    import torch
+
+    from magan_core.data.images import CUT, colour_profile, is_map, read_photo, write_map
+    from magan_core.prediction import predict as map_of
+
+    start = time.perf_counter()
+    if target.exists() and not is_map(target):
+        raise MaganError(
+            f"{photo}: {target} is there already and is no map. Move it, or choose another folder for --out."
+        )
+    pixels = read_photo(photo)
+    try:
+        values = map_of(model, pixels, size, device, flip=flip)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise MaganError(f"{photo}: does not fit into memory on {device}; make it smaller") from error
+    write_map(target, values)
+    entry = {"file": str(photo), "map": str(target)}
+    if with_overlay:
+        from magan_core.overlay import overlay, write_overlay
+
+        write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))
+        entry["overlay"] = str(overlay_of(target))
+    height, width = values.shape
+    return entry | {
+        "width": width,
+        "height": height,
+        "in_focus": round(float((values >= CUT).mean()), 4),
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def show_json(facts: dict, done: list[dict], failed: dict[str, str], passed_over: dict[str, int]) -> None:
+    """Print one JSON object, ASCII only, so that every terminal and every file name will do."""
+    listed = [{"file": file, "reason": reason} for file, reason in failed.items()]
+    print(json.dumps(facts | {"photographs": done, "failed": listed, "passed_over": passed_over}, indent=2))
+
+
+def report(failed: dict[str, str], done: int) -> None:
+    """Print the reasons and leave with the exit status that goes with them."""
+    if not failed:
+        return
+    if len(failed) + done > 1:
+        print(f"magan: {len(failed)} of {len(failed) + done} failed:", file=sys.stderr)
+    for reason in failed.values():
+        print(f"magan: {reason}", file=sys.stderr)
+    sys.exit(SOME_FAILED if done else 1)

@@ -1,0 +1,110 @@
+"""The photographs that a user names, and a map name for each."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from magan_core.data.images import SUFFIXES
+from magan_core.errors import MaganError
+
+
+@dataclass
+class Found:
+    """photos: each photograph once, with its path below the folder that was named, in the order of the names.
+    failed: what was named and is not there, with the reason. passed_over: files of other kinds in the
+    folders, counted by suffix."""
+
+    photos: dict[Path, Path] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    passed_over: Counter = field(default_factory=Counter)
+
+
+def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Found:
+    """Photographs of files, folders and patterns (`*`, `?`, `[...]`, `**`), which not every shell expands.
+
+    A named file counts whatever its suffix; of a folder count the files with a suffix in `SUFFIXES`, with
+    those of its sub-folders if `recursive`. Names that begin with a dot are left out, and so is `out`: maps
+    are no photographs. Errors: MaganError when `out` is one of the folders.
+    """
+    found = Found()
+    seen: set[str] = set()
+    for name in map(str, named):
+        matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
+        if not matches:
+            reason = "matches no file" if glob.has_magic(name) else "does not exist"
+            found.failed[name] = f"{name} {reason}. Name a photograph or a folder of photographs."
+        for path in map(Path, matches):
+            photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
+            for photo, below in photos.items():
+                if os.path.abspath(photo) not in seen:
+                    seen.add(os.path.abspath(photo))
+                    found.photos[photo] = below
+    return found
+
+
+def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[Path, Path]:
+    if os.path.realpath(folder) == os.path.realpath(out):
+        raise MaganError(
+            f"{out} holds the photographs: the maps in it would be taken for photographs the next time, or "
+            "would overwrite them. Choose another folder for --out."
+        )
+    photos, deeper, others = {}, False, Counter()
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(parent, name)) != os.path.realpath(out)
+        )
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = Path(parent, name)
+            if path.suffix.lower() in SUFFIXES:
+                photos[path] = path.relative_to(folder)
+            else:
+                others[path.suffix.lower() or "(no suffix)"] += 1
+        if not recursive:
+            deeper = bool(folders)
+            break
+    found.passed_over.update(others)
+    if not photos:
+        hint = " Its sub-folders count with --recursive." if deeper else ""
+        found.failed[str(folder)] = f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}).{hint}"
+    return photos
+
+
+def map_names(photos: dict[Path, Path]) -> dict[Path, Path]:
+    """A path below the output folder for the map of each photograph, no two alike on any file system.
+
+    photos: {photograph: its path below the folder that was named}. The name is that path with the suffix
+    .png. Where several would be the same, each of those keeps its own suffix (`a.jpg.png`, `a.heic.png`); if
+    that does not tell them apart, their path below the nearest common folder.
+    Errors: MaganError for names that differ in upper and lower case only.
+    """
+    absolute = {photo: Path(os.path.abspath(photo)) for photo in photos}
+    top = Path(os.path.commonpath([path.parent for path in absolute.values()])) if photos else Path()
+
+    def candidates(photo: Path) -> list[Path]:
+        return [
+            variant
+            for path in (photos[photo], absolute[photo].relative_to(top))
+            for variant in (path.with_name(f"{path.stem}.png"), path.with_name(f"{path.name}.png"))
+        ]
+
+    names = {photo: candidates(photo) for photo in photos}
+    while True:
+        taken: dict[str, list[Path]] = {}
+        for photo, left in names.items():
+            taken.setdefault(str(left[0]).casefold(), []).append(photo)
+        clashes = [group for group in taken.values() if len(group) > 1]
+        if not clashes:
+            return {photo: left[0] for photo, left in names.items()}
+        movable = [photo for group in clashes for photo in group if len(names[photo]) > 1]
+        if not movable:
+            raise MaganError(
+                f"{clashes[0][0]} and {clashes[0][1]} would give the same map name. Predict them apart."
+            )
+        for photo in movable:
+            names[photo] = names[photo][1:]

@@ -1,0 +1,136 @@
+"""Which photographs a user means, and names for their maps that never meet."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magan_core.data.photographs import find, map_names
+from magan_core.errors import MaganError
+
+FILES = ("b.JPG", "a.png", ".hidden.jpg", "._a.png", "raw.NEF", "notes.txt", "day 1/c.heic", "day 1/x/d.tif")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder `photos`, beside the current one's other content; what `find` reads is names only."""
+    for name in FILES:
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(found):
+    return [(path.as_posix(), below.as_posix()) for path, below in found.photos.items()]
+
+
+def test_a_folder_without_and_with_its_sub_folders(root):
+    found = find(["photos"], Path("maps"))
+    assert names(found) == [("photos/a.png", "a.png"), ("photos/b.JPG", "b.JPG")]
+    assert found.passed_over == {".nef": 1, ".txt": 1}
+    assert not found.failed
+    deep = find(["photos"], Path("maps"), recursive=True)
+    assert names(deep) == [
+        *names(found),
+        ("photos/day 1/c.heic", "day 1/c.heic"),
+        ("photos/day 1/x/d.tif", "day 1/x/d.tif"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("photos/*.png", ["photos/a.png"]),
+        ("photos/[ab].*", ["photos/a.png", "photos/b.JPG"]),
+        ("photos/**/*.tif", ["photos/day 1/x/d.tif"]),
+        ("photos/day*", ["photos/day 1/c.heic"]),
+    ],
+)
+def test_a_pattern_that_the_shell_left_alone(root, pattern, expected):
+    assert [name for name, _ in names(find([pattern], Path("maps")))] == expected
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(root):
+    (root / "photos" / "[a].png").touch()
+    assert names(find(["photos/[a].png"], Path("maps"))) == [("photos/[a].png", "[a].png")]
+
+
+def test_what_is_named_twice_counts_once(root):
+    found = find(["photos/a.png", "photos", "photos/../photos/b.JPG", str(root / "photos/*.png")], Path("m"))
+    assert [name for name, _ in names(found)] == ["photos/a.png", "photos/b.JPG"]
+
+
+def test_what_is_not_there_is_said_and_does_not_stop_the_rest(root):
+    (root / "empty" / "deeper").mkdir(parents=True)
+    found = find(["nothing.jpg", "photos/*.gif", "empty", "photos/a.png"], Path("maps"))
+    assert len(found.photos) == 1
+    assert list(found.failed) == ["nothing.jpg", "photos/*.gif", "empty"]
+    assert "does not exist" in found.failed["nothing.jpg"]
+    assert "matches no file" in found.failed["photos/*.gif"]
+    assert "holds no photograph" in found.failed["empty"]
+    assert "--recursive" in found.failed["empty"]
+
+
+def test_maps_of_an_earlier_run_are_no_photographs(root):
+    (root / "photos/maps").mkdir()
+    (root / "photos/maps/a.png").touch()
+    found = find(["photos"], root / "photos" / "maps", recursive=True)
+    assert not any("maps" in name for name, _ in names(found))
+    with pytest.raises(MaganError, match="Choose another folder for --out"):
+        find(["photos"], root / "photos")
+
+
+def test_links_between_folders_do_not_lead_round_in_circles(root):
+    (root / "photos/day 1/up").symlink_to(root / "photos", target_is_directory=True)
+    assert len(find(["photos"], Path("maps"), recursive=True).photos) == 4
+
+
+def named(*paths):
+    """The map names of files that were named one by one."""
+    return [name.as_posix() for name in map_names({Path(p): Path(Path(p).name) for p in paths}).values()]
+
+
+@pytest.mark.parametrize(
+    ("photos", "expected"),
+    [
+        (["p/a.jpg", "p/b.c.png"], ["a.png", "b.c.png"]),
+        (["p/a.jpg", "p/a.heic", "p/b.jpg"], ["a.jpg.png", "a.heic.png", "b.png"]),
+        (["x/a.jpg", "y/a.jpg"], ["x/a.png", "y/a.png"]),
+        (["x/A.jpg", "y/a.jpg"], ["x/A.png", "y/a.png"]),  # alike on a Mac
+        ([], []),
+    ],
+)
+def test_names(photos, expected):
+    assert named(*photos) == expected
+
+
+def test_names_below_a_folder_stay_there():
+    photos = {Path("in/x/a.jpg"): Path("x/a.jpg"), Path("in/a.jpg"): Path("a.jpg")}
+    assert list(map_names(photos).values()) == [Path("x/a.png"), Path("a.png")]
+
+
+def test_names_that_differ_in_case_only():
+    with pytest.raises(MaganError, match="Predict them apart"):
+        named("p/a.jpg", "p/A.jpg")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("xy"), st.sampled_from("ab"), st.sampled_from(["jpg", "png", "jpg.png"])),
+        unique=True,
+    ),
+    st.booleans(),
+)
+def test_no_two_maps_ever_share_a_name(parts, from_folder):
+    photos = {}
+    for folder, stem, suffix in parts:
+        below = Path(folder) / f"{stem}.{suffix}"
+        photos[Path("in") / below] = below if from_folder else Path(below.name)
+    found = map_names(photos)
+    assert found.keys() == photos.keys()
+    assert len({str(name).casefold() for name in found.values()}) == len(photos)
+    assert all(name.suffix == ".png" and not name.is_absolute() for name in found.values())
+    assert not any(".." in name.parts for name in found.values())

@@ -1,0 +1,314 @@
+"""`magan predict` end to end on a tiny network: what it writes, what it says, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import MODEL, decided, scenes
+
+from magan_core import cli, paths
+from magan_core.data.images import read_map, read_photo
+from magan_core.models import PARTS, build_generator
+from magan_core.models.weights import load_model, save_model
+from magan_core.prediction import predict
+
+ROOT = Path(cli.__file__).parent.parent
+NAMES = ("a b.jpg", "grün.png", "x.y.JPG")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder: photos/ with three scenes of 40 x 30 px, and model.safetensors."""
+    save_model(decided(), MODEL, list(PARTS), 32, tmp_path / "model.safetensors")
+    (tmp_path / "photos").mkdir()
+    for name, photo in zip(NAMES, scenes(3)[0], strict=True):
+        Image.fromarray(photo[:30]).save(tmp_path / "photos" / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder, capsys):
+    """A function: `magan predict` with these words, to maps/; returns exit status, output and messages."""
+
+    def call(*words, out="maps", model=("--model", "model.safetensors")):
+        capsys.readouterr()
+        status = 0
+        try:
+            cli.main(["predict", *map(str, words), "--out", str(out), *model])
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def broken(path):
+    path.write_bytes(Path("photos/a b.jpg").read_bytes()[:300])
+
+
+def test_a_folder(folder, run):
+    status, out, err = run("photos")
+    assert (status, err) == (0, "")
+    assert out.startswith("3 maps in maps, ")
+    assert files(folder / "maps") == ["a b.png", "grün.png", "x.y.png"]
+    network, size = load_model("model.safetensors")
+    for name in NAMES:
+        expected = predict(network, read_photo(Path("photos") / name), size)
+        assert np.array_equal(read_map(Path("maps") / f"{name.rsplit('.', 1)[0]}.png"), expected)
+
+
+def test_twice_gives_the_same_bytes_and_replaces_what_was_there(folder, run):
+    run("photos")
+    first = [path.read_bytes() for path in sorted(Path("maps").iterdir())]
+    Image.new("L", (3, 3)).save("maps/grün.png")
+    assert run("photos")[0] == 0
+    assert [path.read_bytes() for path in sorted(Path("maps").iterdir())] == first
+
+
+def test_single_files_and_a_pattern(folder, run):
+    assert run("photos/grün.png", "photos/*.JPG")[0] == 0
+    assert files(folder / "maps") == ["grün.png", "x.y.png"]
+
+
+def test_sub_folders(folder, run):
+    (folder / "photos/day 1").mkdir()
+    Image.new("RGB", (9, 9)).save("photos/day 1/grün.png")
+    assert run("photos", "--recursive", "--overlay", out="photos/maps")[0] == 0
+    expected = [
+        f"{stem}.{kind}" for stem in ("a b", "day 1/grün", "grün", "x.y") for kind in ("overlay.jpg", "png")
+    ]
+    assert files(folder / "photos/maps") == expected
+    again = run("photos", "--recursive", "--overlay", out="photos/maps")
+    assert again[:1] + again[2:] == (0, "")
+    assert files(folder / "photos/maps") == expected
+
+
+def test_names_that_repeat_keep_their_suffix(folder, run):
+    Image.new("RGB", (9, 9)).save("photos/a b.png")
+    status, out, _ = run("photos")
+    assert status == 0
+    assert "names repeat" in out
+    assert files(folder / "maps") == ["a b.jpg.png", "a b.png.png", "grün.png", "x.y.png"]
+
+
+def test_overlay_lies_beside_the_map(folder, run):
+    assert run("photos/grün.png", "--overlay")[0] == 0
+    assert files(folder / "maps") == ["grün.overlay.jpg", "grün.png"]
+    with Image.open("maps/grün.overlay.jpg") as found:
+        assert (found.format, found.size) == ("JPEG", (40, 30))
+
+
+def test_json(folder, run):
+    broken(folder / "photos/bad.jpg")
+    (folder / "photos/notes.txt").write_text("no photograph")
+    status, out, err = run("photos", "none.jpg", "--json", "--overlay", "--flip")
+    found = json.loads(out)
+    assert status == 3
+    assert {key: found[key] for key in ("model", "device", "size", "flip")} == {
+        "model": "model.safetensors",
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "size": 32,
+        "flip": True,
+    }
+    assert [Path(entry["file"]).name for entry in found["photographs"]] == list(NAMES)
+    entry = found["photographs"][1]
+    values = read_map(entry["map"])
+    assert entry["in_focus"] == pytest.approx((values >= 128).mean(), abs=1e-4)
+    assert (entry["width"], entry["height"]) == (40, 30)
+    assert entry["seconds"] >= 0
+    assert Path(entry["overlay"]).is_file()
+    assert [Path(entry["file"]).name for entry in found["failed"]] == ["none.jpg", "bad.jpg"]
+    assert "damaged" in found["failed"][1]["reason"]
+    assert found["passed_over"] == {".txt": 1}
+    assert "passed over" in err
+
+
+def test_json_when_all_fail(folder, run):
+    status, out, _ = run("none.jpg", "--json")
+    assert status == 1
+    assert json.loads(out)["photographs"] == []
+    assert json.loads(out)["failed"][0]["file"] == "none.jpg"
+
+
+def test_a_failure_does_not_stop_the_rest_and_is_told_last(folder, run):
+    broken(folder / "photos/a bad one.jpg")
+    status, out, err = run("photos")
+    assert status == 3
+    assert out.startswith("3 maps in")
+    header, line = err.splitlines()
+    assert header == "magan: 1 of 4 failed:"
+    assert "a bad one.jpg: damaged" in line
+    assert len(files(folder / "maps")) == 3
+
+
+def test_an_earlier_map_of_what_now_fails_stays(folder, run):
+    run("photos")
+    before = Path("maps/a b.png").read_bytes()
+    broken(folder / "photos/a b.jpg")
+    assert run("photos")[0] == 3
+    assert Path("maps/a b.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["none"], "none does not exist"),
+        (["empty"], "empty holds no photograph"),
+        (["bad.jpg"], "bad.jpg: damaged"),
+        (["photos", "--model", "none.safetensors"], "not a readable safetensors"),
+        (["photos", "--out", "file/maps"], "file is not a folder"),
+        (["photos", "--out", "photos"], "Choose another folder for --out"),
+        (["photos/grün.png", "--out", "photos/../photos"], "would overwrite photos/grün.png"),
+    ],
+)
+def test_when_nothing_is_done(folder, run, words, reason):
+    (folder / "empty").mkdir()
+    (folder / "file").touch()
+    broken(folder / "bad.jpg")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    status, out, err = run(*words[:1], out="maps", model=["--model", "model.safetensors", *words[1:]])
+    assert (status, out) == (1, "")
+    assert err.startswith("magan: ")
+    assert err.count("\n") == 1
+    assert reason in err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_linked_photograph_is_not_overwritten_either(folder, run):
+    (folder / "maps").mkdir()
+    os.link("photos/grün.png", "maps/a b.png")
+    status, _, err = run("photos/a b.jpg", "photos/grün.png")
+    assert status == 1
+    assert "would overwrite photos/grün.png" in err
+
+
+def test_a_picture_that_is_no_map_is_not_replaced(folder, run):
+    """Of a camera's a.jpg and the edited a.png beside it, --out . would have replaced the second."""
+    (folder / "maps").mkdir()
+    Image.new("RGB", (5, 5), "red").save("maps/grün.png")
+    before = Path("maps/grün.png").read_bytes()
+    status, _, err = run("photos")
+    assert status == 3
+    assert "maps/grün.png is there already and is no map" in err
+    assert Path("maps/grün.png").read_bytes() == before
+    assert files(folder / "maps") == ["a b.png", "grün.png", "x.y.png"]
+
+
+def test_a_name_that_is_no_unicode(folder, run):
+    name = os.fsdecode(b"photos/\xff.png")
+    try:
+        Image.new("RGB", (9, 9)).save(name)
+    except OSError:
+        pytest.skip("this file system takes Unicode only")
+    status, out, err = run("photos", "--json", "--overlay")
+    assert (status, err) == (0, "")
+    assert out.isascii()
+    assert name in [entry["file"] for entry in json.loads(out)["photographs"]]
+
+
+def test_too_large_for_the_memory(folder, run, monkeypatch):
+    def full(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("magan_core.prediction.resize", full)
+    status, _, err = run("photos")
+    assert status == 1
+    assert err.count("does not fit into memory") == 3
+
+
+# ---- the model ----
+
+
+def test_the_released_model_is_the_default(folder, run, monkeypatch):
+    monkeypatch.setattr(paths, "RELEASED", folder / "model.safetensors")
+    assert run("photos", model=())[0] == 0
+    monkeypatch.setattr(paths, "RELEASED", folder / "gone.safetensors")
+    status, _, err = run("photos", model=())
+    assert status == 1
+    assert "comes without its released model" in err
+    assert "--model" in err
+
+
+@pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
+def test_the_released_model(folder, run):
+    status, out, _ = run("photos", "--json", model=())
+    assert status == 0
+    assert len(json.loads(out)["photographs"]) == 3
+    assert paths.RELEASED.stat().st_size < 20e6
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize(("words", "chosen"), [([], None), (["--flip"], True), (["--no-flip"], False)])
+def test_flip_is_the_models_unless_told(folder, run, stored, words, chosen):
+    network, size = load_model("model.safetensors")
+    save_model(network, MODEL, list(PARTS), size, folder / "model.safetensors", test_flip=stored)
+    status, out, _ = run("photos/grün.png", "--json", *words)
+    flip = stored if chosen is None else chosen
+    assert (status, json.loads(out)["flip"]) == (0, flip)
+    expected = predict(network, read_photo("photos/grün.png"), size, flip=flip)
+    assert np.array_equal(read_map("maps/grün.png"), expected)
+    assert not np.array_equal(expected, predict(network, read_photo("photos/grün.png"), size, flip=not flip))
+
+
+# ---- the process ----
+
+
+def test_help_tells_the_exit_statuses(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("0 every photograph", "1 nothing was done", "3 some photographs failed", "--recursive"):
+        assert words in text
+
+
+def test_it_loads_only_what_it_needs(folder):
+    """The slim network needs no timm, and no command that maps needs what training and reports do."""
+    heavy = ("timm", "torchvision", "pandas", "matplotlib", "skimage", "scipy", "dvc")
+    words = ["predict", "photos", "--out", "maps", "--model", "model.safetensors"]
+    code = (
+        f"import sys, magan_core.cli as c; c.main({words!r}); "
+        f"sys.exit(str([name for name in {heavy} if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.stderr.strip() == "[]"
+
+
+PEAK = """
+import resource, sys
+from magan_core import cli
+cli.main(sys.argv[1:])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak * (1 if sys.platform == "darwin" else 1024), file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_fifty_megapixels_need_less_than_four_gigabytes(folder, mode):
+    """With the network of the released model, overlay and flip."""
+    from magan_core import params
+
+    model = params.load(ROOT / "params.yaml")["profiles"]["cuhk-cpu"]["model"]
+    save_model(build_generator(model), model, list(PARTS), 320, folder / "lite.safetensors", half=True)
+    size = (8660, 5774)
+    ramp = Image.linear_gradient("L").resize(size)
+    Image.merge(mode, [ramp] * len(mode)).save("big.tif", compression="tiff_lzw")
+    words = ["predict", "big.tif", "--out", "maps", "--overlay", "--flip", "--model", "lite.safetensors"]
+    done = subprocess.run([sys.executable, "-c", PEAK, *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with Image.open("maps/big.png") as found:
+        assert found.size == size
+    assert int(done.stderr) < 4e9
