@@ -12,6 +12,7 @@ export DVC_NO_ANALYTICS := 1
 
 repro: setup
 	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
+	@mkdir -p data/raw
 	python -m dvc repro
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
 

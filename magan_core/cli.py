@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from magan_core.commands import predict
+from magan_core.commands import data, predict
 from magan_core.errors import MaganError
 
 
@@ -77,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="results/PROFILE/report.html from tables and figures")
     command.add_argument("name", metavar="PROFILE")
     command.set_defaults(function=report)
+
+    data.add_parser(commands)
 
     command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
     command.add_argument("name", nargs="?")

@@ -11,6 +11,8 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PAPER_TABLES = Path("data/paper_tables")
 MANIFESTS = Path("data/manifests")
+SOURCES = Path("data/sources")
+SPLITS = Path("data/splits")
 RELEASED = Path(__file__).parent / "released" / "model.safetensors"  # the model that comes with the package
 
 

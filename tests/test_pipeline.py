@@ -26,6 +26,7 @@ def clone(tmp_path_factory):
             ".git", ".venv", "build", "results", "prepared", "raw", "__pycache__", ".*_cache", "cache", "tmp"
         ),
     )
+    (folder / "data/raw").mkdir()
     (folder / "dvc.lock").unlink(missing_ok=True)
     for command in (["git", "init", "-q"], ["git", "add", "-A"]):
         subprocess.run(command, cwd=folder, check=True)
@@ -113,6 +114,20 @@ def test_a_run_that_is_not_trained_has_an_empty_own_cell_and_the_papers_number(c
 
 def test_a_second_repro_does_nothing(clone):
     assert stages_run(run(clone, "dvc", "repro").stdout) == set()
+
+
+def test_photographs_that_arrive_or_change_rerun_the_preparation(clone):
+    def status():
+        return json.loads(run(clone, "dvc", "status", "--json").stdout)
+
+    half = clone / "data/raw/.cuhk.partial/images/a.jpg"  # a fetch that is under way
+    half.parent.mkdir(parents=True)
+    half.touch()
+    assert status() == {}
+    half.parents[1].rename(clone / "data/raw/cuhk")
+    assert status() == {"prepare@smoke": [{"changed deps": {"data/raw": "modified"}}]}
+    shutil.rmtree(clone / "data/raw/cuhk")
+    assert status() == {}
 
 
 def test_metrics_and_plots_say_something(clone):

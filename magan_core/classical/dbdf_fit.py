@@ -20,6 +20,7 @@ from magan_core.classical import planes
 from magan_core.classical.dbdf import LEARNT, PATCHES, Learnt
 from magan_core.classical.dbdf_features import features
 from magan_core.data.sets import Record, load, pairs, select
+from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
 from magan_core.files import atomic
 
@@ -82,8 +83,8 @@ def write(learnt: dict[int, Learnt], path: Path, fitted_on: str) -> None:
 def training_records(count: int = 40, seed: int = 1) -> list[Record]:
     """Return the photographs of CUHK that the repository's filters and densities were fitted on."""
     records = pairs(paths.raw("cuhk"), white="blur")
-    folder = paths.raw("cuhk") / "splits"
-    stems = [{record["stem"] for record in select(records, folder / split)} for split in SPLITS]
+    files = [split_file("cuhk", split, paths.raw("cuhk")) for split in SPLITS]
+    stems = [{record["stem"] for record in select(records, file)} for file in files]
     allowed = [
         record
         for record in records

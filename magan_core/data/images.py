@@ -83,6 +83,15 @@ def read_map(path: str | Path) -> np.ndarray:
         return np.array(picture.convert("L"))
 
 
+def read_thumbnail(path: str | Path, side: int) -> np.ndarray:
+    """Return the photograph at `path`, upright, as grey values uint8 (side, side): means over areas.
+
+    A JPEG file is decoded at a fraction of its size. Raises MaganError as `read_photo` does.
+    """
+    with _decoded(Path(path), fraction=2 * side) as picture:
+        return np.array(picture.convert("L").resize((side, side), Image.Resampling.BOX))
+
+
 def write_map(path: str | Path, values: np.ndarray) -> None:
     """Write uint8 (H, W) `values` as an 8-bit grey PNG, whole or not at all; the folder is made if need be.
 
@@ -109,9 +118,12 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @contextmanager
-def _decoded(path: Path):
-    """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError."""
+def _decoded(path: Path, fraction: int | None = None):
+    """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError. `fraction`:
+    the side in pixels that is enough of a JPEG file."""
     with _opened(path) as picture:
+        if fraction:
+            picture.draft("RGB", (fraction, fraction))
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
         yield _eight_bit(picture, path)

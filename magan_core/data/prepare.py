@@ -8,19 +8,20 @@ A profile names for each set where it comes from. Keys of a synthetic set:
     size: side in pixels
     first: index of the first scene (0)
 
-Keys of a folder of photographs, `images/` and `masks/` (and `splits/`) below raw(source):
+Keys of a folder of photographs, `images/` and `masks/` (and `splits/`) below raw(source). Lists of names are
+read from data/splits/SOURCE where that has them, else from the folder's own `splits/`:
 
     source: name of the folder
-    white: focus | blur, the class stored as white in its masks (not needed for `use: unlabelled`)
-    train_split, test_split: files in `splits/`; or
+    white: focus | blur, the class stored as white in its masks (not needed without masks)
+    train_split, test_split: lists of names; or unlabelled_split alone; or
     train_share: part of the photographs to train on, the rest tests; or
     use: test (the default) | unlabelled, with share: part of the photographs to take (1)
-    exclude: file in `splits/` of photographs to leave out
+    exclude: list of photographs to leave out
     seed: of the division (the profile's)
 
 Divisions order the photographs by a hash; `train_share` and `unlabelled` take from the front, `test` from the
-back: two sets of one source whose shares add up to at most 1 share no photograph. An unlabelled set that
-holds a test photograph of another set of the same source is an error.
+back: two sets of one source whose shares add up to at most 1 share no photograph. A test photograph that is
+trained on, whatever its name and size there, is an error: see `_check_leaks`.
 
 `same_as: OTHER` alone says that the set called OTHER fills the role, and nothing is prepared.
 """
@@ -34,7 +35,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,20 @@ import numpy as np
 from tqdm import tqdm
 
 from magan_core import paths
-from magan_core.data import sets
+from magan_core.data import leaks, sets
 from magan_core.data.images import resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
 from magan_core.data.sets import Record
+from magan_core.data.splits import split_file
+from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
 from magan_core.files import sha256, write_json, write_text
 
 SYNTHETIC_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
 FOLDER_KEYS = (
-    "source", "white", "train_split", "test_split", "train_share", "use", "share", "exclude", "seed",
+    "source", "white", "train_split", "test_split", "unlabelled_split", "train_share", "use", "share",
+    "exclude", "seed",
 )  # fmt: skip
 TEST_COLUMNS = ("stem", "image", "mask", "white")
 CHUNK = 64  # photographs decoded ahead
@@ -87,20 +91,21 @@ def prepare(
     out: Path,
     progress: bool = True,
     manifests: Path = paths.MANIFESTS,
+    splits: Path = paths.SPLITS,
 ) -> dict[str, dict[str, Any]]:
     """Prepare all sets of a profile in the folder `out`, which appears whole or not at all.
 
     profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the
     folder of the data sets, or a function from a name to its folder. manifests: folder of NAME.csv; where
-    there is one, the files of that data set must be the ones it describes. An older `out` is replaced. The
-    same input gives the same bytes.
+    there is one, or a manifest.csv in the set's folder, the files of that data set must be the ones it
+    describes. splits: folder of NAME/SPLIT. An older `out` is replaced. The same input gives the same bytes.
 
     Returns what sets.json says: for each set source, train, test, unlabelled (numbers),
     in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None where
     there is nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out`
     cannot be written.
     """
-    out = Path(out)
+    out, folder_of = Path(out), raw if callable(raw) else Path(raw).joinpath
     with _replaced(out) as folder:
         found = {}
         for name, entry in profile["sets"].items():
@@ -114,11 +119,12 @@ def prepare(
             elif entry["source"] == "synthetic":
                 found[name] = _synthetic_parts(name, entry, profile["seed"], folder, progress)
             else:
-                found[name] = _folder_parts(name, entry, profile["seed"], raw)
-        _check_leaks(found)
+                found[name] = _folder_parts(name, entry, profile["seed"], folder_of, splits)
+        _check_leaks(found, {name: profile["sets"][name]["source"] for name in found})
         summary = {}
         for name, parts in found.items():
-            entry, manifest = profile["sets"][name], manifests / f"{profile['sets'][name]['source']}.csv"
+            entry = profile["sets"][name]
+            manifest = manifest_path(entry["source"], folder_of(entry["source"]), manifests)
             rows = read_manifest(manifest) if manifest.exists() else None
 
             def load(record: Record, rows=rows, manifest=manifest):
@@ -209,16 +215,20 @@ def _synthetic_parts(name: str, entry: dict[str, Any], seed: int, folder: Path, 
     return Parts(train=records[:train], test=records[train:])
 
 
-def _folder_parts(name: str, entry: dict[str, Any], seed: int, raw: Path | Callable[[str], Path]) -> Parts:
+def _folder_parts(
+    name: str, entry: dict[str, Any], seed: int, raw: Callable[[str], Path], splits: Path
+) -> Parts:
     """Divide the photographs of a folder as the entry says."""
     for key in entry:
         nearest(key, FOLDER_KEYS, f"key of set {name}")
-    ways = [{"train_split", "test_split"}, {"train_share"}, {"use", "share"}]
+    ways = [{"train_split", "test_split"}, {"unlabelled_split"}, {"train_share"}, {"use", "share"}]
     if sum(bool(way & entry.keys()) for way in ways) > 1:
         raise MaganError(
-            f"set '{name}': give splits, or `train_share`, or `use` and `share`; not several of them"
+            f"set '{name}': give splits (`unlabelled_split` goes alone), or `train_share`, or `use` and "
+            "`share`; not several of them"
         )
-    use = nearest(entry.get("use", "test"), ("test", "unlabelled"), f"use of set {name}")
+    default = "unlabelled" if "unlabelled_split" in entry else "test"
+    use = nearest(entry.get("use", default), ("test", "unlabelled"), f"use of set {name}")
     if use != "unlabelled" and entry.get("white") not in ("focus", "blur"):
         raise MaganError(
             f"set '{name}': `white` is {entry.get('white')!r}; expected focus or blur, what white masks mean"
@@ -228,15 +238,19 @@ def _folder_parts(name: str, entry: dict[str, Any], seed: int, raw: Path | Calla
             raise MaganError(
                 f"set '{name}': {key} is {entry[key]!r}; expected a number above 0 and at most 1"
             )
-    folder = raw(entry["source"]) if callable(raw) else Path(raw) / entry["source"]
+    folder = raw(entry["source"])
+
+    def names(key: str) -> Path:
+        return split_file(entry["source"], entry[key], folder, splits)
+
     records = sets.photographs(folder) if use == "unlabelled" else sets.pairs(folder, entry["white"])
     if "exclude" in entry:
-        records = sets.exclude(records, folder / "splits" / entry["exclude"])
+        records = sets.exclude(records, names("exclude"))
     seed = entry.get("seed", seed)
-    if ways[0] & entry.keys():
+    if (ways[0] | ways[1]) & entry.keys():
         parts = Parts(**{
-            part: sets.select(records, folder / "splits" / entry[f"{part}_split"])
-            for part in ("train", "test")
+            part: sets.select(records, names(f"{part}_split"))
+            for part in ("train", "test", "unlabelled")
             if f"{part}_split" in entry
         })  # fmt: skip
         both = _stems(parts.train) & _stems(parts.test)
@@ -252,8 +266,10 @@ def _folder_parts(name: str, entry: dict[str, Any], seed: int, raw: Path | Calla
     return Parts(test=sets.divide(records, 1 - entry.get("share", 1), seed)[1])
 
 
-def _check_leaks(found: dict[str, Parts]) -> None:
-    """Raise MaganError when an unlabelled photograph is tested on anywhere."""
+def _check_leaks(found: dict[str, Parts], sources: dict[str, str]) -> None:
+    """Raise MaganError when a photograph is tested on that is trained on in the same set or in one of another
+    source, or that is unlabelled anywhere. The same file counts, and the same content (leaks.py), but for
+    synthetic scenes, whose numbers tell them apart."""
     tested = {record["image"]: name for name, parts in found.items() for record in parts.test}
     for name, parts in found.items():
         for record in parts.unlabelled:
@@ -262,6 +278,20 @@ def _check_leaks(found: dict[str, Parts]) -> None:
                     f"{record['image']} is in the unlabelled set '{name}' and in the test set "
                     f"'{tested[record['image']]}'; give both one seed, and shares that sum up to at most 1"
                 )
+    real = [name for name in found if sources[name] != "synthetic"]
+    kinds = ("train", "unlabelled", "test")
+    small = {(name, kind): leaks.thumbnails(getattr(found[name], kind)) for name in real for kind in kinds}
+    for name, other, kind in product(real, real, ("train", "unlabelled")):
+        if kind == "train" and name != other and sources[name] == sources[other]:
+            continue  # two divisions of one set, as in Tables I and III
+        alike = leaks.correlations(small[name, kind], small[other, "test"])
+        if alike.size and alike.max() > leaks.LIMIT:
+            i, j = np.unravel_index(alike.argmax(), alike.shape)
+            raise MaganError(
+                f"{getattr(found[name], kind)[i]['image']} of set '{name}' ({kind}) and "
+                f"{found[other].test[j]['image']} of the test set '{other}' look the same (their thumbnails "
+                f"correlate with {alike[i, j]:.3f}); `exclude` one: `magan data leaks` finds all such pairs"
+            )
 
 
 def _stems(records: list[Record]) -> set[str]:

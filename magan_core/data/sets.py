@@ -92,7 +92,7 @@ def select(records: Sequence[Record], split: str | Path) -> list[Record]:
 
     Raises MaganError for a name that is not in the set or stands there twice.
     """
-    by_key = {_key(record["stem"]): record for record in records}
+    by_key = {stem_key(record["stem"]): record for record in records}
     chosen: dict[str, Record] = {}
     for name in read_names(split):
         key = _find(name, by_key)
@@ -111,7 +111,7 @@ def exclude(records: Sequence[Record], listing: str | Path) -> list[Record]:
 
     Raises MaganError for a line that names nothing in the set.
     """
-    by_key = {_key(record["stem"]): record for record in records}
+    by_key = {stem_key(record["stem"]): record for record in records}
     listed = set()
     for line in read_names(listing):
         words = line.split(" ")
@@ -129,7 +129,7 @@ def divide(records: Sequence[Record], share: float, seed: int) -> tuple[list[Rec
     The order is that of a hash of seed and stem: it depends on neither the machine nor the order of the
     files. A part gets at least one record unless its share is 0.
     """
-    order = sorted(records, key=lambda r: hashlib.sha256(f"{seed}/{_key(r['stem'])}".encode()).digest())
+    order = sorted(records, key=lambda r: hashlib.sha256(f"{seed}/{stem_key(r['stem'])}".encode()).digest())
     count = round(share * len(order))
     if 0 < share < 1 and len(order) > 1:
         count = min(max(count, 1), len(order) - 1)
@@ -137,23 +137,34 @@ def divide(records: Sequence[Record], share: float, seed: int) -> tuple[list[Rec
     return sorted(first, key=_by_stem), sorted(second, key=_by_stem)
 
 
+def stem_key(stem: str) -> str:
+    """Return a stem in one Unicode form: macOS writes an umlaut as two characters, a split file as one."""
+    return unicodedata.normalize("NFC", stem)
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted, without what file managers leave behind."""
+    return sorted(
+        file for file in folder.iterdir() if not (file.name.startswith(".") or file.name.lower() in LITTER)
+    )
+
+
 def _pictures(folder: Path) -> dict[str, Path]:
     """Return the files of a folder by normalised stem."""
     if not folder.is_dir():
         raise MaganError(
-            f"{folder}: no such folder; put the files there, or set MAGAN_DATA to the folder of the data sets"
+            f"{folder}: no such folder; put the files there (see `magan data list`), or set MAGAN_DATA to "
+            "the folder of the data sets"
         )
     found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith(".") or file.name.lower() in LITTER:
-            continue
+    for file in visible(folder):
         if file.suffix.lower() not in SUFFIXES or not file.is_file():
             raise MaganError(
                 f"{file}: not a picture ({', '.join(sorted(SUFFIXES))}); take it out of the folder"
             )
-        if _key(file.stem) in found:
-            raise MaganError(f"{found[_key(file.stem)]} and {file} have the same stem; keep one of them")
-        found[_key(file.stem)] = file
+        if stem_key(file.stem) in found:
+            raise MaganError(f"{found[stem_key(file.stem)]} and {file} have the same stem; keep one of them")
+        found[stem_key(file.stem)] = file
     if not found:
         raise MaganError(
             f"{folder}: no pictures in it; expected files ending in {', '.join(sorted(SUFFIXES))}"
@@ -164,17 +175,12 @@ def _pictures(folder: Path) -> dict[str, Path]:
 def _find(name: str, keys: Iterable[str]) -> str | None:
     """Return the key that `name` means: a stem, or a file name whose extension is that of a picture."""
     as_file = Path(name)
-    candidates = [_key(name)] + ([_key(as_file.stem)] if as_file.suffix.lower() in SUFFIXES else [])
+    candidates = [stem_key(name)] + ([stem_key(as_file.stem)] if as_file.suffix.lower() in SUFFIXES else [])
     return next((key for key in candidates if key in keys), None)
 
 
-def _key(stem: str) -> str:
-    """Return a stem in one Unicode form: macOS writes an umlaut as two characters, a split file as one."""
-    return unicodedata.normalize("NFC", stem)
-
-
 def _by_stem(record: Record) -> str:
-    return _key(record["stem"])
+    return stem_key(record["stem"])
 
 
 def _size(picture: np.ndarray) -> str:

@@ -1,0 +1,163 @@
+"""`magan data`: what there is, getting it, checking it, and photographs that sets share."""
+
+import argparse
+from pathlib import Path
+
+from magan_core import paths
+from magan_core.errors import MaganError
+
+
+def add_parser(commands) -> None:
+    """Add `data`, with sub-commands of its own, to the sub-commands."""
+    data = commands.add_parser("data", help="real data sets: list, fetch, add, verify, leaks")
+    commands = data.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("list", help="what each set is, where it is from, and whether it is here")
+    command.set_defaults(function=show)
+
+    command = commands.add_parser("fetch", help="fetch a set from the public repository that holds it")
+    command.add_argument("names", nargs="+", metavar="NAME", help="cuhk, szu-bd")
+    command.add_argument("--url", help="another Git repository with the same files: a mirror, or a folder")
+    command.set_defaults(function=fetch)
+
+    command = commands.add_parser("add", help="take in a set that you have downloaded")
+    command.add_argument("name", metavar="NAME", help="see `magan data list`")
+    command.add_argument("download", type=Path, metavar="FOLDER", help="where the download was unpacked")
+    command.add_argument("--white", choices=["focus", "blur"], help="the class stored as white in its masks")
+    command.add_argument("--partial", action="store_true", help="take another number of photographs, too")
+    command.set_defaults(function=add)
+
+    command = commands.add_parser("verify", help="hold every file against the manifest of its set")
+    command.add_argument("names", nargs="*", metavar="NAME", help="default: all sets that are here")
+    command.set_defaults(function=verify)
+
+    command = commands.add_parser("leaks", help="photographs that two sets, or the splits of one, share")
+    command.add_argument("a", metavar="A", help="a set's name, or a folder with images/")
+    command.add_argument("b", metavar="B", nargs="?", help="another; without it, A is held against itself")
+    command.add_argument("--limit", type=float, help="correlation of thumbnails (default 0.95)")
+    command.add_argument("--write", type=Path, metavar="FILE", help="list those of B, for `exclude`")
+    command.set_defaults(function=leaks)
+
+
+def _folder(name: str) -> Path:
+    from magan_core import params
+
+    return paths.raw(name, params.load()["folders"]["data"])
+
+
+def show(options: argparse.Namespace) -> None:
+    """`magan data list`."""
+    from magan_core.data.catalogue import CATALOGUE
+    from magan_core.data.state import inspect
+
+    for name, data_set in CATALOGUE.items():
+        masks = f"with masks (white = {WHITE[data_set.white]})" if data_set.white else "without masks"
+        folders = [folder for part in data_set.parts for folder in (part.images[0], *part.masks[:1])]
+        get = f"magan data fetch {name}"
+        if not data_set.repository:
+            get = f"download it, then magan data add {name} FOLDER; expects {', '.join(folders)} in it"
+        print(
+            f"{name}: {data_set.title}\n"
+            f"    {data_set.count} photographs {masks}; size {data_set.size}\n"
+            f"    licence: {data_set.licence}\n"
+            f"    from {data_set.origin}\n"
+            f"    to get it: {get}\n"
+            f"    {_folder(name)}: {inspect(name, _folder(name))}"
+        )
+
+
+WHITE = {"focus": "in focus", "blur": "blurred"}
+
+
+def fetch(options: argparse.Namespace) -> None:
+    """`magan data fetch`."""
+    from magan_core.data.catalogue import data_set
+    from magan_core.data.fetch import fetch as fetch_files
+    from magan_core.data.fetch import wanted
+
+    for name in options.names:
+        found = data_set(name)
+        if not found.repository:
+            raise MaganError(
+                f"{name} is in no public repository. Get it from {found.origin}; then `magan data add {name}`"
+            )
+    for name in options.names:
+        files = wanted(name)
+        count = fetch_files(files, _folder(name), options.url or data_set(name).repository)
+        print(f"{name}: {count} of {len(files)} files fetched; all are in {_folder(name)}")
+
+
+def add(options: argparse.Namespace) -> None:
+    """`magan data add`."""
+    from magan_core.data.add import add_known, add_parts
+    from magan_core.data.catalogue import data_set
+    from magan_core.data.fetch import wanted
+
+    found, folder = data_set(options.name), _folder(options.name)
+    if options.white and not found.white:
+        raise MaganError(f"{options.name} has no masks; leave --white out")
+    if found.repository and (options.white or options.partial):
+        raise MaganError(f"the manifest says what {options.name} is; leave --white and --partial out")
+    if found.repository:
+        print(f"{add_known(wanted(options.name), options.download, folder)} files in {folder}")
+        return
+    counts = add_parts(found, options.download, folder, options.white, options.partial)
+    print(f"{', '.join(f'{count} {part}' for part, count in counts.items())} photographs in {folder}")
+
+
+def verify(options: argparse.Namespace) -> None:
+    """`magan data verify`."""
+    from magan_core.data.catalogue import CATALOGUE, data_set
+    from magan_core.data.state import inspect
+
+    for name in options.names:
+        data_set(name)
+    names = options.names or [name for name in CATALOGUE if _folder(name).is_dir()]
+    if not names:
+        raise MaganError(f"no data set is in {_folder('')}; see `magan data list` for how to get one")
+    states = {name: inspect(name, _folder(name)) for name in names}
+    for name, state in states.items():
+        print(f"{name}: {state}")
+    faulty = [name for name, state in states.items() if not state.intact]
+    if faulty:
+        raise MaganError(f"not verified: {', '.join(faulty)}; `magan data list` says how to get them")
+
+
+def leaks(options: argparse.Namespace) -> None:
+    """`magan data leaks`."""
+    from magan_core.data.leaks import LIMIT, between, within
+    from magan_core.files import write_text
+
+    limit = LIMIT if options.limit is None else options.limit
+    if not 0 <= limit < 1:
+        raise MaganError(f"--limit is {limit}; expected a correlation, at least 0 and below 1")
+    if options.write and not options.b:
+        raise MaganError("--write lists the photographs of B that are also in A; name B")
+    a = _photographs(options.a)
+    pairs = between(a, _photographs(options.b), limit) if options.b else within(a, limit)
+    for pair in pairs:
+        print(
+            f"{pair.correlation:.3f}  {_where(pair.a['stem'], options.a)}  "
+            f"{_where(pair.b['stem'], options.b or options.a)}"
+        )
+    where = f"{options.a} and {options.b}" if options.b else options.a
+    print(f"{len(pairs)} pairs of photographs in {where} look the same (thumbnails correlate above {limit})")
+    if options.write:
+        lines = sorted({pair.b["stem"]: pair.a["stem"] for pair in reversed(pairs)}.items())
+        write_text(options.write, "".join(f"{b} {a}\n" for b, a in lines))
+
+
+def _photographs(name: str) -> list:
+    from magan_core.data.sets import photographs
+
+    return photographs(_folder(name) if _folder(name).is_dir() else Path(name))
+
+
+def _where(stem: str, name: str) -> str:
+    """A photograph with the splits of its set that name it."""
+    from magan_core.data.catalogue import CATALOGUE
+    from magan_core.data.sets import read_names
+
+    known = sorted((paths.SPLITS / name).glob("*.txt")) if name in CATALOGUE else []
+    splits = [path.name for path in known if stem in read_names(path)]
+    return f"{stem} ({', '.join(splits)})" if splits else stem

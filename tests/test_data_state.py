@@ -1,0 +1,106 @@
+"""Whether a set is here: what `magan data list` and `verify` say."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from magan_core import cli
+from magan_core.data.manifest import write_manifest
+from magan_core.data.state import inspect
+from magan_core.errors import MaganError
+
+
+@pytest.fixture
+def own(tmp_path):
+    """raw/cuhk of two pairs, and manifests/ that describe it."""
+    for part in ("images", "masks"):
+        (tmp_path / "raw/cuhk" / part).mkdir(parents=True)
+    for number, stem in enumerate(("a", "grün")):
+        half = np.zeros((8, 10), np.uint8)
+        half[:, : 4 + number] = 255
+        Image.fromarray(half).save(tmp_path / f"raw/cuhk/images/{stem}.png")
+        Image.fromarray(half).save(tmp_path / f"raw/cuhk/masks/{stem}.png")
+    (tmp_path / "manifests").mkdir()
+    write_manifest(tmp_path / "raw/cuhk", tmp_path / "manifests/cuhk.csv")
+    return tmp_path
+
+
+def nothing(folder):
+    (folder / "images/.DS_Store").touch()
+
+
+def one_missing(folder):
+    (folder / "masks/a.png").unlink()
+
+
+def no_masks(folder):
+    (folder / "masks").rename(folder / "maskes")
+
+
+def one_changed(folder):
+    with open(folder / "images/a.png", "ab") as file:
+        file.write(b"\0")
+
+
+def one_more(folder):
+    (folder / "images/b.png").touch()
+
+
+def another_suffix(folder):
+    (folder / "images/a.jpg").write_bytes((folder / "images/a.png").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (nothing, "here and intact, 4 files"),
+        (one_missing, "here, but 1 missing (first: masks/a)"),
+        (no_masks, "here, but 2 missing (first: masks/a)"),
+        (one_changed, "here, but 1 changed (first: images/a.png)"),
+        (one_more, "here, but 1 not of the set (first: images/b.png)"),
+        (another_suffix, "here, but 1 not of the set (first: images/a.png)"),
+    ],
+)
+def test_state_in_words(own, change, message):
+    change(own / "raw/cuhk")
+    state = inspect("cuhk", own / "raw/cuhk", own / "manifests")
+    assert str(state) == message
+    assert state.intact == (change is nothing)
+
+
+def test_a_set_that_is_not_here_and_one_without_a_manifest(own):
+    assert str(inspect("cuhk", own / "raw/dut", own / "manifests")) == "not here"
+    state = inspect("mine", own / "raw/cuhk", own / "manifests")
+    assert state.intact is None
+    assert "no manifest" in str(state)
+    (own / "manifests/cuhk.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(MaganError, match=r"cuhk\.csv: not a manifest"):
+        inspect("cuhk", own / "raw/cuhk", own / "manifests")
+
+
+def test_commands(own, monkeypatch, capsys):
+    monkeypatch.setenv("MAGAN_DATA", str(own / "none"))
+    cli.main(["data", "list"])
+    listed = capsys.readouterr().out
+    for part in (
+        "magan data fetch cuhk",
+        "dut600-source",
+        "FocusBox",
+        "white = in focus",
+        "licence",
+        "not here",
+    ):
+        assert part in listed
+    with pytest.raises(SystemExit):
+        cli.main(["data", "verify"])
+    assert "no data set is in" in capsys.readouterr().err
+
+    monkeypatch.setenv("MAGAN_DATA", str(own / "raw"))
+    cli.main(["data", "list"])
+    assert "here, but 1408 missing" in capsys.readouterr().out.replace("4 not of the set", "")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["data", "verify", "cuhk", "szu-bd"])
+    assert stop.value.code == 1
+    out, err = capsys.readouterr()
+    assert "szu-bd: not here" in out
+    assert "not verified: cuhk, szu-bd" in err
