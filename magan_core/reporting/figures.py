@@ -16,6 +16,7 @@ from magan_core.reporting import style
 from magan_core.reporting.grid import grid
 from magan_core.reporting.sources import Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, listed, look, styled
+from magan_core.training.log import COLUMNS
 
 OURS = ("manet", "magan", "magan-s")
 ABLATION = ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS)
@@ -312,8 +313,10 @@ def training_curves(results: Results) -> Drawing:
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     shown = {}
     for name, axes in zip(results.listed, panels, strict=False):
-        step, *terms = read_columns(results.runs / name / "history.csv", "step", *TERMS)
-        for (label, color, line), values in zip(TERMS.values(), terms, strict=True):
+        file = results.runs / name / "history.csv"
+        further = [term for term in read_rows(file)[0] if term not in COLUMNS]
+        step, *terms = read_columns(file, "step", *TERMS, *further)
+        for (label, color, line), values in zip([*TERMS.values(), *map(look, further)], terms, strict=True):
             if np.nansum(values) > 0:
                 (shown[label],) = axes.plot(
                     step, _smooth(values), color=color, ls=line, lw=1, marker=".", ms=2

@@ -77,7 +77,7 @@ def train_run(
     if profile["weights"]["pretrained"]:
         file = profile["weights"]["file"]
         source = load_pretrained(generator, model["backbone"], weights_folder / file if file else None)
-    weights = Weights(**run["loss"])
+    weights = Weights.of(run["loss"])
     discriminator = None
     if weights.adv > 0:
         discriminator = build_discriminator(run["receptive_field"], profile["discriminator"]["channels"]).to(
@@ -111,7 +111,7 @@ def train_run(
         progress=progress,
     )
     seconds = time.perf_counter() - start + (resume.seconds if resume else 0.0)
-    frame = pd.DataFrame(history, columns=list(COLUMNS))
+    frame = pd.DataFrame(history, columns=[*COLUMNS, *weights.further])
     save_model(
         generator,
         model,
