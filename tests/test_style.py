@@ -14,7 +14,7 @@ from magan_core.reporting import diagrams, figures, style
 from magan_core.reporting.sources import Results
 
 DIAGRAMS = ("figure_2", "figure_3", "figure_4", "figure_6")
-# Linear RGB as a person without long- or medium-wave cones sees it (Vienot, Brettel and Mollon 1999), and grey.
+# Linear RGB as a person without long- or medium-wave cones sees it (Vienot, Brettel and Mollon 1999); grey.
 VISIONS = {
     "usual": np.eye(3),
     "protanopia": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
