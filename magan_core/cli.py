@@ -33,6 +33,13 @@ def parser() -> argparse.ArgumentParser:
 
     predict.add_parser(commands)
 
+    command = commands.add_parser(
+        "pack", help="a run's model at half its size, as the released one is stored"
+    )
+    command.add_argument("model", type=Path, help="model.safetensors of a run")
+    command.add_argument("out", type=Path, metavar="FILE")
+    command.set_defaults(function=pack)
+
     command = commands.add_parser("evaluate", help="score a folder of maps against masks")
     command.add_argument("--maps", required=True, type=Path)
     command.add_argument("--masks", required=True, type=Path)
@@ -85,6 +92,24 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--current", action="store_true", help="print the current profile's name only")
     command.set_defaults(function=profile)
     return top
+
+
+def pack(options: argparse.Namespace) -> None:
+    """`magan pack`."""
+    from magan_core.models.weights import load_model, read_header, save_model
+
+    network, size = load_model(options.model)
+    header = read_header(options.model)
+    save_model(
+        network,
+        header["settings"],
+        header["parts"],
+        size,
+        options.out,
+        test_flip=header["test_flip"],
+        half=True,
+    )
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
 
 
 def evaluate(options: argparse.Namespace) -> None:
