@@ -12,7 +12,10 @@ from torch import nn
 from magan_core.errors import MaganError
 from magan_core.files import atomic
 from magan_core.models.backbone import SLIM
+from magan_core.models.discriminator import PatchGAN, build_discriminator
 from magan_core.models.generator import MANet, build_generator
+
+DISCRIMINATOR = "magan-discriminator"  # key of its header in the metadata
 
 
 def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str:
@@ -69,11 +72,7 @@ def save_model(generator: MANet, settings: dict, parts: list[str], test_size: in
     """Write weights and the settings that rebuild the network as safetensors (same model, same bytes)."""
     header = {"settings": settings, "parts": list(parts), "test_size": test_size}
     tensors = {key: value.detach().cpu().contiguous() for key, value in generator.state_dict().items()}
-    with atomic(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"magan": json.dumps(header, sort_keys=True)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error  # so that `atomic` reports a full disk as it does everywhere
+    _write(tensors, "magan", header, path)
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn.Module, int]:
@@ -102,3 +101,44 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
             "Train it again with this version of magan-core."
         ) from error
     return generator.to(device).eval(), test_size
+
+
+def save_discriminator(discriminator: PatchGAN, receptive_field: int, channels: int, path: Path) -> None:
+    """Write a discriminator, the state of its spectral norm included, and what rebuilds it as safetensors
+    (same discriminator, same bytes)."""
+    header = {"receptive_field": receptive_field, "channels": channels}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in discriminator.state_dict().items()}
+    _write(tensors, DISCRIMINATOR, header, path)
+
+
+def load_discriminator(path: str | Path, device: torch.device | str = "cpu") -> PatchGAN:
+    """Rebuild a discriminator saved by `save_discriminator`, in evaluation mode.
+
+    Errors: MaganError when the file is missing, broken, of something else, or does not fit.
+    """
+    path = Path(path)
+    tensors = read(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    if DISCRIMINATOR not in metadata:
+        raise MaganError(
+            f"{path} holds no discriminator of this project. Name a discriminator.safetensors of a run."
+        )
+    try:
+        header = json.loads(metadata[DISCRIMINATOR])
+        discriminator = build_discriminator(header["receptive_field"], header["channels"])
+        discriminator.load_state_dict(tensors)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise MaganError(
+            f"{path} does not fit the discriminator that it describes "
+            f"({' '.join(str(error).split())[:200]}). Train the run again with this version of magan-core."
+        ) from error
+    return discriminator.to(device).eval()
+
+
+def _write(tensors: dict[str, torch.Tensor], name: str, header: dict, path: Path) -> None:
+    with atomic(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={name: json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error  # so that `atomic` reports a full disk as it does everywhere
