@@ -69,6 +69,8 @@ def test_matrices_show_the_same_weights_in_two_orders():
         expected = np.log2(4 * one.weights[np.ix_(places, places)])
         np.testing.assert_allclose(array_of(drawing, title), expected, rtol=1e-5)
     assert "+0.500 for the high-level features" in drawing.caption
+    ticks = [text.get_text() for axes in drawing.figure.axes for text in axes.get_yticklabels()]
+    assert ticks == ["×0.4", "×0.63", "×1", "×1.6", "×2.5"]  # 0.1 is 0.4 times 1/4
 
 
 def test_one_hot_weights_have_a_finite_picture():
@@ -91,7 +93,7 @@ def test_passed_and_stopped_add_up_to_what_was_there():
     z = np.full((8, 8), 0.25, np.float32)
     z[:, 4:] = 0.75
     drawing = attention.spatial(photo, mask, focus_map, z, group().after, PIXEL)
-    before, passed, stopped = (array_of(drawing, title) for title in ("before", "passed", "stopped"))
+    before, passed, stopped = (array_of(drawing, title) for title in ("before", "Passed", "Stopped"))
     np.testing.assert_allclose(before, np.sqrt((group().after ** 2).mean(0)), rtol=1e-6)
     np.testing.assert_allclose(passed + stopped, before, rtol=1e-6)
     np.testing.assert_allclose(passed[:, 4:], 3 * stopped[:, 4:], rtol=1e-6)
@@ -114,8 +116,8 @@ def test_a_mask_of_one_class_has_one_histogram(white, told):
 def test_a_channel_and_those_that_it_takes_from():
     drawing = attention.channel("high", group(), 0, SIDE, PIXEL)
     assert np.array_equal(array_of(drawing, "before attention"), group().before[0])
-    assert np.array_equal(array_of(drawing, "after attention"), group().after[0])
-    np.testing.assert_allclose(array_of(drawing, "change"), (group().after - group().before)[0])
+    assert np.array_equal(array_of(drawing, "After attention"), group().after[0])
+    np.testing.assert_allclose(array_of(drawing, "Change"), (group().after - group().before)[0])
     sources = [title for title in images_of(drawing) if "weight" in title]
     assert sources[:2] == ["Channel 2, level 4:\nweight × C = 2.00", "Channel 0, level 3:\nweight × C = 1.20"]
     # on the left 0.5 (0.3 + 0.5 * 2) = 0.65, on the right 0.5 (0.1 + 0.1 * 3) = 0.2; it was 1 and 0
@@ -140,7 +142,7 @@ def test_resemblance_to_a_pixel():
     left = attention.pixel_view("high", group(alpha=0.0), photo, mask, (1, 3))
     np.testing.assert_allclose(array_of(left, "Alike, before"), 1 - right, atol=1e-6)
     mixed = attention.pixel_view("high", group(), photo, mask, PIXEL)
-    after = array_of(mixed, "after channel attention")
+    after = array_of(mixed, "Alike, after")
     a, b = group().after[:, 0, 0].astype(float), group().after[:, 0, 7].astype(float)
     assert after[0, 0] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), rel=1e-5)
 
@@ -167,7 +169,7 @@ def test_patch_scores_lie_where_the_patches_are():
     photo, mask, focus_map = scene()
     scores = np.linspace(0.1, 0.6, 16).reshape(4, 4)
     drawing = patch_scores(photo, mask, focus_map, judged(scores, scores + 0.2), PIXEL)
-    on_map, on_mask = (image for title, image in images_of(drawing).items() if "taken for a mask" in title)
+    on_map, on_mask = (image for title, image in images_of(drawing).items() if "Taken for a mask" in title)
     assert on_map.get_extent() == [0, 16, 16, 0]  # 4 patches of 4 px, the first centred on pixel 1.5
     np.testing.assert_allclose(on_map.get_array(), scores, rtol=1e-6)
     assert on_map.get_clim() == on_mask.get_clim() == pytest.approx((0.1, 0.9))

@@ -68,8 +68,8 @@ def matrices(groups: Mapping[str, Group]) -> Drawing:
         row[0].set_ylabel("output channel", labelpad=14)
         bar = figure.colorbar(drawn, ax=row, fraction=0.03, pad=0.02)
         ticks = np.array([-1, -0.5, 0, 0.5, 1]) * limit
-        bar.set_ticks(ticks, labels=[f"×{2**tick:.2g}" for tick in ticks])
-        bar.set_label("weight, in shares of 1/C")
+        bar.set_ticks(ticks, labels=[f"×{_two_digits(2**tick)}" for tick in ticks])
+        bar.set_label("weight, as a multiple of 1/C")
     levels = sorted({int(level) for group in groups.values() for level in group.levels})
     handles = [Rectangle((0, 0), 1, 1, color=LEVEL_COLORS[level]) for level in levels]
     labels = [f"level {level}" for level in levels]
@@ -112,13 +112,17 @@ def entropy(groups: Mapping[str, Group]) -> Drawing:
         axes.set_yticks([1, size], ["1: one takes all", f"{size}: all alike"])
         axes.minorticks_off()
         axes.set_title(NAMES[name].capitalize())
-        axes.legend(loc="center", title="energies, and the median", title_fontsize=7)
+        axes.legend(
+            loc="center", title="energies, and the median", title_fontsize=7,
+            frameon=True, facecolor="white", edgecolor="none", framealpha=0.9,
+        )  # fmt: skip
     figure.supylabel("channels that take part, exp(entropy)", size=7.5)
     caption = (
         "How many channels take part in each output channel of the channel attention: exp of the entropy of "
         "its weights, from the same features of this photograph, with the energies of Eq. 1 as printed and "
         "divided by the number of positions N. At the bottom a channel only copies one other; at the top it "
-        "takes the plain mean of all, which tells it nothing either. Medians: " + style.listed(texts) + "."
+        "takes the plain mean of all, which tells it nothing either. A channel that is silent in this "
+        "photograph lies at the top with both. Medians: " + style.listed(texts) + "."
     )
     return Drawing(figure, caption, f"Sorted curves of the channels that take part: {style.listed(texts)}.")
 
@@ -145,7 +149,7 @@ def spatial(
     column, row = pixel[0] * z.shape[1] // side, pixel[1] * z.shape[0] // side
     drawn = panel(upper[3], z, f"Weight Z, {z[row, column]:.2f} at the cross", side, SHARE, (0, 1), pixel)
     scale(figure, drawn, upper[3])
-    parts = {"Fine features before": strength, "passed": strength * z, "stopped": strength * (1 - z)}
+    parts = {"Fine features before": strength, "Passed": strength * z, "Stopped": strength * (1 - z)}
     for axes, (title, values) in zip(lower[:3], parts.items(), strict=True):
         drawn = panel(axes, values, title, side, STRENGTH, (0, max(strength.max(), 1e-9)), pixel)
         drawn.set_norm(PowerNorm(0.5, 0, max(strength.max(), 1e-9)))  # faint features are what is stopped
@@ -177,20 +181,20 @@ def channel(name: str, group: Group, number: int, side: int, pixel: tuple[int, i
     limits = min(before.min(), after.min(), 0.0), max(before.max(), after.max(), 1e-9)
     for axes, title, values in (
         (upper[0], f"Channel {number}, level {group.levels[number]}:\nbefore attention", before),
-        (upper[1], "after attention", after),
+        (upper[1], "After attention", after),
     ):
         drawn = panel(axes, values, title, side, STRENGTH, limits, pixel)
     scale(figure, drawn, upper[1])
     change = after - before
     limit = max(float(np.abs(change).max()), 1e-9)
-    drawn = panel(upper[2], change, "change", side, CHANGE, (-limit, limit), pixel)
+    drawn = panel(upper[2], change, "Change", side, CHANGE, (-limit, limit), pixel)
     scale(figure, drawn, upper[2])
     row = group.weights[number]
     uniform = 1 / len(row)
     order = np.argsort(-row, kind="stable")
     upper[3].plot(np.arange(len(row)) + 1, row[order] / uniform, color=style.INK)
     upper[3].axhline(1, color=style.SOFT, lw=0.8, ls="--")
-    upper[3].set(title="where it takes from", xlabel="channels, sorted", ylabel="weight × C")
+    upper[3].set(title="Where it takes from", xlabel="channels, sorted", ylabel="weight × C")
     upper[3].set(ylim=(0, max(1.1 * row.max() / uniform, 1.2)))
     upper[3].set_xticks([1, len(row)])
     upper[3].set_box_aspect(0.8)
@@ -232,7 +236,7 @@ def pixel_view(
     photographs(upper[:2], photo, {"True mask": mask}, pixel)
     alike = [_cosines(features, row, column) for features in (group.before, group.after)]
     low = min(float(one.min()) for one in alike)
-    for axes, title, values in zip(lower, ("Alike, before", "after channel attention"), alike, strict=False):
+    for axes, title, values in zip(lower, ("Alike, before", "Alike, after attention"), alike, strict=False):
         drawn = panel(axes, values, title, side, SHARE, (min(low, 0.999), 1), pixel)
     scale(figure, drawn, lower[1])
     vectors = [features[:, row, column] for features in (group.before, group.after)]
@@ -301,6 +305,10 @@ def strongest_change(group: Group) -> int:
     """The channel that the attention changes most on average; the strongest one where it changes none."""
     change = np.abs(group.after - group.before).mean(axis=(1, 2))
     return int((change if change.any() else np.abs(group.before).mean(axis=(1, 2))).argmax())
+
+
+def _two_digits(value: float) -> str:
+    return np.format_float_positional(value, precision=2, fractional=False, trim="-")
 
 
 def _doublings(weights: np.ndarray) -> np.ndarray:

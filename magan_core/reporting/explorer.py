@@ -59,7 +59,7 @@ class Explorer:
         self.profile = profile
         self.sets = params["sets"]
         self.listed = {name: run for name, run in params["runs"].items() if ATTENTION & {*run["parts"]}}
-        self._inside = lru_cache(maxsize=8)(self._look)
+        self._inside = lru_cache(maxsize=4)(self._look)
 
     def runs(self) -> list[str]:
         """The runs with attention that are trained."""

@@ -35,7 +35,7 @@ def patch_scores(
     )
     for line, name, picture, white, scores in shown:
         panel(line[1], picture, name, side, "gray", (0, white), None)
-        title = f"taken for a mask: {scores.mean():.2f}, framed {scores[row, column]:.2f}"
+        title = f"Taken for a mask: mean {scores.mean():.2f}, framed {scores[row, column]:.2f}"
         drawn = panel(line[2], scores, title, side, CHANGE, (0.5 - limit, 0.5 + limit), None)
         drawn.set_extent((start, end, end, start))
         line[2].set(xlim=(0, side), ylim=(side, 0))
