@@ -190,7 +190,7 @@ def test_the_attention_explorer_runs_headless_and_writes_its_pictures(clone, nam
     }
     text = out.read_text(encoding="utf-8")
     assert "application/vnd.jupyter.widget-view+json" in text
-    assert ("has no such part" in text) == (not extra)
+    assert (f"{name} has no such part" in text) == (not extra)
     shown = {
         cell_output["data"]["image/png"].replace("\n", "")
         for cell in json.loads(text)["cells"]
