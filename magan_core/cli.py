@@ -33,9 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
     predict.add_parser(commands)
 
-    command = commands.add_parser(
-        "pack", help="a run's model at half its size, as the released one"
-    )
+    command = commands.add_parser("pack", help="a run's model at half its size, as the released one")
     command.add_argument("model", type=Path, help="model.safetensors of a run")
     command.add_argument("out", type=Path, metavar="FILE")
     command.set_defaults(function=pack)

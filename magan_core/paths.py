@@ -42,7 +42,8 @@ def results(profile: str) -> Path:
 
 
 def runs(profile: str) -> Path:
-    """One folder a run: model.safetensors, history.csv, provenance.json."""
+    """One folder a run: model.safetensors, discriminator.safetensors (where it has one), history.csv,
+    provenance.json."""
     return results(profile) / "runs"
 
 
@@ -74,6 +75,11 @@ def figures(profile: str) -> Path:
 def photographs(profile: str) -> Path:
     """Figures that show photographs, which some data sets do not allow to hand on."""
     return results(profile) / "photographs"
+
+
+def attention(profile: str) -> Path:
+    """Pictures that the attention explorer saves: RUN/STEM/PICTURE.png and .pdf."""
+    return results(profile) / "attention"
 
 
 def report(profile: str) -> Path:

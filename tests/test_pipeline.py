@@ -1,5 +1,6 @@
 """The whole pipeline on the smoke profile, in a throw-away clone whose path holds a space."""
 
+import base64
 import csv
 import json
 import os
@@ -189,11 +190,30 @@ def test_a_forced_run_gives_the_same_bytes(clone):
     assert tables(clone) == before
 
 
-def test_attention_maps_can_be_opened(clone):
-    out = clone / "results/smoke/notebooks/08.ipynb"
+@pytest.mark.parametrize(
+    ("name", "extra"), [("magan-dut", {"patches-x32-y32"}), ("manet-dut", set())], ids=["magan", "manet"]
+)
+def test_the_attention_explorer_runs_headless_and_writes_its_pictures(clone, name, extra):
+    out = clone / f"results/smoke/notebooks/08-{name}.ipynb"
     run(clone, "magan_core", "notebook", "notebooks/08_attention_maps.ipynb", "--out", str(out),
-        "-p", "profile=smoke", "-p", "run=manet-dut")  # fmt: skip
-    assert "image/png" in out.read_text(encoding="utf-8")
+        "-p", "profile=smoke", "-p", f"run={name}", "-p", "channel=2", "-p", "features=low")  # fmt: skip
+    pictures = {"matrices", "entropy", "alphas"}
+    pictures |= {f"{start}-x32-y32" for start in ("spatial", "channel-low-2", "pixel-low")}
+    written = sorted((clone / f"results/smoke/attention/{name}").rglob("*.*"))
+    assert {path.name for path in written} == {
+        f"{picture}.{kind}" for picture in pictures | extra for kind in ("png", "pdf", "json")
+    }
+    text = out.read_text(encoding="utf-8")
+    assert "application/vnd.jupyter.widget-view+json" in text
+    assert (f"{name} has no such part" in text) == (not extra)
+    shown = {
+        cell_output["data"]["image/png"].replace("\n", "")
+        for cell in json.loads(text)["cells"]
+        for cell_output in cell.get("outputs", [])
+        if "image/png" in cell_output.get("data", {})
+    }
+    files = {base64.b64encode(path.read_bytes()).decode() for path in written if path.suffix == ".png"}
+    assert shown == files
 
 
 def test_a_wrong_parameter_fails_before_anything_runs(clone):

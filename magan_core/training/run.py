@@ -16,7 +16,7 @@ from magan_core.data.prepare import load_train
 from magan_core.errors import MaganError
 from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
-from magan_core.models.weights import load_pretrained, save_model
+from magan_core.models.weights import load_pretrained, save_discriminator, save_model
 from magan_core.provenance import provenance
 from magan_core.training.log import COLUMNS
 from magan_core.training.state import Resume, key
@@ -59,7 +59,8 @@ def train_run(
     resume_folder: Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json.
+    """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json, and
+    discriminator.safetensors where it has one.
 
     labelled, unlabelled: folders of prepared sets. resume_folder: where the state of an unfinished run lies,
     and is looked for under the hash of settings, data and code. Returns the history. The same settings on the
@@ -80,9 +81,8 @@ def train_run(
     weights = Weights(**run["loss"])
     discriminator = None
     if weights.adv > 0:
-        discriminator = build_discriminator(run["receptive_field"], profile["discriminator"]["channels"]).to(
-            device
-        )
+        judge = (run["receptive_field"], profile["discriminator"]["channels"])
+        discriminator = build_discriminator(*judge).to(device)
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
     batches = sampler(labelled, profile, seed, device)
@@ -120,6 +120,8 @@ def train_run(
         out / "model.safetensors",
         test_flip=profile["test_flip"],
     )
+    if discriminator is not None:
+        save_discriminator(discriminator, *judge, out / "discriminator.safetensors")
     with atomic(out / "history.csv") as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
     write_json(

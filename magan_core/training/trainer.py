@@ -77,7 +77,9 @@ def train(
 ) -> list[dict]:
     """Train in place; returns the history, one row every `log_every` steps (means over those steps).
 
-    A row has the keys of log.COLUMNS, without adv, d_real and d_fake where there is no discriminator.
+    A row has the keys of log.COLUMNS, without adv, d_real and d_fake where there is no discriminator, and
+    without the alphas of channel attention that the generator does not have; the alphas are those of the
+    weights in training, also where the run ends with an average.
 
     discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the
     steps are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
@@ -140,7 +142,7 @@ def train(
                 resume.save(*pending)
             pending = None
             if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
-                losses = log.row(step + 1, recipe.lr * scale)
+                losses = log.row(step + 1, recipe.lr * scale, generator.alphas())
                 speed = (bar.format_dict["rate"] or 0.0) * full
                 bar.set_postfix_str(f"{losses} {speed:.1f} img/s", refresh=False)
             if resume is not None and (stop.signal or step + 1 == recipe.steps) and log.finite():
