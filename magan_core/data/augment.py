@@ -63,7 +63,8 @@ class Sampler:
     """Endless shuffled epochs of a prepared set, as augmented batches on the device.
 
     images: uint8 (N, S, S, 3); masks: uint8 (N, S, S) or None for an unlabelled set; sizes: int (N, 2).
-    Every draw comes from `seed`. A batch may take the end of one epoch and the beginning of the next.
+    Every draw comes from `seed`. A batch may take the end of one epoch and the beginning of the next. part:
+    the rows of each batch that are made here; the others are drawn only (see training.distributed).
     """
 
     def __init__(
@@ -76,20 +77,21 @@ class Sampler:
         crop: int,
         rotation: float,
         seed: int,
+        part: slice = slice(None),
     ) -> None:
         self.images, self.masks, self.sizes = images, masks, sizes
-        self.batch, self.crop, self.rotation = batch, crop, rotation
+        self.batch, self.crop, self.rotation, self.part = batch, crop, rotation, part
         self.random = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
     def next(self) -> tuple[Tensor, Tensor | None]:
-        """The next batch: float (B, 3, crop, crop) and float (B, 1, crop, crop) or None."""
+        """This part of the next batch: float (B, 3, crop, crop) and float (B, 1, crop, crop) or None."""
         while len(self.order) < self.batch:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.random)])
         chosen, self.order = self.order[: self.batch], self.order[self.batch :]
         matrices = transforms(
             self.batch, self.sizes[chosen], self.images.shape[1], self.crop, self.rotation, self.random
         )
-        chosen = chosen.to(self.images.device)
+        chosen, matrices = chosen[self.part].to(self.images.device), matrices[self.part]
         masks = None if self.masks is None else self.masks[chosen]
         return augment(self.images[chosen], masks, matrices, self.crop)
