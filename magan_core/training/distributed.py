@@ -4,6 +4,7 @@ All processes draw the same random numbers and take their own rows of each batch
 DistributedDataParallel averages are those of the whole batch.
 """
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from magan_core.errors import MaganError
+
+# The processes' buffers are equal as it is. torch 2.15 renamed what switches their broadcast off.
+BUFFERS = "forward_sync_buffers"
+if BUFFERS not in inspect.signature(DistributedDataParallel).parameters:
+    BUFFERS = "broadcast_buffers"
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Team:
         """The network as it has to be called for gradients to be averaged; itself in a team of one."""
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        return DistributedDataParallel(network, **{BUFFERS: False})
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean over the processes, of the same shape in all of them."""
