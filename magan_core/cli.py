@@ -21,7 +21,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):  # training says where it stopped
+            print(f"magan: {stop}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny import MODEL, TRAINING, scenes
 from tiny_workspace import ROOT, RUN, workspace
@@ -143,15 +145,24 @@ def test_magan_train_does_what_the_notebook_does(tmp_path, monkeypatch, capsys):
 # ---- torchrun ----
 
 
-def torchrun(root: Path, *options: str, script: Path | None = None) -> subprocess.CompletedProcess:
-    """`magan train` in two processes on this machine's CPU."""
+def start(root: Path, *options: str, script: Path | None = None) -> subprocess.Popen:
+    """`magan train` in two processes on this machine's CPU; what they say goes to ROOT/errors.txt."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     target = [str(script)] if script else ["-m", "magan_core"]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [sys.executable, *launcher, *target, "train", RUN, "--device", "cpu", *options]
-    return subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+    with open(root / "errors.txt", "wb") as errors:
+        return subprocess.Popen(command, cwd=root, env=environment, stdout=errors, stderr=errors)
+
+
+def torchrun(root: Path, *options: str, script: Path | None = None) -> tuple[int, str]:
+    """Exit status and messages of `start`."""
+    with start(root, *options, script=script) as process:
+        try:
+            process.wait(timeout=240)
+        finally:
+            process.kill()
+    return process.returncode, (root / "errors.txt").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +175,8 @@ def folders(tmp_path_factory):
         cli.main(["train", RUN, "--device", "cpu"])
     finally:
         os.chdir(before)
-    result = torchrun(roots[1])
-    assert result.returncode == 0, result.stderr[-3000:]
+    status, messages = torchrun(roots[1])
+    assert status == 0, messages[-3000:]
     return roots
 
 
@@ -220,19 +231,36 @@ def test_one_that_stops_stops_all_and_no_work_is_lost(folders, tmp_path, action)
     script = tmp_path / "breaks.py"
     script.write_text(BREAKS.format(action=action))
     begun = time.perf_counter()
-    result = torchrun(root, "--timeout", "8", script=script)
-    assert result.returncode != 0
+    status, messages = torchrun(root, "--timeout", "8", script=script)
+    assert status != 0
     assert time.perf_counter() - begun < 150
-    assert ("out of order" if action == FAILS else "did not answer for 8 s") in result.stderr
+    assert ("out of order" if action == FAILS else "did not answer for 8 s") in messages
     assert not (root / "results/smoke/runs").exists()
     assert len(list((root / ".resume").glob("*.safetensors"))) == 1
     if action == HANGS:
         return
-    again = torchrun(root)
-    assert again.returncode == 0, again.stderr[-3000:]
+    status, messages = torchrun(root)
+    assert status == 0, messages[-3000:]
     assert outcome(root) == outcome(folders[1])
     record = json.loads((root / f"results/smoke/runs/{RUN}/provenance.json").read_text())
     assert record["starts"] == 2
+
+
+@pytest.mark.slow
+def test_a_signal_saves_and_ends_all(tmp_path):
+    """They agree on the step after which they stop."""
+    root = workspace(tmp_path, steps=4000, save_seconds=0.5)
+    with start(root) as process:
+        while process.poll() is None and not list((root / ".resume").glob("*.safetensors")):
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(timeout=60)
+    steps = re.findall(r"stopped by signal 15 after step (\d+) of 4000", (root / "errors.txt").read_text())
+    assert len(steps) == 2, (root / "errors.txt").read_text()[-3000:]
+    assert len(set(steps)) == 1
+    (path,) = (root / ".resume").iterdir()
+    with safe_open(path, framework="pt") as file:
+        assert json.loads(file.metadata()["state"])["progress"]["step"] == int(steps[0])
 
 
 @pytest.mark.slow
@@ -251,6 +279,6 @@ def test_processes_with_other_settings_are_told_apart(folders, tmp_path):
         "params.load = load\n"
         "cli.main(sys.argv[1:])\n"
     )
-    result = torchrun(root, script=script)
-    assert result.returncode != 0
-    assert "do not have the same settings, data and code" in result.stderr
+    status, messages = torchrun(root, script=script)
+    assert status != 0
+    assert "do not have the same settings, data and code" in messages
