@@ -122,7 +122,7 @@ def train(
 
     generator.train()
     forward = team.wrap(torch.compile(generator) if recipe.compile else generator)
-    judge = team.wrap(discriminator) if discriminator else None
+    judge = team.wrap(discriminator.requires_grad_(True)) if discriminator else None
     full, half = recipe.batch, recipe.batch // 2
     supervised_steps = recipe.steps if unlabelled is None else round(recipe.steps * recipe.supervised_share)
     bar = tqdm(
