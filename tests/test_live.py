@@ -15,6 +15,7 @@ from PIL import Image
 from tiny import PROFILE, RUN, TRAINING, prepared
 
 from magan_core.data.prepare import load_train
+from magan_core.errors import MaganError
 from magan_core.models.weights import load_model
 from magan_core.training import live as module
 from magan_core.training.live import Live
@@ -87,6 +88,14 @@ def test_a_sample_shows_photographs_maps_and_masks(data, tmp_path):
     expected = maps.reshape(4 * 32, 32).numpy() * 255
     assert np.abs(found[:, 32:64, 0] - expected).max() <= 0.5 + 1e-3
     assert np.ptp(expected) > 1
+
+
+def test_a_labelled_set_without_masks_is_named_as_without_the_view(data, tmp_path):
+    swapped = tmp_path / "data"
+    shutil.copytree(data, swapped)
+    (swapped / "shi/train_masks.npy").unlink()
+    with pytest.raises(MaganError, match="the labelled set has no masks"):
+        go(swapped, tmp_path / "run", tmp_path / "live")
 
 
 def test_no_samples_where_none_are_wanted(data, tmp_path):

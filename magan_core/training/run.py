@@ -120,7 +120,7 @@ def train_run(
     resume = live = None
     if resume_folder is not None:
         resume = Resume(resume_folder, name, identity, recipe.save_seconds)
-    if live_folder is not None and team.writes:
+    if live_folder is not None and team.writes and arrays.masks is not None:  # else see `train`
         live = Live(live_folder, out.name, identity, training["maps_every"], arrays, training["crop"])
     with deterministic(training["deterministic"]):
         history = train(
