@@ -159,7 +159,7 @@ def torchrun(root: Path, *options: str, script: Path | None = None) -> tuple[int
     """Exit status and messages of `start`."""
     with start(root, *options, script=script) as process:
         try:
-            process.wait(timeout=240)
+            process.wait(timeout=400)
         finally:
             process.kill()
     return process.returncode, (root / "errors.txt").read_text()
@@ -231,10 +231,10 @@ def test_one_that_stops_stops_all_and_no_work_is_lost(folders, tmp_path, action)
     script = tmp_path / "breaks.py"
     script.write_text(BREAKS.format(action=action))
     begun = time.perf_counter()
-    status, messages = torchrun(root, "--timeout", "8", script=script)
+    status, messages = torchrun(root, "--timeout", "15", script=script)
     assert status != 0
-    assert time.perf_counter() - begun < 150
-    assert ("out of order" if action == FAILS else "did not answer for 8 s") in messages
+    assert time.perf_counter() - begun < 300
+    assert ("out of order" if action == FAILS else "did not answer for 15 s") in messages
     assert not (root / "results/smoke/runs").exists()
     assert len(list((root / ".resume").glob("*.safetensors"))) == 1
     if action == HANGS:
