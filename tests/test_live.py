@@ -32,7 +32,7 @@ def data(tmp_path_factory):
     return prepared(tmp_path_factory.mktemp("prepared"))
 
 
-def go(data, out, live=None, run=RUN, **training):
+def go(data, out, live=None, run=RUN, resume=None, **training):
     train_run(
         run,
         PROFILE | {"training": TRAINING | {"maps_every": 2} | training},
@@ -42,6 +42,7 @@ def go(data, out, live=None, run=RUN, **training):
         out=out,
         device=torch.device("cpu"),
         live_folder=live,
+        resume_folder=resume,
         progress=False,
     )
     return [(out / name).read_bytes() for name in ("model.safetensors", "history.csv")]
@@ -53,6 +54,16 @@ def test_the_view_changes_no_byte_of_the_run(data, tmp_path):
     watched = go(data, tmp_path / "watched/run", tmp_path / "live", maps_every=1)
     assert watched == plain
     assert len(list((tmp_path / "live/maps/run").glob("*.png"))) == TRAINING["steps"]
+
+
+def test_a_run_that_goes_on_shows_its_earlier_rows_at_once(data, tmp_path):
+    """Here one that has nothing left to do."""
+    live, resume = tmp_path / "live", tmp_path / "resume"
+    go(data, tmp_path / "run", live, resume=resume)
+    before = (live / "losses/run.csv").read_bytes()
+    shutil.rmtree(live)
+    go(data, tmp_path / "run", live, resume=resume)
+    assert (live / "losses/run.csv").read_bytes() == before
 
 
 def test_the_tables_are_columns_of_the_history(data, tmp_path):
@@ -88,6 +99,11 @@ def test_a_sample_shows_photographs_maps_and_masks(data, tmp_path):
     expected = maps.reshape(4 * 32, 32).numpy() * 255
     assert np.abs(found[:, 32:64, 0] - expected).max() <= 0.5 + 1e-3
     assert np.ptp(expected) > 1
+
+
+def test_a_negative_number_of_steps(data, tmp_path):
+    with pytest.raises(MaganError, match="maps_every is -1"):
+        go(data, tmp_path / "run", tmp_path / "live", maps_every=-1)
 
 
 def test_a_labelled_set_without_masks_is_named_as_without_the_view(data, tmp_path):

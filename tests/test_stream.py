@@ -8,6 +8,7 @@ import torch
 from tiny import PROFILE, RUN, TRAINING, prepared
 
 from magan_core.data.prepare import load_train
+from magan_core.errors import MaganError
 from magan_core.training import stream
 from magan_core.training.run import train_run
 from magan_core.training.stream import Streamed, place
@@ -50,6 +51,12 @@ def test_the_bytes_of_all_arrays_decide(arrays, monkeypatch, free, share, neighb
     assert none is None
     if streamed:
         assert isinstance(images.array, np.memmap), "not read into memory"
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_that_is_none(arrays, share):
+    with pytest.raises(MaganError, match=f"memory_share is {share}"):
+        place([arrays.images], CPU, share)
 
 
 def test_free_main_memory_is_a_plausible_number():

@@ -15,6 +15,7 @@ from torch import nn
 
 from magan_core.data.images import resize
 from magan_core.data.prepare import Training
+from magan_core.errors import MaganError
 from magan_core.files import atomic, write_text
 
 TABLES = {"losses": ("ce", "iou", "total"), "adversarial": ("adv", "d_real", "d_fake"), "lr": ("lr",)}
@@ -27,12 +28,14 @@ class Live:
 
     identity: of settings, data and code; what another one left is removed. every: steps between two samples,
     0 for none. arrays: the labelled set, whose first photographs are shown, cut to their middle of
-    crop x crop.
+    crop x crop. MaganError for a negative `every`.
     """
 
     def __init__(
         self, folder: Path, run: str, identity: str, every: int, arrays: Training, crop: int
     ) -> None:
+        if every < 0:
+            raise MaganError(f"maps_every is {every}; it must be a number of steps, or 0 for no samples.")
         self.folder, self.run, self.identity, self.every = Path(folder), run, identity, every
         start = (arrays.images.shape[1] - crop) // 2
         middle = slice(start, start + crop)

@@ -5,6 +5,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from magan_core.errors import MaganError
+
 
 class Streamed:
     """Rows of a memory-mapped array, read when they are asked for and copied to the training device.
@@ -33,7 +35,10 @@ def place(
     arrays: list[np.ndarray | None], device: torch.device, share: float, neighbours: int = 1
 ) -> list[Tensor | Streamed | None]:
     """Arrays of uint8 as tensors on the device where together they take at most `share` of its free memory;
-    else streamed. neighbours: processes on this machine, which share its main memory."""
+    else streamed. neighbours: processes on this machine, which share its main memory. MaganError for a share
+    that is none."""
+    if not 0 <= share <= 1:
+        raise MaganError(f"memory_share is {share}; it must be between 0 (stream always) and 1.")
     size = sum(array.nbytes for array in arrays if array is not None)
     processes = 1 if device.type == "cuda" else neighbours
     fits = size * processes <= share * free_bytes(device)

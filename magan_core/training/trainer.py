@@ -116,6 +116,7 @@ def train(
     team.agree(start, "step to go on from")
     if live is not None:
         live.begin(start)
+        live.write(log.rows)
 
     def state(step: int) -> tuple[dict[str, Tensor], dict]:
         return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, {"step": step, "log": log.state()}
