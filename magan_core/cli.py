@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from magan_core.commands import data, predict
+from magan_core.commands import data, predict, train
 from magan_core.errors import MaganError
 
 
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):  # training says where it stopped
+            print(f"magan: {stop}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -64,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("protocols", help="the conventions for scoring, by name")
     command.set_defaults(function=protocols)
+
+    train.add_parser(commands)
 
     command = commands.add_parser("notebook", help="run a notebook with papermill; wrong parameters fail")
     command.add_argument("path", type=Path)

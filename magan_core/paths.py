@@ -57,6 +57,11 @@ def scores(profile: str) -> Path:
     return results(profile) / "scores"
 
 
+def live(profile: str) -> Path:
+    """What runs show while they train: {losses, adversarial, lr}/RUN.csv, maps/RUN/STEP.png."""
+    return results(profile) / "live"
+
+
 def resume() -> Path:
     """States of unfinished training runs; no stage sees them."""
     return Path(".resume")
