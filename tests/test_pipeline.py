@@ -2,14 +2,18 @@
 
 import base64
 import csv
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -224,3 +228,34 @@ def test_a_wrong_parameter_fails_before_anything_runs(clone):
     assert result.returncode == 1
     assert "did you mean 'profile'" in result.stderr
     assert not (clone / "x.ipynb").exists()
+
+
+def test_a_killed_classical_stage_goes_on_where_it_was(clone):
+    """DVC removes a stage's outputs before it runs; a map that was finished and then marked shows that it is
+    taken up, not computed again."""
+    kept, maps = clone / ".resume/smoke/DBDF", clone / "results/smoke/maps/DBDF"
+    edit(clone, "classical: [SS]", "classical: [SS, DBDF]")
+    environment = os.environ | {"PYTHONPATH": str(clone)}
+    repro = [sys.executable, "-m", "dvc", "repro", "-s", "classical@smoke-DBDF"]
+    with open(clone / "killed.txt", "wb") as output:
+        killed = subprocess.Popen(
+            repro, cwd=clone, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+        while not (done := list(kept.rglob("[!.]*.json"))) and killed.poll() is None:
+            time.sleep(0.01)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+    assert done, (clone / "killed.txt").read_text(encoding="utf-8")
+    assert not maps.exists()
+    time.sleep(3)  # the kernel is in a session of its own, and ends once it sees that papermill is gone
+    Image.new("L", (64, 64), 77).save(done[0].with_suffix(".png"))
+    run(clone, "dvc", "repro", "-s", "classical@smoke-DBDF")
+    assert not kept.exists()
+    found = {path.relative_to(maps): path.read_bytes() for path in maps.rglob("*.png")}
+    run(clone, "dvc", "repro", "-s", "--force", "--no-run-cache", "classical@smoke-DBDF")
+    whole = {path.relative_to(maps): path.read_bytes() for path in maps.rglob("*.png")}
+    (marked,) = (name for name in whole if found[name] != whole[name])
+    assert done[0].stem.endswith(marked.stem)
+    with Image.open(io.BytesIO(found[marked])) as picture:
+        assert picture.getextrema() == (77, 77)
+    edit(clone, "classical: [SS, DBDF]", "classical: [SS]")
