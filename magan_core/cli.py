@@ -87,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="PROFILE")
     command.set_defaults(function=report)
 
+    command = commands.add_parser("pages", help="the executed notebooks of a profile as web pages")
+    command.add_argument("name", metavar="PROFILE")
+    command.set_defaults(function=pages)
+
     data.add_parser(commands)
 
     command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
@@ -192,6 +196,15 @@ def report(options: argparse.Namespace) -> None:
     settings = params.get_profile(params.load(), options.name)
     build_report(options.name, settings, paths.results(options.name), paths.report(options.name))
     print(paths.report(options.name))
+
+
+def pages(options: argparse.Namespace) -> None:
+    """`magan pages`."""
+    from magan_core import params, paths
+    from magan_core.reporting.pages import render
+
+    params.get_profile(params.load(), options.name)
+    print(render(paths.notebooks(options.name), paths.pages(options.name))[0])
 
 
 def profile(options: argparse.Namespace) -> None:
