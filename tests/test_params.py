@@ -31,7 +31,15 @@ def edited(tmp_path):
 
 def test_shipped_file_loads():
     settings = params.load(SHIPPED)
-    assert list(settings["profiles"]) == ["demo", "smoke", "cuhk", "cuhk-cpu", "released", "released-384", "paper"]
+    assert list(settings["profiles"]) == [
+        "demo",
+        "smoke",
+        "cuhk",
+        "cuhk-cpu",
+        "released",
+        "released-384",
+        "paper",
+    ]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
     demo = params.get_profile(settings, "demo")
     assert demo["runs"] == settings["runs"]
