@@ -239,7 +239,7 @@ def _statistics(
     if resized and not resample:
         raise MaganError(
             f"{map_path}: the map is {_size(focus_map)} and its mask {_size(mask)} pixels; "
-            "make the map at the photograph's size, or allow resampling"
+            "make the map at the photograph's size, or allow resampling (--resample)"
         )
     if resized:
         focus_map = resize(focus_map, *mask.shape)

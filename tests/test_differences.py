@@ -117,6 +117,6 @@ def test_damaged_statistics_are_named_and_never_run(results, content):
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(
-        MaganError, match=r"cannot read .*magan-shi.shi.statistics\.npy.* evaluate 'magan-shi'"
+        MaganError, match=r"cannot read .*magan-shi.shi.statistics\.npy.* evaluates 'magan-shi'"
     ):
         write(results)

@@ -24,7 +24,9 @@ def add_parser(commands) -> None:
     command.add_argument("name", metavar="NAME", help="see `magan data list`")
     command.add_argument("download", type=Path, metavar="FOLDER", help="where the download was unpacked")
     command.add_argument("--white", choices=["focus", "blur"], help="the class stored as white in its masks")
-    command.add_argument("--partial", action="store_true", help="take another number of photographs, too")
+    command.add_argument(
+        "--partial", action="store_true", help="accept another number of photographs than expected"
+    )
     command.set_defaults(function=add)
 
     command = commands.add_parser("verify", help="hold every file against the manifest of its set")
@@ -35,7 +37,9 @@ def add_parser(commands) -> None:
     command.add_argument("a", metavar="A", help="a set's name, or a folder with images/")
     command.add_argument("b", metavar="B", nargs="?", help="another; without it, A is held against itself")
     command.add_argument("--limit", type=float, help="correlation of thumbnails (default 0.95)")
-    command.add_argument("--write", type=Path, metavar="FILE", help="list those of B, for `exclude`")
+    command.add_argument(
+        "--write", type=Path, metavar="FILE", help="write the names of those of B, for `exclude` of a set"
+    )
     command.set_defaults(function=leaks)
 
 

@@ -144,11 +144,12 @@ class Results:
         path = self.score(method, role, "summary.json")
         if not path.exists():
             raise MaganError(
-                f"{path} is missing though the profile lists '{method}'; evaluate it, or take it off the list"
+                f"{path} is missing though the profile lists '{method}'; `make repro` scores it, or "
+                "take it off the list"
             )
         found = read_json(path)
         if missing := [name for name in ("protocol", "intervals", *SCORES) if name not in found]:
-            raise MaganError(f"{path} has no '{missing[0]}'; evaluate '{method}' again")
+            raise MaganError(f"{path} has no '{missing[0]}'; `make repro` evaluates '{method}' again")
         if found["protocol"] != "paper":
             raise MaganError(
                 f"{path} is of protocol '{found['protocol']}'; the tables compare with protocol 'paper' only"
@@ -161,7 +162,9 @@ class Results:
         try:
             return np.load(path, allow_pickle=False).astype(np.int64)
         except (OSError, EOFError, ValueError) as error:
-            raise MaganError(f"cannot read {path} ({error}); evaluate '{method}' again") from error
+            raise MaganError(
+                f"cannot read {path} ({error}); `make repro` evaluates '{method}' again"
+            ) from error
 
     def seconds(self, run: str, role: str) -> tuple[float, str]:
         """Seconds a photograph of a role that a run took, and on which hardware."""
@@ -171,7 +174,7 @@ class Results:
             return float(record["seconds"]["predict_per_image"][tested]), record["hardware"]
         except KeyError as error:
             raise MaganError(
-                f"{path} has no {error} among the timings; train and map run '{run}' again"
+                f"{path} has no {error} among the timings; `make repro` trains and maps run '{run}' again"
             ) from error
 
     def check(self) -> None:
@@ -220,9 +223,9 @@ def read_rows(path: Path, empty: bool = False) -> list[dict[str, str]]:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
-        raise MaganError(f"cannot read {path}: {error}. Run the stage that writes it again.") from error
+        raise MaganError(f"cannot read {path}: {error}. `make repro` writes it again.") from error
     if not rows and not empty:
-        raise MaganError(f"{path} has no rows; expected at least one. Run the stage that writes it again.")
+        raise MaganError(f"{path} has no rows; expected at least one. `make repro` writes it again.")
     return rows
 
 
@@ -235,12 +238,11 @@ def read_columns(path: Path, *names: str) -> list[np.ndarray]:
     for name in names:
         if name not in rows[0]:
             raise MaganError(
-                f"{path} has no column '{name}'; it has {', '.join(rows[0])}. Run the stage that writes it "
-                "again."
+                f"{path} has no column '{name}'; it has {', '.join(rows[0])}. `make repro` writes it again."
             )
     try:
         return [np.array([float(row[name] or "nan") for row in rows]) for name in names]
     except (TypeError, ValueError) as error:
         raise MaganError(
-            f"{path}: a cell is not a number ({error}). Run the stage that writes it again."
+            f"{path}: a cell is not a number ({error}). `make repro` writes it again."
         ) from error
