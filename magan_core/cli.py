@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from magan_core.commands import data, predict
+from magan_core.commands import data, predict, train
 from magan_core.errors import MaganError
 
 
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):  # training says where it stopped
+            print(f"magan: {stop}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -65,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("protocols", help="the conventions for scoring, by name")
     command.set_defaults(function=protocols)
 
+    train.add_parser(commands)
+
     command = commands.add_parser("notebook", help="run a notebook with papermill; wrong parameters fail")
     command.add_argument("path", type=Path)
     command.add_argument("--out", required=True, type=Path, help="the executed copy")
@@ -82,6 +86,10 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="results/PROFILE/report.html from tables and figures")
     command.add_argument("name", metavar="PROFILE")
     command.set_defaults(function=report)
+
+    command = commands.add_parser("pages", help="the executed notebooks of a profile as web pages")
+    command.add_argument("name", metavar="PROFILE")
+    command.set_defaults(function=pages)
 
     data.add_parser(commands)
 
@@ -188,6 +196,15 @@ def report(options: argparse.Namespace) -> None:
     settings = params.get_profile(params.load(), options.name)
     build_report(options.name, settings, paths.results(options.name), paths.report(options.name))
     print(paths.report(options.name))
+
+
+def pages(options: argparse.Namespace) -> None:
+    """`magan pages`."""
+    from magan_core import params, paths
+    from magan_core.reporting.pages import render
+
+    params.get_profile(params.load(), options.name)
+    print(render(paths.notebooks(options.name), paths.pages(options.name))[0])
 
 
 def profile(options: argparse.Namespace) -> None:

@@ -57,6 +57,11 @@ def scores(profile: str) -> Path:
     return results(profile) / "scores"
 
 
+def live(profile: str) -> Path:
+    """What runs show while they train: {losses, adversarial, lr}/RUN.csv, maps/RUN/STEP.png."""
+    return results(profile) / "live"
+
+
 def resume() -> Path:
     """States of unfinished training runs; no stage sees them."""
     return Path(".resume")
@@ -80,6 +85,16 @@ def photographs(profile: str) -> Path:
 def attention(profile: str) -> Path:
     """Pictures that the attention explorer saves: RUN/STEM/PICTURE.png and .pdf."""
     return results(profile) / "attention"
+
+
+def notebooks(profile: str) -> Path:
+    """Executed copies of the notebooks: a log that nothing depends on."""
+    return results(profile) / "notebooks"
+
+
+def pages(profile: str) -> Path:
+    """The executed notebooks as web pages."""
+    return results(profile) / "pages"
 
 
 def report(profile: str) -> Path:

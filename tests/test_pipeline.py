@@ -140,7 +140,9 @@ def test_metrics_and_plots_say_something(clone):
     scores = shown[""]["data"]["results/smoke/metrics.json"]["data"]
     assert set(scores["manet-dut"]) == {"dut", "ctcug"}
     run(clone, "dvc", "plots", "show", "--out", "plots")
-    assert "f_beta" in (clone / "plots/index.html").read_text(encoding="utf-8")
+    page = (clone / "plots/index.html").read_text(encoding="utf-8")
+    assert "f_beta" in page
+    assert "results/smoke/live/losses/manet-dut.csv" in page
     assert "evaluate@smoke" in run(clone, "dvc", "dag", "--mermaid").stdout
 
 

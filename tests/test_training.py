@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,7 @@ from magan_core.training.trainer import Recipe, Weights, adam, step_once, train
 
 CPU = torch.device("cpu")
 WEIGHTS = Weights(ce=1.0, iou=2.0, adv=0.3)
-RECIPE = Recipe(
-    **{key: value for key, value in TRAINING.items() if key not in ("crop", "rotation", "jitter")}
-)
+RECIPE = Recipe(**{field.name: TRAINING[field.name] for field in fields(Recipe)})
 PLAIN = MODEL | {"dropout": 0.0, "head_norm": False}  # no randomness, no statistics of the batch
 
 
