@@ -19,6 +19,7 @@ from magan_core.classical.mapping import map_photographs
 from magan_core.data import sets
 from magan_core.data.images import read_map
 from magan_core.data.splits import split_file
+from magan_core.errors import MaganError
 from magan_core.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,6 +38,7 @@ def agreement(own: np.ndarray, theirs: np.ndarray, mask: np.ndarray) -> dict[str
 
 
 def table(found: pd.DataFrame) -> str:
+    """Means over photographs, as Markdown; of the correlation also median and least."""
     lines = [
         "| photographs | n | correlation | median | least | Spearman | AUC here | AUC published |",
         "|---|---|---|---|---|---|---|---|",
@@ -59,9 +61,13 @@ def main() -> None:
     parser.add_argument("method", choices=["LBP", "DBDF"])
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    published = {path.stem: path for path in sorted((paths.published() / "cuhk" / options.method).iterdir())}
-    raw = paths.raw("cuhk")
+    folder, raw = paths.published() / "cuhk" / options.method, paths.raw("cuhk")
+    if not folder.is_dir():
+        raise MaganError(f"{folder}: no such folder; set MAGAN_PUBLISHED to the folder of published maps")
+    published = {path.stem: path for path in sorted(folder.iterdir())}
     records = [record for record in sets.pairs(raw, "blur") if record["stem"] in published]
+    if lost := sorted(set(published) - {record["stem"] for record in records}):
+        raise MaganError(f"{published[lost[0]]} has no photograph in {raw}; remove it or add the photograph")
     training = set(sets.read_names(split_file("cuhk", "zhao_train.txt", raw)))
     work = paths.resume() / "published" / options.method
     photos = [record["image"] for record in records]
@@ -73,6 +79,8 @@ def main() -> None:
         _, mask = sets.load(record)
         rows.append({"stem": stem, "training": stem in training} | agreement(own, theirs, mask))
     found = pd.DataFrame(rows)
+    if constant := list(found["stem"][found.isna().any(axis=1)]):
+        raise MaganError(f"a map of {constant[0]} is constant: it has no correlation; leave it out")
     name = f"published_{options.method}"
     text = found.to_csv(index=False, float_format="%.6f", lineterminator="\n")
     write_text(RESULTS / f"{name}.csv", text)
