@@ -10,6 +10,7 @@ import numpy as np
 
 from magan_core import metrics
 from magan_core.data.images import CUT, cut, read_map, resize
+from magan_core.data.sets import read_names
 from magan_core.errors import MaganError, nearest
 from magan_core.score_files import mask_fingerprint, read_pair, write_scores
 
@@ -189,15 +190,7 @@ def _match(
 
 
 def _read_split(split: Path, masks: Mapping[str, object]) -> list[str]:
-    try:
-        lines = [line.strip() for line in split.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise MaganError(
-            f"cannot read the split {split}: {error}; expected text, one file name a line"
-        ) from error
-    stems = [line if line in masks else Path(line).stem for line in lines if line]
-    if not stems:
-        raise MaganError(f"the split {split} is empty; expected one file name or stem a line")
+    stems = [name if name in masks else Path(name).stem for name in read_names(split)]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
         raise MaganError(f"the split {split} names '{twice}' more than once; keep one")

@@ -141,10 +141,11 @@ def test_records_carry_their_own_polarity(folders):
         evaluate(folder / "maps", [])
 
 
-def test_split_takes_names_and_stems(folders):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # editors on Windows write the second
+def test_split_takes_names_and_stems(folders, encoding):
     folder, pairs = folders
     split = folder / "split.txt"
-    split.write_text("b\n\nfünf mit v1.2\n  d.JPG \n", encoding="utf-8")
+    split.write_text("b\n\nfünf mit v1.2\n  d.JPG \n", encoding=encoding)
     for stem in ("a", "c"):
         (folder / "maps" / f"{stem}.png").unlink()
     found = evaluate(folder / "maps", folder / "masks", split=split, out=folder / "out")
