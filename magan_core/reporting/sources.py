@@ -20,6 +20,7 @@ from magan_core.data.images import read_map, read_mask, read_photo
 from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
 from magan_core.metrics import SCORES
+from magan_core.score_files import read_pair, read_statistics
 
 PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
 REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}  # raw folders of these
@@ -139,9 +140,18 @@ class Results:
         return method not in METHODS or METHODS[method].about.startswith("exact port")
 
     def summary(self, method: str, role: str) -> dict[str, Any]:
-        """The score summary of a run or other method; MaganError if absent, incomplete or of another
-        protocol."""
+        """The score summary of a run or other method, read once; MaganError if absent, incomplete or of
+        another protocol."""
         path = self.score(method, role, "summary.json")
+        if path not in self._summaries:
+            self._summaries[path] = self._read_summary(path, method)
+        return self._summaries[path]
+
+    @cached_property
+    def _summaries(self) -> dict[Path, dict[str, Any]]:
+        return {}
+
+    def _read_summary(self, path: Path, method: str) -> dict[str, Any]:
         if not path.exists():
             raise MaganError(
                 f"{path} is missing though the profile lists '{method}'; `make repro` scores it, or "
@@ -158,13 +168,12 @@ class Results:
 
     def statistics(self, method: str, role: str) -> np.ndarray:
         """The statistics that the scores of a run or other method were computed from, int64 (n, 2, 256)."""
-        path = self.score(method, role, "statistics.npy")
-        try:
-            return np.load(path, allow_pickle=False).astype(np.int64)
-        except (OSError, EOFError, ValueError) as error:
-            raise MaganError(
-                f"cannot read {path} ({error}); `make repro` evaluates '{method}' again"
-            ) from error
+        return read_statistics(self.score(method, role, "statistics.npy"))
+
+    def statistics_pair(self, first: str, second: str, role: str) -> tuple[np.ndarray, np.ndarray]:
+        """The statistics of two methods on the same images and masks, in one order; MaganError if they are
+        not."""
+        return read_pair(*(self.scores / method / self.filled_by(role) for method in (first, second)))
 
     def seconds(self, run: str, role: str) -> tuple[float, str]:
         """Seconds a photograph of a role that a run took, and on which hardware."""
