@@ -77,3 +77,33 @@ def test_every_folder_of_the_repository_and_of_the_results_is_told():
     results = re.search(r"^    results/PROFILE .*?(?=^    \w)", PAGE, re.M | re.S)[0]
     for name in {"tables", "figures", *re.findall(r"^/results/\*/([\w.]+)/?$", ignored, re.M)}:
         assert re.search(rf"\b{re.escape(name)}\b", results), name
+
+
+def test_every_setting_that_a_page_names_exists():
+    """As `model.energy` or `training.schedule`, or alone with its value, as `compile: true`."""
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    profile = settings["profiles"][0]
+    known = {
+        f"{part}.{key}"
+        for part in profile
+        for key in (profile[part] if isinstance(profile[part], dict) else ())
+    }
+    known |= {f"comparison.{key}" for key in settings["comparison"]} | {
+        f"folders.{key}" for key in settings["folders"]
+    }
+    keys = {name.split(".")[1] for name in known} | set(profile) | set(settings)
+    keys |= {key for run in settings["runs"].values() for key in run}
+    keys |= {key for one in settings["profiles"] for data_set in one["sets"].values() for key in data_set}
+    sections = "|".join({name.split(".")[0] for name in known})
+    named = alone = 0
+    for page in ("README.md", "docs/*.md", "data/README.md"):
+        for path in ROOT.glob(page):
+            text = path.read_text(encoding="utf-8")
+            for name in set(re.findall(rf"`((?:{sections})\.\w+)`", text)) - {"model.safetensors"}:
+                assert name in known, f"{path.name}: {name}"
+                named += 1
+            for key in re.findall(r"`(\w+): [^`]*`", text):
+                assert key in keys, f"{path.name}: {key}"
+                alone += 1
+    assert named >= 8
+    assert alone >= 3
