@@ -5,6 +5,7 @@ import argparse
 import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,14 @@ def test_every_make_command_that_is_written_about_has_a_target_and_a_profile():
             assert name == "PYTHON" or "{" in value or value in PROFILES, f"{file}: make {command}"
         seen.add(target)
     assert {"setup", "repro", "test", "fast-test", "lab", "hooks"} <= seen
+
+
+def test_make_alone_starts_nothing_and_lists_every_target():
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert {line.split()[0] for line in shown.splitlines()} == {"make"}
+    assert set(re.findall(r"make ([a-z-]+)", shown)) == TARGETS - {"help"}
 
 
 @pytest.mark.parametrize("name", LEAVES)
