@@ -15,8 +15,7 @@ SOURCES = (
 
 
 def provenance(device: torch.device | str = "cpu", threads: int | None = None) -> dict:
-    """Commit (see `commit`), hardware, threads (torch's by default), and
-    versions, for JSON."""
+    """Commit (see `commit`), hardware, threads (torch's by default), and versions, for JSON."""
     threads = threads or torch.get_num_threads()
     return {
         "commit": commit(),
