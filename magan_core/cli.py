@@ -80,6 +80,10 @@ def parser() -> argparse.ArgumentParser:
 
     data.add_parser(commands)
 
+    command = commands.add_parser("grid", help="the stages of a profile that can run beside each other")
+    command.add_argument("name", nargs="?", metavar="PROFILE", help="the current one if none is named")
+    command.set_defaults(function=grid)
+
     command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
     command.add_argument("name", nargs="?")
     command.add_argument("--current", action="store_true", help="print the current profile's name only")
@@ -165,6 +169,15 @@ def report(options: argparse.Namespace) -> None:
     settings = params.get_profile(params.load(), options.name)
     build_report(options.name, settings, paths.results(options.name), paths.report(options.name))
     print(paths.report(options.name))
+
+
+def grid(options: argparse.Namespace) -> None:
+    """`magan grid`."""
+    from magan_core import params
+
+    settings = params.load()
+    chosen = params.get_profile(settings, options.name) if options.name else settings["profile"]
+    print("\n".join(params.grid(chosen)))
 
 
 def profile(options: argparse.Namespace) -> None:

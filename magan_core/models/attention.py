@@ -34,15 +34,36 @@ class ChannelAttention(nn.Module):
         """
         with torch.autocast(features.device.type, enabled=False):
             x = features.float().flatten(2)  # B, C, N
+            if channels_last(features):
+                x = x.transpose(1, 2)  # B, N, C; without a copy
+                product = x.transpose(1, 2) @ x.detach()  # B, C, C
+            else:
+                product = x @ x.detach().transpose(1, 2)
+            # Symmetric: the gradient of the other factor is that of this one, transposed, and needs no product.
+            energy = product + product.transpose(1, 2) - product.detach()
             if self.energy == "mean":
-                x = x / x.shape[2] ** 0.5  # before the product, which could overflow otherwise
-            energy = x @ x.transpose(1, 2)  # B, C, C; symmetric
+                energy = energy / features[0, 0].numel()
             return energy.softmax(dim=2 if self.axis == "sources" else 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W), Eq. 2."""
-        attended = self.weights(features).to(features.dtype) @ features.flatten(2)  # B, C, N
-        return self.alpha * attended.view_as(features) + features
+        """(B, C, H, W) -> (B, C, H, W), Eq. 2, in the memory format of the features.
+
+        Scale and residual go into the small matrix and the product: nothing of the features' size is made
+        but the result.
+        """
+        scaled = self.alpha * self.weights(features)  # B, C, C
+        x = features.flatten(2)  # B, C, N
+        if channels_last(features):
+            x = x.transpose(1, 2)  # B, N, C
+            out = torch.baddbmm(x, x, scaled.to(x.dtype).transpose(1, 2)).transpose(1, 2)
+        else:
+            out = torch.baddbmm(x, scaled.to(x.dtype), x)
+        return out.unflatten(2, features.shape[2:])
+
+
+def channels_last(features: Tensor) -> bool:
+    """Whether the channels of a pixel lie side by side in memory."""
+    return features.is_contiguous(memory_format=torch.channels_last)
 
 
 class SpatialAttention(nn.Module):
