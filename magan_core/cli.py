@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from magan_core.commands import data, predict
+from magan_core.commands import data, predict, train
 from magan_core.errors import MaganError
 
 
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):  # training says where it stopped
+            print(f"magan: {stop}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -32,6 +34,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     predict.add_parser(commands)
+
+    command = commands.add_parser("pack", help="a run's model at half its size, as the released one")
+    command.add_argument("model", type=Path, help="model.safetensors of a run")
+    command.add_argument("out", type=Path, metavar="FILE")
+    command.set_defaults(function=pack)
 
     command = commands.add_parser("evaluate", help="score a folder of maps against masks")
     command.add_argument("--maps", required=True, type=Path)
@@ -59,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("protocols", help="the conventions for scoring, by name")
     command.set_defaults(function=protocols)
+
+    train.add_parser(commands)
 
     command = commands.add_parser("notebook", help="run a notebook with papermill; wrong parameters fail")
     command.add_argument("path", type=Path)
@@ -89,6 +98,24 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--current", action="store_true", help="print the current profile's name only")
     command.set_defaults(function=profile)
     return top
+
+
+def pack(options: argparse.Namespace) -> None:
+    """`magan pack`."""
+    from magan_core.models.weights import load_model, read_header, save_model
+
+    network, size = load_model(options.model)
+    header = read_header(options.model)
+    save_model(
+        network,
+        header["settings"],
+        header["parts"],
+        size,
+        options.out,
+        test_flip=header["test_flip"],
+        half=True,
+    )
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -32,7 +32,8 @@ SECTIONS = {
         "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "jitter": float,
         "lr": float, "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
         "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
-        "precision": str, "compile": bool, "average": float, "save_seconds": float,
+        "precision": str, "compile": bool, "average": float, "save_seconds": float, "maps_every": int,
+        "memory_share": float, "deterministic": bool,
     },
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip

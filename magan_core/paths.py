@@ -42,7 +42,8 @@ def results(profile: str) -> Path:
 
 
 def runs(profile: str) -> Path:
-    """One folder a run: model.safetensors, history.csv, provenance.json."""
+    """One folder a run: model.safetensors, discriminator.safetensors (where it has one), history.csv,
+    provenance.json."""
     return results(profile) / "runs"
 
 
@@ -54,6 +55,11 @@ def maps(profile: str) -> Path:
 def scores(profile: str) -> Path:
     """Evaluation: scores/RUN/SET/{summary.json, curves.csv, per_image.csv, histogram.csv, statistics.npy}."""
     return results(profile) / "scores"
+
+
+def live(profile: str) -> Path:
+    """What runs show while they train: {losses, adversarial, lr}/RUN.csv, maps/RUN/STEP.png."""
+    return results(profile) / "live"
 
 
 def resume() -> Path:
@@ -74,6 +80,11 @@ def figures(profile: str) -> Path:
 def photographs(profile: str) -> Path:
     """Figures that show photographs, which some data sets do not allow to hand on."""
     return results(profile) / "photographs"
+
+
+def attention(profile: str) -> Path:
+    """Pictures that the attention explorer saves: RUN/STEM/PICTURE.png and .pdf."""
+    return results(profile) / "attention"
 
 
 def report(profile: str) -> Path:

@@ -6,10 +6,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter1d
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import roc_auc_score
 
-from magan_core.classical.asvb import BOXES, GAUSSIANS, asvb, asvb_defocus, log_likelihoods
+from magan_core.classical.asvb import BOXES, asvb, log_likelihoods
 from magan_core.errors import MaganError
-
-BOTH = pytest.mark.parametrize("method", [asvb, asvb_defocus])
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -72,32 +70,6 @@ def slow_motion(grey: np.ndarray, window: int) -> np.ndarray:
     return np.floor(255 * (blurred.max() - blurred) / np.ptp(blurred) + 0.5)
 
 
-def slow_defocus(grey: np.ndarray, window: int, pool: float) -> np.ndarray:
-    filters = slow_filters(window)
-    answers = np.array(
-        [
-            [
-                np.r_[slow_energies(grey, filters, y, x), slow_energies(grey.T, filters, x, y)]
-                for x in range(grey.shape[1])
-            ]
-            for y in range(grey.shape[0])
-        ]
-    )
-    answers = gaussian_filter(answers, (pool, pool, 0), mode="nearest")
-    kernels = [np.ones(1)]
-    for deviation in GAUSSIANS:
-        place = np.arange(-np.ceil(4 * deviation), np.ceil(4 * deviation) + 1)
-        kernels.append(np.exp(-0.5 * (place / deviation) ** 2))
-        kernels[-1] /= kernels[-1].sum()
-    twice = np.concatenate([filters, filters])
-    result = np.empty(grey.shape)
-    for y, x in np.ndindex(*grey.shape):
-        fits = np.array([slow_log_likelihood(answers[y, x], twice, kernel, 1.0) for kernel in kernels])
-        weights = np.exp(fits - fits.max())
-        result[y, x] = 1 - (weights * np.arange(9)).sum() / weights.sum() / 8
-    return np.floor(255 * result + 0.5)
-
-
 def small_picture() -> np.ndarray:
     grey = texture(17, 22)
     grey[:, 11:] = uniform_filter1d(grey, 7, axis=1)[:, 11:]
@@ -109,13 +81,6 @@ def test_the_motion_map_is_that_of_the_definition(window):
     photo = small_picture()
     expected = slow_motion(photo[..., 0], window)
     assert np.abs(asvb(photo, window=window, step=1) - expected).max() <= 1
-
-
-def test_the_defocus_map_is_that_of_the_definition():
-    photo = small_picture()
-    expected = slow_defocus(photo[..., 0], 9, 2.0)
-    assert np.ptp(expected) > 40
-    assert np.abs(asvb_defocus(photo, window=9, step=1, pool=2.0) - expected).max() <= 1
 
 
 @pytest.fixture
@@ -165,51 +130,37 @@ def test_motion_along_either_axis_is_out_of_focus(axis):
     assert roc_auc_score(truth.ravel(), asvb(photo_of(grey)).ravel()) > 0.9
 
 
-@BOTH
 @pytest.mark.parametrize("turned", [False, True])
-def test_the_sharp_half_is_in_focus(method, turned):
+def test_the_sharp_half_is_in_focus(turned):
     grey = texture(160, 224)
     grey[:, 112:] = gaussian_filter(grey, 3)[:, 112:]
     truth = np.broadcast_to(np.arange(224) < 112, grey.shape)
-    found = method(photo_of(grey.T)).T if turned else method(photo_of(grey))
+    found = asvb(photo_of(grey.T)).T if turned else asvb(photo_of(grey))
     assert roc_auc_score(truth.ravel(), found.ravel()) > 0.9
 
 
-@pytest.mark.parametrize("deviation", [0.7, 2.0])
-def test_the_defocus_map_grows_darker_with_the_blur(deviation):
-    sharp = asvb_defocus(photo_of(texture(64, 64)))
-    blurred = asvb_defocus(photo_of(gaussian_filter(texture(64, 64), deviation)))
-    strongest = asvb_defocus(photo_of(gaussian_filter(texture(64, 64), 2 * deviation)))
-    assert sharp.mean() > blurred.mean() + 20
-    assert blurred.mean() > strongest.mean() + 5
-
-
-@BOTH
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 2), (40, 31)])
-def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(method, shape):
+def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(shape):
     photo = noise(*shape)
-    found = method(photo)
+    found = asvb(photo)
     assert found.dtype == np.uint8
     assert found.shape == shape
-    assert np.array_equal(found, method(photo.copy()))
+    assert np.array_equal(found, asvb(photo.copy()))
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])
 def test_a_flat_photograph(level):
     photo = np.full((40, 44, 3), level, np.uint8)
     assert not asvb(photo).any()
-    assert np.ptp(asvb_defocus(photo)) == 0  # nothing speaks for any kernel
 
 
-@BOTH
-def test_two_levels(method):
+def test_two_levels():
     photo = np.full((64, 80, 3), 255, np.uint8)
     photo[:, :40] *= np.random.default_rng(5).integers(0, 2, (64, 40, 1), np.uint8)
-    found = method(photo)
+    found = asvb(photo)
     assert found[:, :30].mean() > found[:, 50:].mean() + 50
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("photo", "settings", "message"),
     [
@@ -222,6 +173,6 @@ def test_two_levels(method):
     ],
     ids=["grey", "floats", "empty", "even window", "short window", "no step"],
 )
-def test_bad_input(method, photo, settings, message):
+def test_bad_input(photo, settings, message):
     with pytest.raises(MaganError, match=message):
-        method(photo, **settings)
+        asvb(photo, **settings)

@@ -1,6 +1,11 @@
 """Maps of many photographs: the same in any number of processes, and after a kill."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,11 +57,60 @@ def test_what_is_done_is_not_done_again(photos, tmp_path, monkeypatch):
     assert victim.exists()
 
 
-def test_other_settings_or_code_take_up_nothing(photos, tmp_path, monkeypatch):
-    go(photos, tmp_path / "out", tmp_path / "resume")
-    monkeypatch.setattr(mapping, "_source", lambda name: b"another program")
-    go(photos, tmp_path / "out", tmp_path / "resume")
-    assert len(list((tmp_path / "resume").iterdir())) == 2
+def test_other_settings_code_or_learnt_numbers_take_up_nothing(photos, tmp_path, monkeypatch):
+    def kept(**settings) -> int:
+        go(photos[:1], tmp_path / "out", tmp_path / "resume", **settings)
+        return len(list((tmp_path / "resume").iterdir()))
+
+    assert (kept(), kept(rounds=3)) == (1, 2)
+    for number, name in enumerate(("grid.py", "dbdf.safetensors")):
+        package = tmp_path / str(number)
+        shutil.copytree(Path(mapping.__file__).parent, package)
+        with open(package / name, "ab") as file:
+            file.write(b"\n")
+        monkeypatch.setattr(mapping, "__file__", str(package / "mapping.py"))
+        assert kept() == 3 + number
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_process_and_goes_on_to_the_same_bytes(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for index in range(4):
+        picture = np.random.default_rng(index).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(photos / f"{index}.png")
+    code = (
+        "import sys; from pathlib import Path; from magan_core.classical.mapping import map_photographs\n"
+        "if __name__ == '__main__':\n"
+        "    photos, folder = sorted(Path(sys.argv[1]).iterdir()), Path(sys.argv[2])\n"
+        "    map_photographs('DBDF', photos, folder / 'out', resume=folder / 'resume', progress=False)\n"
+    )
+    (tmp_path / "go.py").write_text(code)
+    root = Path(mapping.__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+
+    def start(folder):
+        command = [sys.executable, tmp_path / "go.py", photos, tmp_path / folder]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    with start("killed") as killed:
+        while not (done := list((tmp_path / "killed").rglob("[!.]*.json"))) and killed.poll() is None:
+            time.sleep(0.01)
+        killed.kill()
+        killed.communicate(timeout=30)  # ends when the last worker has closed its end of the pipes
+    assert not (tmp_path / "killed/out").exists()
+    assert 1 <= len(done) < 4
+    stamps = {path: path.stat().st_mtime_ns for path in done}
+    for folder in ("killed", "whole"):
+        with start(folder) as process:
+            assert process.communicate(timeout=120) == (b"", b"")
+    assert {path: path.stat().st_mtime_ns for path in done} == stamps
+    found, expected = (
+        {path.name: path.read_bytes() for path in (tmp_path / folder / "out").iterdir()}
+        for folder in ("killed", "whole")
+    )
+    assert len(found) == 4
+    assert found == expected
 
 
 def test_a_photograph_that_the_method_cannot_take_is_named(photos, tmp_path):

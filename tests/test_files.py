@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from magan_core import files
 from magan_core.errors import MaganError
-from magan_core.files import atomic, read_json, sha256, write_json, write_text
+from magan_core.files import atomic, fingerprint, read_json, sha256, write_json, write_text
 
 
 def names(folder):
@@ -152,3 +152,19 @@ def test_broken_and_missing_json(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc" * 100_000)
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_a_fingerprint_follows_settings_names_and_bytes(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    found = {
+        (value, name): fingerprint({"x": value, "y": 0}, [tmp_path / name])
+        for value in (1, 2)
+        for name in "abc"
+    }
+    assert len(set(found.values())) == 6
+    assert fingerprint({"y": 0, "x": 1}, [tmp_path / "a"]) == found[1, "a"]
+    assert fingerprint(1, [tmp_path / "a", tmp_path / "c"]) != fingerprint(
+        1, [tmp_path / "c", tmp_path / "a"]
+    )
+    assert fingerprint(1, []) == hashlib.sha256(b"1").hexdigest()[:16]

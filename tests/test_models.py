@@ -9,7 +9,7 @@ from tiny import MODEL
 from torch import nn
 
 from magan_core.errors import MaganError
-from magan_core.models import PARTS, build_discriminator, build_generator, receptive_field
+from magan_core.models import PARTS, build_discriminator, build_generator, patch_grid, receptive_field
 from magan_core.models.attention import ChannelAttention, SpatialAttention
 from magan_core.models.backbone import build_backbone
 
@@ -114,11 +114,14 @@ def test_every_row_of_table_iv_at_odd_sizes(parts):
     logits, attention = generator(images, attention=True)
     assert logits.shape == (2, 1, 37, 51)
     expected = {
-        "HCA": "high_channels",
-        "LCA": "low_channels",
-        "SA": "spatial",
+        "HL": {"high"},
+        "LL": {"low"},
+        "HCA": {"high_channels", "high_attended"},
+        "LCA": {"low_channels", "low_attended"},
+        "SA": {"spatial", "low_passed"},
     }
-    assert set(attention) == {name for part, name in expected.items() if part in parts}
+    assert set(attention) == set().union(*(expected[part] for part in parts))
+    assert set(generator.alphas()) == {f"alpha_{part.lower()}" for part in parts if part.endswith("CA")}
     logits.square().mean().backward()
     silent = [name for name, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
@@ -147,6 +150,27 @@ def test_attention_maps_are_those_of_the_forward_pass():
     assert attention["low_channels"].shape == (1, low, low)
     assert attention["spatial"].shape == (1, 1, 32, 48)
     assert 0 < attention["spatial"].min() <= attention["spatial"].max() < 1
+
+
+def test_features_are_shown_as_eq_2_and_3_change_them():
+    torch.manual_seed(0)
+    generator = build_generator(MODEL).eval()
+    for module, alpha in ((generator.high_attention, 0.5), (generator.low_attention, -0.25)):
+        module.alpha.data.fill_(alpha)
+    seen = {}
+    for name in ("high_head", "low_head"):
+        keep = {name: lambda module, args, name=name: seen.update({name: args[0]})}
+        getattr(generator, name).register_forward_pre_hook(keep[name])
+    with torch.no_grad():
+        _, kept = generator(torch.rand(1, 3, 32, 32), attention=True)
+    for name, alpha in (("high", 0.5), ("low", -0.25)):
+        mixed = torch.einsum("bji,bihw->bjhw", kept[f"{name}_channels"], kept[name])
+        torch.testing.assert_close(kept[f"{name}_attended"], kept[name] + alpha * mixed)
+        assert not torch.equal(kept[f"{name}_attended"], kept[name])
+    assert torch.equal(seen["high_head"], kept["high_attended"])
+    torch.testing.assert_close(kept["low_passed"], kept["low_attended"] * kept["spatial"])
+    assert torch.equal(seen["low_head"], kept["low_passed"])
+    assert generator.alphas() == {"alpha_hca": 0.5, "alpha_lca": -0.25}
 
 
 def test_spatial_attention_weighs_the_low_level_features():
@@ -273,6 +297,23 @@ def test_receptive_field_is_what_the_gradient_sees(name, field, side):
     discriminator = build_discriminator(name, channels=2)
     assert receptive_field(discriminator) == field
     assert footprint(discriminator, side) == field
+
+
+@pytest.mark.parametrize(("name", "side"), [(1, 9), (16, 48), (70, 160), (256, 400)])
+def test_patches_lie_where_the_gradient_sees_them(name, side):
+    torch.manual_seed(0)
+    discriminator = build_discriminator(name, channels=2).eval()
+    first, step = patch_grid(discriminator)
+    images = torch.rand(1, 3, side, side, requires_grad=True)
+    logits = discriminator(images, torch.rand(1, 1, side, side))
+    reach = (receptive_field(discriminator) - 1) / 2
+    for row, column in ((0, 0), (1, logits.shape[3] - 1), (logits.shape[2] // 2, 1)):
+        (gradient,) = torch.autograd.grad(logits[0, 0, row, column], images, retain_graph=True)
+        for index, axis in ((row, 1), (column, 0)):
+            touched = gradient[0].abs().sum(0).sum(axis).nonzero()
+            centre = first + index * step
+            assert int(touched.min()) == max(0, centre - reach)
+            assert int(touched.max()) == min(side - 1, centre + reach)
 
 
 @pytest.mark.parametrize(("name", "smallest"), [(1, 1), (16, 6), (70, 24), (256, 96)])

@@ -1,12 +1,19 @@
 """The whole pipeline on the smoke profile, in a throw-away clone whose path holds a space."""
 
+import base64
 import csv
+import io
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import clones
 import pytest
-from clones import run
+from clones import environment, run
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +106,9 @@ def test_metrics_and_plots_say_something(clone):
     scores = shown[""]["data"]["results/smoke/metrics.json"]["data"]
     assert set(scores["manet-dut"]) == {"dut", "ctcug"}
     run(clone, "dvc", "plots", "show", "--out", "plots")
-    assert "f_beta" in (clone / "plots/index.html").read_text(encoding="utf-8")
+    page = (clone / "plots/index.html").read_text(encoding="utf-8")
+    assert "f_beta" in page
+    assert "results/smoke/live/losses/manet-dut.csv" in page
     assert "evaluate@smoke" in run(clone, "dvc", "dag", "--mermaid").stdout
 
 
@@ -153,11 +162,30 @@ def test_a_forced_run_gives_the_same_bytes(clone):
     assert tables(clone) == before
 
 
-def test_attention_maps_can_be_opened(clone):
-    out = clone / "results/smoke/notebooks/08.ipynb"
+@pytest.mark.parametrize(
+    ("name", "extra"), [("magan-dut", {"patches-x32-y32"}), ("manet-dut", set())], ids=["magan", "manet"]
+)
+def test_the_attention_explorer_runs_headless_and_writes_its_pictures(clone, name, extra):
+    out = clone / f"results/smoke/notebooks/08-{name}.ipynb"
     run(clone, "magan_core", "notebook", "notebooks/08_attention_maps.ipynb", "--out", str(out),
-        "-p", "profile=smoke", "-p", "run=manet-dut")  # fmt: skip
-    assert "image/png" in out.read_text(encoding="utf-8")
+        "-p", "profile=smoke", "-p", f"run={name}", "-p", "channel=2", "-p", "features=low")  # fmt: skip
+    pictures = {"matrices", "entropy", "alphas"}
+    pictures |= {f"{start}-x32-y32" for start in ("spatial", "channel-low-2", "pixel-low")}
+    written = sorted((clone / f"results/smoke/attention/{name}").rglob("*.*"))
+    assert {path.name for path in written} == {
+        f"{picture}.{kind}" for picture in pictures | extra for kind in ("png", "pdf", "json")
+    }
+    text = out.read_text(encoding="utf-8")
+    assert "application/vnd.jupyter.widget-view+json" in text
+    assert (f"{name} has no such part" in text) == (not extra)
+    shown = {
+        cell_output["data"]["image/png"].replace("\n", "")
+        for cell in json.loads(text)["cells"]
+        for cell_output in cell.get("outputs", [])
+        if "image/png" in cell_output.get("data", {})
+    }
+    files = {base64.b64encode(path.read_bytes()).decode() for path in written if path.suffix == ".png"}
+    assert shown == files
 
 
 def test_a_wrong_parameter_fails_before_anything_runs(clone):
@@ -166,3 +194,33 @@ def test_a_wrong_parameter_fails_before_anything_runs(clone):
     assert result.returncode == 1
     assert "did you mean 'profile'" in result.stderr
     assert not (clone / "x.ipynb").exists()
+
+
+def test_a_killed_classical_stage_goes_on_where_it_was(clone):
+    """DVC removes a stage's outputs before it runs; a map that was finished and then marked shows that it is
+    taken up, not computed again."""
+    kept, maps = clone / ".resume/smoke/DBDF", clone / "results/smoke/maps/DBDF"
+    edit(clone, "classical: [SS]", "classical: [SS, DBDF]")
+    repro = [sys.executable, "-m", "dvc", "repro", "-s", "classical@smoke-DBDF"]
+    with open(clone / "killed.txt", "wb") as output:
+        killed = subprocess.Popen(
+            repro, cwd=clone, env=environment(clone), stdout=output, stderr=output, start_new_session=True
+        )
+        while not (done := list(kept.rglob("[!.]*.json"))) and killed.poll() is None:
+            time.sleep(0.01)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+    assert done, (clone / "killed.txt").read_text(encoding="utf-8")
+    assert not maps.exists()
+    time.sleep(3)  # the kernel is in a session of its own, and ends once it sees that papermill is gone
+    Image.new("L", (64, 64), 77).save(done[0].with_suffix(".png"))
+    run(clone, "dvc", "repro", "-s", "classical@smoke-DBDF")
+    assert not kept.exists()
+    found = {path.relative_to(maps): path.read_bytes() for path in maps.rglob("*.png")}
+    run(clone, "dvc", "repro", "-s", "--force", "--no-run-cache", "classical@smoke-DBDF")
+    whole = {path.relative_to(maps): path.read_bytes() for path in maps.rglob("*.png")}
+    (marked,) = (name for name in whole if found[name] != whole[name])
+    assert done[0].stem.endswith(marked.stem)
+    with Image.open(io.BytesIO(found[marked])) as picture:
+        assert picture.getextrema() == (77, 77)
+    edit(clone, "classical: [SS, DBDF]", "classical: [SS]")

@@ -104,7 +104,7 @@ def test_attention_maps_come_with_the_same_map():
     photo = scenes(1)[0][0]
     values, attention = attention_maps(generator, photo, 32)
     assert np.array_equal(values, predict(generator, photo, 32))
-    assert set(attention) == {"high_channels", "low_channels", "spatial"}
+    assert set(attention) >= {"high_channels", "low_channels", "spatial"}
     assert not any(tensor.requires_grad for tensor in attention.values())
 
 

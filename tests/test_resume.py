@@ -45,8 +45,9 @@ def go(data: Path, out: Path, resume: Path | None, run: dict = RUN, **training):
     return history
 
 
-def outcome(out: Path) -> tuple[bytes, bytes]:
-    return (out / "model.safetensors").read_bytes(), (out / "history.csv").read_bytes()
+def outcome(out: Path) -> tuple[bytes, ...]:
+    names = ("model.safetensors", "discriminator.safetensors", "history.csv")
+    return tuple((out / name).read_bytes() for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(data, tmp_path_factory) -> tuple[bytes, bytes]:
+def uninterrupted(data, tmp_path_factory) -> tuple[bytes, ...]:
     out = tmp_path_factory.mktemp("uninterrupted")
     go(data, out, None)
     return outcome(out)
@@ -255,10 +256,10 @@ def test_a_discriminator_that_has_won_for_good_is_named():
     ledger = log.Log(True, 10, device)
     for step, losses in enumerate([won] * (log.HOPELESS - 1) + [fair] + [won] * (log.HOPELESS - 1)):
         ledger.add(losses, 4)
-        ledger.row(step, 1e-3)
+        ledger.row(step, 1e-3, {})
     ledger.add(won, 4)
     with pytest.raises(MaganError, match="the discriminator has collapsed before step 99"):
-        ledger.row(99, 1e-3)
+        ledger.row(99, 1e-3, {})
 
 
 def test_signals_are_caught_inside_only():

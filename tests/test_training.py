@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -15,18 +16,16 @@ from magan_core.device import choose_device
 from magan_core.errors import MaganError
 from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
-from magan_core.models.weights import load_model
+from magan_core.models.weights import load_discriminator, load_model
 from magan_core.prediction import predict
-from magan_core.training.log import COLUMNS
+from magan_core.training.log import ALPHAS, COLUMNS, TERMS
 from magan_core.training.run import add_timing, multiply_adds, train_run
 from magan_core.training.schedule import SCHEDULES, factor
 from magan_core.training.trainer import Recipe, Weights, adam, step_once, train
 
 CPU = torch.device("cpu")
 WEIGHTS = Weights(ce=1.0, iou=2.0, adv=0.3)
-RECIPE = Recipe(
-    **{key: value for key, value in TRAINING.items() if key not in ("crop", "rotation", "jitter")}
-)
+RECIPE = Recipe(**{field.name: TRAINING[field.name] for field in fields(Recipe)})
 PLAIN = MODEL | {"dropout": 0.0, "head_norm": False}  # no randomness, no statistics of the batch
 
 
@@ -244,7 +243,25 @@ def test_without_a_discriminator_its_losses_are_no_numbers(tmp_path):
     for found in (frame, pd.read_csv(tmp_path / "run/history.csv")):
         assert list(found) == list(COLUMNS)
         assert found[terms].isna().all(axis=None)
+        assert found[list(ALPHAS)].notna().all(axis=None)
         assert found[["ce", "iou", "total"]].notna().all(axis=None)
+    assert not (tmp_path / "run/discriminator.safetensors").exists()
+
+
+@pytest.mark.parametrize("parts", [("HL", "LL", "HCA"), ("HL", "LL", "SA")], ids="+".join)
+def test_history_tells_the_alphas_of_the_attention_that_is_there(parts):
+    torch.manual_seed(0)
+    generator = build_generator(MODEL, parts)
+    plain = Weights(ce=1.0, iou=1.0, adv=0.0)
+    history = train(generator, None, samplers()[0], None, plain, RECIPE, device=CPU, progress=False)
+    own = generator.alphas()
+    assert set(own) == {name for name in ALPHAS if name.removeprefix("alpha_").upper() in parts}
+    for row in history:
+        assert set(row) & set(ALPHAS) == set(own)
+    for name, value in own.items():
+        told = [row[name] for row in history]
+        assert told[-1] == value != 0
+        assert len(set(told)) == len(told)  # it moves
 
 
 def test_the_average_is_that_of_the_weights_after_every_step():
@@ -271,7 +288,7 @@ def test_the_average_is_that_of_the_weights_after_every_step():
 
 def test_rows_are_means_of_the_steps_since_the_last_row():
     one, two = (fit(changed(log_every=every, steps=4)) for every in (1, 4))
-    for key in COLUMNS[3:]:
+    for key in TERMS:
         assert np.mean([row[key] for row in one]) == pytest.approx(two[0][key], rel=1e-5)
 
 
@@ -344,7 +361,7 @@ def test_same_bytes_twice(tmp_path):
     frame = go(data, tmp_path / "one")
     torch.rand(5)  # whatever went on in between
     go(data, tmp_path / "two")
-    for name in ("model.safetensors", "history.csv"):
+    for name in ("model.safetensors", "discriminator.safetensors", "history.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     go(data, tmp_path / "three", profile=PROFILE | {"seed": 8})
     assert (tmp_path / "one/history.csv").read_bytes() != (tmp_path / "three/history.csv").read_bytes()
@@ -412,6 +429,23 @@ def test_the_saved_model_is_the_trained_one(tmp_path):
     values = predict(model, photo, size)
     assert values.shape == photo.shape[:2]
     assert not np.array_equal(values, predict(fresh.eval(), photo, size))
+
+
+def test_the_saved_discriminator_is_the_trained_one(tmp_path, monkeypatch):
+    kept = []
+
+    def spy(generator, discriminator, *args, **options):
+        history = train(generator, discriminator, *args, **options)
+        kept.append(discriminator)
+        return history
+
+    monkeypatch.setattr("magan_core.training.run.train", spy)
+    go(prepared(tmp_path / "data"), tmp_path / "run")
+    loaded = load_discriminator(tmp_path / "run/discriminator.safetensors")
+    images, maps = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    assert torch.equal(loaded(images, maps), kept[0].eval()(images, maps))
+    torch.manual_seed(0)
+    assert not torch.equal(loaded(images, maps), build_discriminator(16, 4).eval()(images, maps))
 
 
 def test_wrong_data_for_a_run(tmp_path):

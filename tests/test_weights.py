@@ -13,8 +13,16 @@ from tiny import MODEL
 
 from magan_core import params, paths
 from magan_core.errors import MaganError
-from magan_core.models import PARTS, build_generator
-from magan_core.models.weights import load_model, load_pretrained, read_header, save_model
+from magan_core.models import PARTS, build_discriminator, build_generator
+from magan_core.models.discriminator import DEPTHS
+from magan_core.models.weights import (
+    load_discriminator,
+    load_model,
+    load_pretrained,
+    read_header,
+    save_discriminator,
+    save_model,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -178,6 +186,72 @@ def test_files_that_are_no_models(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(MaganError, match="not a model of this project"):
         load_model(tmp_path / "other.safetensors")
+
+
+# ---- discriminators ----
+
+
+def judge(path, field=16, seed=0):
+    torch.manual_seed(seed)
+    discriminator = build_discriminator(field, 4)
+    with torch.no_grad():
+        discriminator(torch.rand(1, 3, 96, 96), torch.rand(1, 1, 96, 96))  # moves the power iteration
+    save_discriminator(discriminator, field, 4, path)
+    return discriminator.eval()
+
+
+@pytest.mark.parametrize("field", DEPTHS)
+def test_round_trip_of_a_discriminator(tmp_path, field):
+    discriminator = judge(tmp_path / "d.safetensors", field)
+    loaded = load_discriminator(tmp_path / "d.safetensors")
+    images, maps = torch.rand(1, 3, 96, 100), torch.rand(1, 1, 96, 100)
+    with torch.no_grad():
+        assert torch.equal(loaded(images, maps), discriminator(images, maps))
+    assert not loaded.training
+    ours, theirs = loaded.state_dict(), discriminator.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)  # the power iteration too
+
+
+def test_equal_discriminators_give_equal_bytes(tmp_path):
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        judge(tmp_path / name, seed=seed)
+    one, two, three = ((tmp_path / name).read_bytes() for name in ("one", "two", "three"))
+    assert one == two != three
+
+
+def other_header(tensors, metadata):
+    metadata["magan-discriminator"] = json.dumps({"receptive_field": 16, "channels": 8})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_header,
+        lambda t, m: m.update({"magan-discriminator": "{}"}),
+        lambda t, m: m.update({"magan-discriminator": "{"}),
+        lambda t, m: t.pop("layers.0.bias"),
+        lambda t, m: t.pop("layers.0.parametrizations.weight.0._u"),
+    ],
+    ids=["other channels", "no settings", "broken settings", "missing tensor", "missing spectral norm"],
+)
+def test_a_discriminator_that_does_not_fit(tmp_path, change):
+    judge(tmp_path / "d.safetensors")
+    rewritten(tmp_path / "d.safetensors", change)
+    with pytest.raises(MaganError, match="does not fit the network that it describes") as caught:
+        load_discriminator(tmp_path / "d.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+def test_models_and_discriminators_are_told_apart(tmp_path):
+    saved(tmp_path / "model.safetensors")
+    judge(tmp_path / "d.safetensors")
+    with pytest.raises(MaganError, match="holds no discriminator"):
+        load_discriminator(tmp_path / "model.safetensors")
+    with pytest.raises(MaganError, match="not a model of this project"):
+        load_model(tmp_path / "d.safetensors")
+    with pytest.raises(MaganError, match=r"none\.safetensors is not a readable safetensors file"):
+        load_discriminator(tmp_path / "none.safetensors")
 
 
 # ---- pretrained backbones ----

@@ -39,6 +39,9 @@ TRAINING = {
     "compile": False,
     "average": 0.0,
     "save_seconds": 60.0,
+    "maps_every": 0,
+    "memory_share": 0.5,
+    "deterministic": False,
 }
 PROFILE = {
     "name": "tiny",

@@ -13,14 +13,12 @@ independent, and each kernel is given the s that suits it best.
 """
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from magan_core.classical import planes
 from magan_core.classical.grid import interpolate
 from magan_core.errors import MaganError
 
 BOXES = (3, 5, 7, 9, 11, 15, 19)  # pixels
-GAUSSIANS = (0.4, 0.6, 0.9, 1.3, 1.8, 2.5, 3.5, 5.0)  # deviations in pixels
 WEAKEST = 1e-8  # variance of the gradients
 ROUNDS = 8  # of the fixed point for s
 CHUNK = 4096  # pixels that are fitted together, as many as the cache holds
@@ -43,31 +41,6 @@ def asvb(
         fits = log_likelihoods(energy, signal, error)
         blurred.append(fits[1:].max(axis=0) - fits[0])
     return planes.as_map(planes.stretch(-interpolate(np.maximum(*blurred), step, photo.shape[:2])))
-
-
-def asvb_defocus(
-    photo: np.ndarray,
-    deviations: tuple[float, ...] = GAUSSIANS,
-    window: int = 21,
-    noise: float = 1.0,
-    step: int = 2,
-    pool: float = 3.0,
-) -> np.ndarray:
-    """Return the map of a photograph: uint8 (H, W, 3) RGB -> uint8 (H, W), 255 = in focus.
-
-    Our adaptation of the cue to defocus: rows and columns share s and a Gaussian kernel; the map is the
-    posterior mean of the kernel's number, 0 for none. deviations: of the kernels, in rising order. pool:
-    deviation in pixels of the Gaussian that averages the energies. The others, and errors, as for `asvb`.
-    """
-    kernels = [np.ones(1), *(_gaussian(deviation) for deviation in deviations)]
-    filters, signal, error = _filters(kernels, window, noise)
-    energy = np.concatenate(_energies(photo, filters, step))
-    energy = gaussian_filter(energy, (0, pool / step, pool / step), mode="nearest")
-    fits = log_likelihoods(energy, np.tile(signal, 2), np.tile(error, 2))
-    weights = np.exp(fits - fits.max(axis=0))
-    number = np.arange(len(kernels), dtype=np.float32) / len(deviations)
-    blurred = np.tensordot(number, weights / weights.sum(axis=0), 1)
-    return planes.as_map(1 - interpolate(blurred, step, photo.shape[:2]))
 
 
 def log_likelihoods(energy: np.ndarray, signal: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -136,9 +109,3 @@ def _energies(photo: np.ndarray, filters: np.ndarray, step: int) -> list[np.ndar
         energy = answers[..., : len(filters)] ** 2 + answers[..., len(filters) :] ** 2
         found.append(energy.transpose(2, 1, 0) if transposed else energy.transpose(2, 0, 1))
     return found
-
-
-def _gaussian(deviation: float) -> np.ndarray:
-    reach = int(np.ceil(4 * deviation))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
-    return kernel / kernel.sum()

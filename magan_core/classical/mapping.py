@@ -1,12 +1,13 @@
 """Maps of many photographs by one method: in parallel, with progress, and going on where a kill left off."""
 
-import hashlib
 import inspect
+import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from magan_core.classical import get_method
-from magan_core.data.images import read_photo, write_map
+from magan_core.data import images
 from magan_core.errors import MaganError
-from magan_core.files import atomic, read_json, sha256, write_json
+from magan_core.files import atomic, fingerprint, read_json, sha256, write_json
 
 
 def map_photographs(
@@ -33,16 +34,14 @@ def map_photographs(
 
     name: of METHODS. settings: keyword arguments of the method. workers: processes; the maps do not depend on
     their number. resume: folder that keeps the maps until its owner empties it, under a hash of the
-    methods' code, the settings and the photograph, so that nothing of a changed method is taken up again.
+    methods' code, the settings (which JSON can hold) and the photograph, so that nothing of a changed method
+    is taken up again.
     MaganError, naming the photograph, for one that the method cannot take.
     """
     settings = dict(settings or {})
-    source = _source(name)
-    kept = (
-        resume / f"{name}-{hashlib.sha256(source + repr(sorted(settings.items())).encode()).hexdigest()[:16]}"
-    )
+    kept = resume / f"{name}-{fingerprint(settings, _code(name))}"
     jobs = [(name, settings, photo, kept / f"{sha256(photo)[:16]}-{photo.stem}.png") for photo in photos]
-    with ProcessPoolExecutor(max(1, workers), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(max(1, workers), get_context("spawn"), initializer=_end_with_parent) as pool:
         label = f"{name} {out.name}"
         found = pool.map(_map_one, jobs)
         seconds = list(
@@ -54,11 +53,21 @@ def map_photographs(
     return float(np.median(seconds))
 
 
-def _source(name: str) -> bytes:
-    """All that this package and the method's own module consist of."""
-    own = Path(inspect.getfile(get_method(name).function))
-    files = {own, *Path(__file__).parent.glob("*.py"), *Path(__file__).parent.glob("*.safetensors")}
-    return b"".join(file.read_bytes() for file in sorted(files))
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone: a kill leaves it no time to say so."""
+
+    def wait() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _code(name: str) -> list[Path]:
+    """What a map is made by: this package, the method's own module, and what reads and writes pictures."""
+    own = inspect.getfile(get_method(name).function)
+    package = Path(__file__).parent
+    return sorted({Path(own), Path(images.__file__), *package.glob("*.py"), *package.glob("*.safetensors")})
 
 
 def _map_one(job: tuple[str, dict[str, Any], Path, Path]) -> float:
@@ -68,13 +77,13 @@ def _map_one(job: tuple[str, dict[str, Any], Path, Path]) -> float:
     record = path.with_suffix(".json")  # written last: where it lies, the map is whole
     if record.exists() and path.exists():
         return read_json(record)["seconds"]
-    picture = read_photo(photo)
+    picture = images.read_photo(photo)
     start = time.perf_counter()
     try:
         values = get_method(name)(picture, **settings)
     except MaganError as error:
         raise MaganError(f"{photo}: {error}") from error
     seconds = time.perf_counter() - start
-    write_map(path, values)
+    images.write_map(path, values)
     write_json(record, {"seconds": seconds})
     return seconds

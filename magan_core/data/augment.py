@@ -82,7 +82,8 @@ class Sampler:
 
     images: uint8 (N, S, S, 3); masks: uint8 (N, S, S) or None for an unlabelled set; sizes: int (N, 2).
     jitter: brightness, contrast and saturation of a photograph change by up to this share, 0 to below 1.
-    Every draw comes from `seed`. A batch may take the end of one epoch and the beginning of the next.
+    Every draw comes from `seed`. A batch may take the end of one epoch and the beginning of the next. part:
+    the rows of each batch that are made here; the others are drawn only (see training.distributed).
     """
 
     def __init__(
@@ -96,26 +97,28 @@ class Sampler:
         rotation: float,
         seed: int,
         jitter: float = 0.0,
+        part: slice = slice(None),
     ) -> None:
         if not 0 <= jitter < 1:
             raise MaganError(f"jitter is {jitter}; it must be 0 (off) or a share below 1, such as 0.25.")
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
+        self.part = part
         self.random = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
     def next(self) -> tuple[Tensor, Tensor | None]:
-        """The next batch: float (B, 3, crop, crop) and float (B, 1, crop, crop) or None."""
+        """This part of the next batch: float (B, 3, crop, crop) and float (B, 1, crop, crop) or None."""
         while len(self.order) < self.batch:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.random)])
         chosen, self.order = self.order[: self.batch], self.order[self.batch :]
         matrices = transforms(
             self.batch, self.sizes[chosen], self.images.shape[1], self.crop, self.rotation, self.random
         )
-        chosen = chosen.to(self.images.device)
+        chosen, matrices = chosen[self.part].to(self.images.device), matrices[self.part]
         masks = None if self.masks is None else self.masks[chosen]
         images, masks = augment(self.images[chosen], masks, matrices, self.crop)
         if self.jitter:
             factors = 1 + self.jitter * (2 * torch.rand(self.batch, 3, generator=self.random) - 1)
-            images = recolour(images, factors)
+            images = recolour(images, factors[self.part])
         return images, masks

@@ -1,6 +1,14 @@
 """Generator (MANet) and discriminator (PatchGAN), built by name from plain settings."""
 
-from magan_core.models.discriminator import PatchGAN, build_discriminator, receptive_field
+from magan_core.models.discriminator import PatchGAN, build_discriminator, patch_grid, receptive_field
 from magan_core.models.generator import PARTS, MANet, build_generator
 
-__all__ = ["PARTS", "MANet", "PatchGAN", "build_discriminator", "build_generator", "receptive_field"]
+__all__ = [
+    "PARTS",
+    "MANet",
+    "PatchGAN",
+    "build_discriminator",
+    "build_generator",
+    "patch_grid",
+    "receptive_field",
+]

@@ -56,6 +56,18 @@ def receptive_field(discriminator: PatchGAN) -> int:
     return field
 
 
+def patch_grid(discriminator: PatchGAN) -> tuple[float, int]:
+    """Where the patches lie: the pixel, counted from 0, on which the first one is centred, and how many
+    pixels it is to the next, the same down and across. Patches at the rim reach beyond the picture.
+    """
+    first, step = 0.0, 1
+    for layer in discriminator.layers:
+        if isinstance(layer, nn.Conv2d):
+            first += ((layer.kernel_size[0] - 1) / 2 - layer.padding[0]) * step
+            step *= layer.stride[0]
+    return first, step
+
+
 def build_discriminator(receptive_field: int = 70, channels: int = 64) -> PatchGAN:
     """PatchGAN by the receptive field of Table VI: 1, 16, 70, or 256 (five strided layers; in truth 286)."""
     if receptive_field not in DEPTHS:

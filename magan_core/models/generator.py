@@ -60,31 +60,47 @@ class MANet(nn.Module):
         """Logits of "in focus" for every pixel.
 
         images: float (B, 3, H, W), RGB in [0, 1]. Returns (B, 1, H, W); sigmoid gives the map.
-        attention: also return a dictionary with those of `high_channels` (B, Ch, Ch), `low_channels`
-            (B, Cl, Cl), `spatial` (B, 1, h, w) that the network has.
+        attention: also return a dictionary with what the network has of: the attention itself,
+            `high_channels` (B, Ch, Ch), `low_channels` (B, Cl, Cl) and `spatial` (B, 1, h, w); and the
+            features on their way, `high` (B, Ch, h', w') and `low` (B, Cl, h, w) as the backbone gives them,
+            `high_attended` and `low_attended` after channel attention, `low_passed` after the spatial one.
         """
         maps: dict[str, Tensor] = {}
         levels = self.backbone((images - self.mean) / self.std)
         high = concatenate(levels[2:])  # B, c3+c4+c5, H/s3, W/s3
+        if attention:
+            maps["high"] = high
         if self.high_attention is not None:
             if attention:
                 maps["high_channels"] = self.high_attention.weights(high)
             high = self.high_attention(high)
+            if attention:
+                maps["high_attended"] = high
         features = self.high_head(high)
         if self.low_head is not None:
             low = concatenate(levels[:2])  # B, c1+c2, H/s1, W/s1
+            if attention:
+                maps["low"] = low
             if self.low_attention is not None:
                 if attention:
                     maps["low_channels"] = self.low_attention.weights(low)
                 low = self.low_attention(low)
+                if attention:
+                    maps["low_attended"] = low
             if self.spatial_attention is not None:
                 z = upsample(self.spatial_attention(high), low.shape[2:])
-                maps["spatial"] = z
                 low = low * z
+                if attention:
+                    maps |= {"spatial": z, "low_passed": low}
             low = self.low_head(low)
             features = torch.cat([upsample(features, low.shape[2:]), low], dim=1)
         logits = upsample(self.head(features), images.shape[2:]).float()
         return (logits, maps) if attention else logits
+
+    def alphas(self) -> dict[str, float]:
+        """The learnt scales of the channel attention that the network has (Eq. 2): alpha_hca, alpha_lca."""
+        modules = {"alpha_hca": self.high_attention, "alpha_lca": self.low_attention}
+        return {name: module.alpha.item() for name, module in modules.items() if module is not None}
 
 
 def convolution(inputs: int, outputs: int, norm: bool) -> nn.Sequential:

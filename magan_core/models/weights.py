@@ -11,7 +11,10 @@ from torch import nn
 from magan_core.errors import MaganError
 from magan_core.files import atomic
 from magan_core.models.backbone import SLIM
+from magan_core.models.discriminator import PatchGAN, build_discriminator
 from magan_core.models.generator import MANet, build_generator
+
+DISCRIMINATOR = "magan-discriminator"  # key of its header in the metadata
 
 
 def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str:
@@ -92,11 +95,7 @@ def save_model(
             key: value.half() if value.is_floating_point() else value for key, value in tensors.items()
         }
     finite(tensors, path, "Save it without `half`, or train it again.")
-    with atomic(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"magan": json.dumps(header, sort_keys=True)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error  # so that `atomic` reports a full disk as it does everywhere
+    _write(tensors, "magan", header, path)
 
 
 def read_header(path: str | Path) -> dict:
@@ -105,11 +104,7 @@ def read_header(path: str | Path) -> dict:
 
     Errors: MaganError when the file is missing, broken, of something else, or says something impossible.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise unreadable(Path(path), error) from error
+    metadata = read_metadata(path)
     if "magan" not in metadata:
         raise MaganError(
             f"{path} holds weights but not a model of this project. Name a model.safetensors of a run."
@@ -144,6 +139,35 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
     return generator.to(device).eval(), header["test_size"]
 
 
+def save_discriminator(discriminator: PatchGAN, receptive_field: int, channels: int, path: Path) -> None:
+    """Write a discriminator, the state of its spectral norm included, and what rebuilds it as safetensors
+    (same discriminator, same bytes)."""
+    header = {"receptive_field": receptive_field, "channels": channels}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in discriminator.state_dict().items()}
+    _write(tensors, DISCRIMINATOR, header, path)
+
+
+def load_discriminator(path: str | Path, device: torch.device | str = "cpu") -> PatchGAN:
+    """Rebuild a discriminator saved by `save_discriminator`, in evaluation mode.
+
+    Errors: MaganError when the file is missing, broken, of something else, or does not fit.
+    """
+    path = Path(path)
+    tensors, metadata = read(path), read_metadata(path)
+    if DISCRIMINATOR not in metadata:
+        raise MaganError(
+            f"{path} holds no discriminator of this project. Name a discriminator.safetensors of a run."
+        )
+    finite(tensors, path, "Train the run again.")
+    try:
+        header = json.loads(metadata[DISCRIMINATOR])
+        discriminator = build_discriminator(header["receptive_field"], header["channels"])
+        discriminator.load_state_dict(tensors)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise misfit(path, error) from error
+    return discriminator.to(device).eval()
+
+
 def finite(tensors: dict[str, torch.Tensor], path: Path, remedy: str) -> None:
     """Raise a MaganError that names the first tensor with NaN or an infinite value."""
     for key, value in tensors.items():
@@ -162,3 +186,20 @@ def misfit(path: str | Path, error: Exception) -> MaganError:
         f"{path} does not fit the network that it describes ({' '.join(str(error).split())[:200]}). "
         "Train it again with this version of magan-core."
     )
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says of itself; a broken one is a MaganError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise unreadable(Path(path), error) from error
+
+
+def _write(tensors: dict[str, torch.Tensor], name: str, header: dict, path: Path) -> None:
+    with atomic(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={name: json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error  # so that `atomic` reports a full disk as it does everywhere

@@ -6,6 +6,7 @@ The colours are those of Okabe and Ito for our own methods and the two baselines
 common form of colour blindness; other methods take muted colours and a dash pattern of their own.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,7 @@ RC = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "magan",
 }
+UNDATED = {"png": {"Software": None}, "pdf": {"CreationDate": None}}  # metadata that differ from day to day
 styled = mpl.rc_context(RC)  # a decorator for functions that draw
 
 
@@ -119,6 +121,14 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def encoded(drawing: Drawing, kind: str) -> bytes:
+    """The figure as a file's bytes, the same for equal drawings; kind: png or pdf."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(RC):
+        drawing.figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
+    return buffer.getvalue()
+
+
 def save(drawing: Drawing, out_dir: str | Path, name: str) -> list[Path]:
     """Write NAME.png, NAME.pdf and NAME.json (caption and alt text) to `out_dir`, each whole or not at all.
 
@@ -130,12 +140,10 @@ def save(drawing: Drawing, out_dir: str | Path, name: str) -> list[Path]:
             f"figure name is {name!r}; expected a plain file name without a folder, such as figure_7"
         )
     out_dir = Path(out_dir)
-    undated = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-    paths = [out_dir / f"{name}.{kind}" for kind in undated]
-    with mpl.rc_context(RC):
-        for path, (kind, metadata) in zip(paths, undated.items(), strict=True):
-            with atomic(path) as temporary:
-                drawing.figure.savefig(temporary, format=kind, metadata=metadata)
+    paths = [out_dir / f"{name}.{kind}" for kind in UNDATED]
+    for path, kind in zip(paths, UNDATED, strict=True):
+        with atomic(path) as temporary:
+            temporary.write_bytes(encoded(drawing, kind))
     words = out_dir / f"{name}.json"
     write_json(words, {"caption": drawing.caption, "alt": drawing.alt})
     return [*paths, words]

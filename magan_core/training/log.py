@@ -7,7 +7,8 @@ from torch import Tensor
 
 from magan_core.errors import MaganError
 
-COLUMNS = ("step", "epoch", "lr", "ce", "iou", "adv", "total", "d_real", "d_fake")
+ALPHAS = ("alpha_hca", "alpha_lca")  # scales of the channel attention (Eq. 2)
+COLUMNS = ("step", "epoch", "lr", "ce", "iou", "adv", "total", "d_real", "d_fake", *ALPHAS)
 TERMS = ("ce", "iou", "adv", "total", "d_real", "d_fake")  # what a step returns
 COLLAPSED = 0.01  # a discriminator with a smaller loss in HOPELESS rows in a row has nothing left to teach
 HOPELESS = 5
@@ -36,9 +37,10 @@ class Log:
         """Whether every loss since the last row is a number."""
         return bool(self.sums.isfinite().all())
 
-    def row(self, step: int, lr: float) -> str:
+    def row(self, step: int, lr: float, alphas: dict[str, float]) -> str:
         """End a row after `step` steps; returns it as text for a progress bar.
 
+        alphas: those of ALPHAS that the generator has, as they stand after the step.
         MaganError for losses that are not finite, and for a discriminator that has won for good.
         """
         means = dict(zip(TERMS, (self.sums / self.steps).tolist(), strict=True))
@@ -52,7 +54,7 @@ class Log:
         self.steps = 0
         if not self.adversarial:
             means = {name: means[name] for name in ("ce", "iou", "total")}
-        self.rows.append({"step": step, "epoch": self.seen / self.images, "lr": lr} | means)
+        self.rows.append({"step": step, "epoch": self.seen / self.images, "lr": lr} | means | alphas)
         text = f"ce {means['ce']:.3f} iou {means['iou']:.3f}"
         if not self.adversarial:
             return text

@@ -12,38 +12,41 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from magan_core.data.augment import Sampler
-from magan_core.data.prepare import load_train
+from magan_core.data.prepare import Training, load_train
 from magan_core.errors import MaganError
 from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
-from magan_core.models.weights import load_pretrained, save_model
+from magan_core.models.weights import load_pretrained, save_discriminator, save_model
 from magan_core.provenance import provenance
+from magan_core.training.determinism import deterministic
+from magan_core.training.distributed import Team, alone
+from magan_core.training.live import Live, write_table
 from magan_core.training.log import COLUMNS
+from magan_core.training.shared import share
 from magan_core.training.state import Resume, key
+from magan_core.training.stream import Streamed, place
 from magan_core.training.trainer import Recipe, Weights, train
 
+BYSTANDERS = ("save_seconds", "maps_every", "memory_share")  # settings that training does not depend on
 
-def sampler(folder: Path, profile: dict, seed: int, device: torch.device) -> Sampler:
-    """Sampler over a prepared set, whole on the device as bytes."""
-    arrays = load_train(folder)
-    images, masks, sizes = (
-        None if array is None else torch.from_numpy(np.array(array))
-        for array in (arrays.images, arrays.masks, arrays.sizes)
-    )
-    training = profile["training"]
-    if images.shape[1] < training["crop"]:
+
+def sampler(arrays: Training, training: dict, seed: int, device: torch.device, team: Team) -> Sampler:
+    """Sampler over a prepared set, as bytes on the device where there is room, else streamed."""
+    if arrays.images.shape[1] < training["crop"]:
         raise MaganError(
-            f"crop {training['crop']} is larger than the prepared {images.shape[1]} px. Lower `crop`."
+            f"crop {training['crop']} is larger than the prepared {arrays.images.shape[1]} px. Lower `crop`."
         )
+    images, masks = place([arrays.images, arrays.masks], device, training["memory_share"], team.neighbours)
     return Sampler(
-        images.to(device),
-        None if masks is None else masks.to(device),
-        sizes,
+        images,
+        masks,
+        torch.from_numpy(np.array(arrays.sizes)),
         batch=training["batch"],
         crop=training["crop"],
         rotation=training["rotation"],
         jitter=training["jitter"],
         seed=seed,
+        part=team.part,
     )
 
 
@@ -57,16 +60,21 @@ def train_run(
     out: Path,
     device: torch.device,
     resume_folder: Path | None = None,
+    live_folder: Path | None = None,
+    team: Team | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json.
+    """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json, and
+    discriminator.safetensors where it has one.
 
     labelled, unlabelled: folders of prepared sets. resume_folder: where the state of an unfinished run lies,
-    and is looked for under the hash of settings, data and code. Returns the history. The same settings on the
-    same machine with the same number of threads give the same model and history, byte for byte, on a CPU;
-    interrupted and resumed or not. The last state stays until `state.forget`, so that a kill while the model
-    is put to use costs no training.
+    and is looked for under the hash of settings, data and code. live_folder: where the run shows itself while
+    it trains, under the name of OUT. team: of a process that torchrun started (distributed.joined); its first
+    process writes. Returns the history. The same settings on the same machine with the same number of threads
+    give the same model and history, byte for byte, on a CPU; interrupted and resumed or not. The last state
+    stays until `state.forget`, so that a kill while the model is put to use costs no training.
     """
+    team = team or alone()
     start = time.perf_counter()
     torch.set_num_threads(profile["threads"])
     seed = run.get("seed", profile["seed"])
@@ -80,38 +88,50 @@ def train_run(
     weights = Weights(**run["loss"])
     discriminator = None
     if weights.adv > 0:
-        discriminator = build_discriminator(run["receptive_field"], profile["discriminator"]["channels"]).to(
-            device
-        )
+        judge = (run["receptive_field"], profile["discriminator"]["channels"])
+        discriminator = build_discriminator(*judge).to(device)
+    generator = share(generator, team, device)
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
-    batches = sampler(labelled, profile, seed, device)
-    pool = sampler(unlabelled, profile, seed + 1, device) if unlabelled else None
+    training = profile["training"]
+    arrays = load_train(labelled)
+    batches = sampler(arrays, training, seed, device, team)
+    pool = sampler(load_train(unlabelled), training, seed + 1, device, team) if unlabelled else None
     data = {
         folder.name: read_json(folder.parent / "sets.json")[folder.name]["sha256"]
         for folder in (labelled, unlabelled)
         if folder
     }
-    resume = None
+    settings = [profile[part] for part in ("threads", "weights", "discriminator")]
+    settings.append({name: value for name, value in training.items() if name not in BYSTANDERS})
+    file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
+    begun_with = [version("timm"), sha256(weights_folder / file) if file else None]
+    identity = key(run, model, settings, seed, data, device.type, team.size, begun_with)
+    team.agree(int(identity[:15], 16), "settings, data and code")
+    name = state_name(profile, run)
+    resume = live = None
     if resume_folder is not None:
-        settings = [profile[part] for part in ("threads", "weights", "discriminator", "training")]
-        file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
-        begun_with = [version("timm"), sha256(weights_folder / file) if file else None]
-        identity = key(run, model, settings, seed, data, str(device), begun_with)
-        resume = Resume(resume_folder, state_name(profile, run), identity, recipe.save_seconds)
-    history = train(
-        generator,
-        discriminator,
-        batches,
-        pool,
-        weights,
-        recipe,
-        device=device,
-        resume=resume,
-        progress=progress,
-    )
+        resume = Resume(resume_folder, name, identity, recipe.save_seconds)
+    if live_folder is not None and team.writes and arrays.masks is not None:  # else see `train`
+        live = Live(live_folder, out.name, identity, training["maps_every"], arrays, training["crop"])
+    with deterministic(training["deterministic"]):
+        history = train(
+            generator,
+            discriminator,
+            batches,
+            pool,
+            weights,
+            recipe,
+            device=device,
+            resume=resume,
+            live=live,
+            team=team,
+            progress=progress and team.writes,
+        )
     seconds = time.perf_counter() - start + (resume.seconds if resume else 0.0)
     frame = pd.DataFrame(history, columns=list(COLUMNS))
+    if not team.writes:
+        return frame
     save_model(
         generator,
         model,
@@ -120,8 +140,10 @@ def train_run(
         out / "model.safetensors",
         test_flip=profile["test_flip"],
     )
+    if discriminator is not None:
+        save_discriminator(discriminator, *judge, out / "discriminator.safetensors")
     with atomic(out / "history.csv") as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        write_table(frame, temporary)
     write_json(
         out / "provenance.json",
         provenance(device)
@@ -133,6 +155,8 @@ def train_run(
             "backbone_weights": source,
             "data_sha256": data,
             "starts": resume.starts if resume else 1,
+            "processes": team.size,
+            "streamed": isinstance(batches.images, Streamed),
             "parameters": sum(parameter.numel() for parameter in generator.parameters()),
             "gmacs": multiply_adds(generator, profile["test_size"], device) / 1e9,
             "seconds": {"train": round(seconds, 1), "predict_per_image": {}},

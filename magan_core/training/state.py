@@ -4,7 +4,7 @@ It lies outside the outputs that DVC tracks, in one safetensors file that appear
 name that holds the hash of settings, data and code: a changed run never finds a stranger's state.
 """
 
-import hashlib
+import itertools
 import json
 import signal
 import threading
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 import magan_core
 from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError
-from magan_core.files import atomic
+from magan_core.files import atomic, fingerprint
 
 CODE = ("models", "training", "losses.py", "data/augment.py")  # what a training step is made of
 
@@ -35,13 +35,11 @@ class Interrupted(KeyboardInterrupt):
 
 def key(*parts: Any) -> str:
     """Hash of settings and data (anything that JSON can hold), the training code, and torch's version."""
-    digest = hashlib.sha256(json.dumps([parts, torch.__version__], sort_keys=True).encode())
     root = Path(magan_core.__file__).parent
-    for name in CODE:
-        files = sorted((root / name).glob("*.py")) if (root / name).is_dir() else [root / name]
-        for file in files:
-            digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
+    folders = [
+        sorted((root / name).glob("*.py")) if (root / name).is_dir() else [root / name] for name in CODE
+    ]
+    return fingerprint([parts, torch.__version__], itertools.chain(*folders))
 
 
 @dataclass

@@ -11,6 +11,8 @@ from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError, nearest
 from magan_core.models.generator import MANet
 from magan_core.training.average import Average
+from magan_core.training.distributed import Team, bare
+from magan_core.training.live import Live
 from magan_core.training.log import Log
 from magan_core.training.schedule import factor
 from magan_core.training.state import Interrupted, Parts, Resume, stoppable
@@ -73,21 +75,29 @@ def train(
     *,
     device: torch.device,
     resume: Resume | None = None,
+    live: Live | None = None,
+    team: Team | None = None,
     progress: bool = True,
 ) -> list[dict]:
     """Train in place; returns the history, one row every `log_every` steps (means over those steps).
 
-    A row has the keys of log.COLUMNS, without adv, d_real and d_fake where there is no discriminator.
+    A row has the keys of log.COLUMNS, without adv, d_real and d_fake where there is no discriminator, and
+    without the alphas of channel attention that the generator does not have; the alphas are those of the
+    weights in training, also where the run ends with an average.
 
     discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the
     steps are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
     resume: where the state is saved every `save_seconds` and at the end; from a state that lies there the run
-    goes on, and on the CPU the outcome is, byte for byte, that of an uninterrupted run.
+    goes on, and on the CPU the outcome is, byte for byte, that of an uninterrupted run. live: where the run
+    shows itself. team: the processes that train together, each with its part of the samplers' batches; one of
+    them writes.
     Errors: MaganError at the first row whose losses are not all finite, for a discriminator that has won for
     good (the last good state stays), and for settings that do not go together. Interrupted after SIGINT or
     SIGTERM, when the step is done and the state saved.
     """
+    team = team or Team()
     _check(discriminator, labelled, unlabelled, weights, recipe)
+    _check_parts(unlabelled, recipe, team)
     optimisers = _optimisers(generator, discriminator, recipe)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     log = Log(discriminator is not None, len(labelled.images), device)
@@ -105,12 +115,17 @@ def train(
         parts.restore(tensors, device)
         log.restore(told["log"], tensors["sums"])
         start = told["step"]
+    team.agree(start, "step to go on from")
+    if live is not None:
+        live.begin(start)
+        live.write(log.rows)
 
     def state(step: int) -> tuple[dict[str, Tensor], dict]:
         return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, {"step": step, "log": log.state()}
 
     generator.train()
-    forward = torch.compile(generator) if recipe.compile else generator
+    forward = team.wrap(torch.compile(generator) if recipe.compile else generator)
+    judge = team.wrap(discriminator.requires_grad_(True)) if discriminator else None
     full, half = recipe.batch, recipe.batch // 2
     supervised_steps = recipe.steps if unlabelled is None else round(recipe.steps * recipe.supervised_share)
     bar = tqdm(
@@ -119,7 +134,7 @@ def train(
     pending = None  # a state is written when the losses of the next step show that its weights are good
     with bar, stoppable() as stop:
         for step in range(start, recipe.steps):
-            if resume is not None and resume.due:
+            if resume is not None and team.writes and resume.due:
                 pending = state(step)
             scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
             for optimiser, initial in zip(optimisers, rates, strict=True):
@@ -132,7 +147,8 @@ def train(
             if semi:
                 unlabelled.batch = full - half
                 images = torch.cat([images, unlabelled.next()[0].to(device)])  # labelled first
-            log.add(step_once(forward, discriminator, optimisers, images, masks, weights, recipe), len(masks))
+            losses = step_once(forward, judge, optimisers, images, masks, weights, recipe)
+            log.add(team.mean(losses), labelled.batch)
             if average is not None:
                 average.update(generator, step)
             bar.update()
@@ -140,13 +156,19 @@ def train(
                 resume.save(*pending)
             pending = None
             if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
-                losses = log.row(step + 1, recipe.lr * scale)
+                row = log.row(step + 1, recipe.lr * scale, generator.alphas())
                 speed = (bar.format_dict["rate"] or 0.0) * full
-                bar.set_postfix_str(f"{losses} {speed:.1f} img/s", refresh=False)
-            if resume is not None and (stop.signal or step + 1 == recipe.steps) and log.finite():
+                bar.set_postfix_str(f"{row} {speed:.1f} img/s", refresh=False)
+                if live is not None:
+                    live.write(log.rows)
+            if live is not None:
+                live.sample(step + 1, generator, device)
+            signal = team.highest(stop.signal or 0)
+            done = step + 1 == recipe.steps
+            if resume is not None and team.writes and (signal or done) and log.finite():
                 resume.save(*state(step + 1))
-            if stop.signal:
-                raise Interrupted(f"stopped by signal {stop.signal} after step {step + 1} of {recipe.steps}")
+            if signal:
+                raise Interrupted(f"stopped by signal {signal} after step {step + 1} of {recipe.steps}")
     if average is not None:
         generator.load_state_dict(average.module.state_dict())
     return log.rows
@@ -189,7 +211,7 @@ def step_once(
 
         discriminator.eval().requires_grad_(False)
         with reduced:
-            patches = discriminator(images, maps)
+            patches = bare(discriminator)(images, maps)  # has no gradients to average
         patches = patches.float()
         adv = losses.generator_adversarial_loss(patches[:count], recipe.adversarial)
         if count < len(images):
@@ -232,6 +254,14 @@ def _check(
         raise MaganError(
             f"batch {recipe.batch} cannot be half labelled and half unlabelled: set `batch` to 2 or more."
         )
+
+
+def _check_parts(unlabelled: Sampler | None, recipe: Recipe, team: Team) -> None:
+    """MaganError for a batch, or the labelled or unlabelled part of one, that a team cannot divide."""
+    team.divide(recipe.batch, "a batch")
+    if unlabelled is not None:
+        for part in (recipe.batch // 2, recipe.batch - recipe.batch // 2):
+            team.divide(part, "the half of a batch,")
 
 
 def _optimisers(generator: MANet, discriminator: nn.Module | None, recipe: Recipe) -> list[torch.optim.Adam]:

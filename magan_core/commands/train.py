@@ -1,0 +1,58 @@
+"""`magan train`: one run without a notebook, in as many processes as torchrun starts."""
+
+import argparse
+
+
+def add_parser(commands) -> None:
+    """Add `train` to the sub-commands."""
+    command = commands.add_parser(
+        "train", help="train a run and map its test photographs, in one process or under torchrun"
+    )
+    command.add_argument("run")
+    command.add_argument("--profile", help="of params.yaml (default: the one it is switched to)")
+    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command.add_argument(
+        "--timeout", type=float, default=600.0, help="seconds to wait for another process (default 600)"
+    )
+    command.set_defaults(function=train)
+
+
+def train(options: argparse.Namespace) -> None:
+    """`magan train`: what the notebooks 02 and 03 do, in as many processes as torchrun starts."""
+    from magan_core import params, paths
+    from magan_core.data.prepare import load_test
+    from magan_core.device import choose_device
+    from magan_core.models.weights import load_model
+    from magan_core.prediction import predict_files
+    from magan_core.training.distributed import joined
+    from magan_core.training.run import add_timing, state_name, train_run
+    from magan_core.training.state import forget
+
+    settings = params.load()
+    profile = params.get_profile(settings, options.profile or settings["profile"]["name"])
+    run = params.get_run(profile, options.run)
+    data, out = paths.prepared(profile["name"]), paths.runs(profile["name"]) / options.run
+    unlabelled = data / params.source_set(profile, run["unlabelled"]) if "unlabelled" in run else None
+    with joined(choose_device(options.device), options.timeout) as (team, device):
+        train_run(
+            run,
+            profile,
+            labelled=data / params.source_set(profile, run["set"]),
+            unlabelled=unlabelled,
+            weights_folder=paths.weights(settings["folders"]["weights"]),
+            out=out,
+            device=device,
+            resume_folder=paths.resume(),
+            live_folder=paths.live(profile["name"]),
+            team=team,
+        )
+    if not team.writes:
+        return
+    model, size = load_model(out / "model.safetensors", device)
+    for name in params.test_sets(profile, run):
+        photos = [record["image"] for record in load_test(data / name)]
+        maps = paths.maps(profile["name"]) / options.run / name
+        seconds = predict_files(model, photos, maps, size=size, device=device, flip=profile["test_flip"])
+        add_timing(out, name, seconds)
+        print(f"{name}: {len(photos)} maps in {maps}, {seconds:.3f} s a photograph")
+    forget(paths.resume(), state_name(profile, run))

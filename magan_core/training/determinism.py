@@ -1,0 +1,33 @@
+"""Equal bytes from equal runs on a GPU."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Inside, torch takes deterministic kernels only, at some cost in speed; a CPU has no others.
+
+    Of what a training step needs, the gradient of bilinear upsampling alone has no such kernel on a GPU:
+    torch computes it by indexing instead. grid_sample has none either, but augmentation takes no gradient.
+    cuBLAS reads its setting when it is first used, so a process that has used the GPU before may not obey it.
+    """
+    if not wanted:
+        yield
+        return
+    settings = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    benchmark = torch.backends.cudnn.benchmark
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    settings.fill_uninitialized_memory = False  # finds a bug that is not ours, for a pass over all memory
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        settings.fill_uninitialized_memory = before[1]
+        torch.backends.cudnn.benchmark = benchmark

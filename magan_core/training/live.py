@@ -1,0 +1,95 @@
+"""What a run shows while it trains: losses, learning rate, and maps of a few training photographs.
+
+The files lie outside the outputs that DVC tracks, which are written when a run is done; `dvc plots` reads
+them at any time (see `plots` in dvc.yaml). Nothing here touches what the next step depends on.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import nn
+
+from magan_core.data.images import resize
+from magan_core.data.prepare import Training
+from magan_core.errors import MaganError
+from magan_core.files import atomic, write_text
+
+TABLES = {"losses": ("ce", "iou", "total"), "adversarial": ("adv", "d_real", "d_fake"), "lr": ("lr",)}
+SAMPLES = 4
+TILE = 160  # largest side in pixels of a picture in a sample
+
+
+class Live:
+    """FOLDER/{losses, adversarial, lr}/RUN.csv and FOLDER/maps/RUN/STEP.png of one run.
+
+    identity: of settings, data and code; what another one left is removed. every: steps between two samples,
+    0 for none. arrays: the labelled set, whose first photographs are shown, cut to their middle of
+    crop x crop. MaganError for a negative `every`.
+    """
+
+    def __init__(
+        self, folder: Path, run: str, identity: str, every: int, arrays: Training, crop: int
+    ) -> None:
+        if every < 0:
+            raise MaganError(f"maps_every is {every}; it must be a number of steps, or 0 for no samples.")
+        self.folder, self.run, self.identity, self.every = Path(folder), run, identity, every
+        start = (arrays.images.shape[1] - crop) // 2
+        middle = slice(start, start + crop)
+        self.images = np.array(arrays.images[:SAMPLES, middle, middle])
+        self.masks = np.array(arrays.masks[:SAMPLES, middle, middle])
+
+    @property
+    def maps(self) -> Path:
+        """Folder of the samples."""
+        return self.folder / "maps" / self.run
+
+    def begin(self, step: int) -> None:
+        """Make the folders. What lies there stays where the run goes on, and goes where it begins anew."""
+        owner = self.maps / ".identity"
+        same = owner.exists() and owner.read_text(encoding="utf-8") == self.identity
+        if not step or not same:
+            shutil.rmtree(self.maps, ignore_errors=True)
+            for name in TABLES:
+                (self.folder / name / f"{self.run}.csv").unlink(missing_ok=True)
+        for name in TABLES:
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        write_text(owner, self.identity)
+
+    def write(self, rows: list[dict[str, float]]) -> None:
+        """Write all rows so far (see log.Log), a table for each kind of number that the run has."""
+        frame = pd.DataFrame(rows)
+        for name, columns in TABLES.items():
+            if set(columns) <= set(frame):
+                with atomic(self.folder / name / f"{self.run}.csv") as temporary:
+                    write_table(frame[["step", *columns]], temporary)
+
+    def sample(self, step: int, generator: nn.Module, device: torch.device) -> None:
+        """After every so many steps, write photographs, maps and masks as three columns of one picture."""
+        if not self.every or step % self.every:
+            return
+        images = torch.from_numpy(self.images).to(device).permute(0, 3, 1, 2).float().div_(255)
+        training = generator.training
+        generator.eval()
+        with torch.no_grad():
+            maps = generator(images).sigmoid().mul(255).round().byte()[:, 0].cpu().numpy()
+        generator.train(training)
+        side = min(TILE, maps.shape[1])
+        rows = [
+            np.hstack([resize(_colour(picture), side, side) for picture in row])
+            for row in zip(self.images, maps, self.masks, strict=True)
+        ]
+        with atomic(self.maps / f"{step:06d}.png") as temporary:
+            Image.fromarray(np.vstack(rows)).save(temporary, format="PNG")
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """CSV with six digits, the same bytes on every machine."""
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _colour(picture: np.ndarray) -> np.ndarray:
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)

@@ -1,0 +1,56 @@
+"""Training arrays on the device where they fit, read row by row from the prepared file where they do not."""
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from magan_core.errors import MaganError
+
+
+class Streamed:
+    """Rows of a memory-mapped array, read when they are asked for and copied to the training device.
+
+    Stands in for a tensor that is indexed with row numbers; `device` is where those are wanted.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, array: np.ndarray, target: torch.device) -> None:
+        self.array, self.target = array, target
+        self.shape = torch.Size(array.shape)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """rows: int64 (B,). The copy to a GPU starts from pinned memory and does not wait for its end."""
+        found = torch.from_numpy(np.array(self.array[rows.numpy()]))
+        if self.target.type == "cuda":
+            found = found.pin_memory()
+        return found.to(self.target, non_blocking=True)
+
+
+def place(
+    arrays: list[np.ndarray | None], device: torch.device, share: float, neighbours: int = 1
+) -> list[Tensor | Streamed | None]:
+    """Arrays of uint8 as tensors on the device where together they take at most `share` of its free memory;
+    else streamed. neighbours: processes on this machine, which share its main memory. MaganError for a share
+    that is none."""
+    if not 0 <= share <= 1:
+        raise MaganError(f"memory_share is {share}; it must be between 0 (stream always) and 1.")
+    size = sum(array.nbytes for array in arrays if array is not None)
+    processes = 1 if device.type == "cuda" else neighbours
+    fits = size * processes <= share * free_bytes(device)
+
+    def put(array: np.ndarray) -> Tensor | Streamed:
+        return torch.from_numpy(np.array(array)).to(device) if fits else Streamed(array, device)
+
+    return [None if array is None else put(array) for array in arrays]
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of a GPU, or main memory that is available without swapping."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available

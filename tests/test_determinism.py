@@ -1,0 +1,63 @@
+"""Deterministic kernels inside, whatever was there before outside."""
+
+import pytest
+import torch
+from tiny import PROFILE, RUN, TRAINING, prepared
+
+from magan_core.training.determinism import deterministic
+from magan_core.training.run import train_run
+
+
+def switches():
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+        torch.backends.cudnn.benchmark,
+    )
+
+
+def test_it_holds_inside_and_is_undone_after_an_error(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    before = switches()
+    with deterministic(False):
+        assert switches() == before
+    inside = []
+
+    def fails():
+        with deterministic(True):
+            inside.append(switches())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert inside == [(True, False, False)]
+    assert switches() == before
+
+
+def outcome(data, out, device, wanted):
+    train_run(
+        RUN,
+        PROFILE | {"training": TRAINING | {"deterministic": wanted}},
+        labelled=data / "shi",
+        unlabelled=data / "frd",
+        weights_folder=data,
+        out=out,
+        device=torch.device(device),
+        progress=False,
+    )
+    return [(out / name).read_bytes() for name in ("model.safetensors", "history.csv")]
+
+
+def test_on_a_cpu_it_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    data = prepared(tmp_path / "data")
+    plain, switched = (outcome(data, tmp_path / str(wanted), "cpu", wanted) for wanted in (False, True))
+    assert plain == switched
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_two_runs_on_a_gpu_give_the_same_bytes(tmp_path):
+    data = prepared(tmp_path / "data")
+    assert outcome(data, tmp_path / "one", "cuda", True) == outcome(data, tmp_path / "two", "cuda", True)
