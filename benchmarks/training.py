@@ -136,7 +136,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=64)
     parser.add_argument("--workers", type=int, default=0, help="of the plain loop's DataLoader")
     parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
-    parser.add_argument("--spin", action="store_true", help="let the plain loop's threads spin, as torch does")
+    parser.add_argument(
+        "--spin", action="store_true", help="let the plain loop's threads spin, as torch does"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     profile = copy.deepcopy(params.get_profile(params.load(), options.profile))
