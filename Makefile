@@ -14,6 +14,7 @@ repro: setup
 	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
 	@mkdir -p data/raw
 	python -m dvc repro
+	python -m magan_core pages "$$(python -m magan_core profile --current)"
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
 
 test: setup check

@@ -87,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="PROFILE")
     command.set_defaults(function=report)
 
+    command = commands.add_parser("pages", help="the executed notebooks of a profile as web pages")
+    command.add_argument("name", metavar="PROFILE")
+    command.set_defaults(function=pages)
+
     data.add_parser(commands)
 
     command = commands.add_parser("grid", help="the stages of a profile that can run beside each other")
@@ -205,6 +209,15 @@ def grid(options: argparse.Namespace) -> None:
     settings = params.load()
     chosen = params.get_profile(settings, options.name) if options.name else settings["profile"]
     print("\n".join(params.grid(chosen)))
+
+
+def pages(options: argparse.Namespace) -> None:
+    """`magan pages`."""
+    from magan_core import params, paths
+    from magan_core.reporting.pages import render
+
+    params.get_profile(params.load(), options.name)
+    print(render(paths.notebooks(options.name), paths.pages(options.name))[0])
 
 
 def profile(options: argparse.Namespace) -> None:

@@ -11,10 +11,13 @@ from magan_core import paths
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
+from magan_core.training.further import FURTHER
 
 OPTIONAL = {"receptive_field": int, "unlabelled": str, "seed": int, "model": dict}
 RUN_KEYS = ("set", "variant", "parts", "loss", *OPTIONAL)
-LOSS = {"ce": float, "iou": float, "adv": float}
+LOSS = {"ce": float, "iou": float, "adv": float} | dict.fromkeys(FURTHER, float)
+ROW = dict.fromkeys(("table", "row", "variant"), str)
+NUMBERS = ("I", "II", "III", "IV", "V", "VI")
 PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
@@ -43,9 +46,10 @@ TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds")
 
 
 def load(path: Path = paths.PARAMS) -> dict[str, Any]:
-    """Read and check params.yaml. Returns a dictionary with `folders`, `comparison`, `runs`, `profiles` (by
-    name), `profile`. Where `profile` is written out with other values than the profile of that name, as
-    `dvc exp run -S profile.KEY=VALUE` writes it, these values count.
+    """Read and check params.yaml. Returns a dictionary with `folders`, `comparison`, `runs`, `rows`,
+    `profiles` (by name, each with its `runs` and all `rows`), `profile`. Where `profile` is written out with
+    other values than the profile of that name, as `dvc exp run -S profile.KEY=VALUE` writes it, these values
+    count.
 
     Errors: MaganError for a missing or broken file, an unknown key, run, set or profile (with the nearest
     valid name), a missing key, or a value of the wrong type.
@@ -65,7 +69,7 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
                 "name in params.yaml",
             )
         raise MaganError(f"{path} is not valid YAML: {error}. Mend it there.") from error
-    keys(raw, ("folders", "comparison", "runs", "profiles", "profile"), "section of params.yaml")
+    keys(raw, ("folders", "comparison", "runs", "rows", "profiles", "profile"), "section of params.yaml")
     keys(raw["comparison"], COMPARISON, "key of comparison")
     types(raw["comparison"], COMPARISON, "comparison")
     keys(raw["comparison"]["tolerance"], TOLERANCE, "metric of comparison.tolerance")
@@ -80,8 +84,8 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     raw["profiles"] = dict(zip(names, raw["profiles"], strict=True))
     for name, run in raw["runs"].items():
         keys(run, RUN_KEYS, f"key of run {name}", optional=OPTIONAL)
-        keys(run["loss"], LOSS, f"loss of run {name}")
-        types(run["loss"], LOSS, f"loss of run {name}")
+        keys(run["loss"], LOSS, f"loss of run {name}", optional=FURTHER)
+        types(run["loss"], {key: LOSS[key] for key in run["loss"]}, f"loss of run {name}")
         types(run, {key: kind for key, kind in OPTIONAL.items() if key in run}, f"run {name}")
         for key, value in run.get("model", {}).items():
             nearest(key, SECTIONS["model"], f"key of model of run {name}")
@@ -95,6 +99,7 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
             raise MaganError(f"run '{name}': a receptive_field goes with loss.adv > 0, and only with it.")
     for profile in raw["profiles"].values():
         check_profile(profile, raw["runs"])
+        profile["rows"] = _rows(raw["rows"], raw)
     name = raw["profile"].get("name") if isinstance(raw["profile"], dict) else None
     if name not in raw["profiles"]:
         raise MaganError(
@@ -103,6 +108,7 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     if raw["profile"] is not raw["profiles"][name]:  # written out by `dvc exp run -S profile.KEY=VALUE`
         keys(raw["profile"], PROFILE, "key of `profile`")
         check_profile(raw["profile"], raw["runs"])
+        raw["profile"]["rows"] = raw["profiles"][name]["rows"]
         raw["profiles"][name] = raw["profile"]
     return raw
 
@@ -133,6 +139,20 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         if "unlabelled" in runs[run]:
             nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
     profile["runs"] = {run: runs[run] for run in listed}
+
+
+def _rows(rows: Any, raw: dict[str, Any]) -> list[dict[str, str]]:
+    """The rows that the tables show beside the paper's, checked."""
+    if not isinstance(rows, list):
+        raise MaganError(f"`rows` of params.yaml is {rows!r}; it must be a list, or [] for none.")
+    known = {run["variant"] for run in raw["runs"].values()}
+    known |= {name for profile in raw["profiles"].values() for name in profile["published"]}
+    for row in rows:
+        keys(row, ROW, "key of rows")
+        types(row, ROW, "rows")
+        nearest(row["table"], NUMBERS, f"table of row '{row['row']}'")
+        nearest(row["variant"], sorted(known), f"variant of row '{row['row']}'")
+    return rows
 
 
 class UniqueKeys(yaml.SafeLoader):

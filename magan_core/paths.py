@@ -87,6 +87,16 @@ def attention(profile: str) -> Path:
     return results(profile) / "attention"
 
 
+def notebooks(profile: str) -> Path:
+    """Executed copies of the notebooks: a log that nothing depends on."""
+    return results(profile) / "notebooks"
+
+
+def pages(profile: str) -> Path:
+    """The executed notebooks as web pages."""
+    return results(profile) / "pages"
+
+
 def report(profile: str) -> Path:
     """The one page that shows everything."""
     return results(profile) / "report.html"

@@ -45,9 +45,9 @@ def write_score(scores: Path, run: str, role: str, **changes) -> None:
 class Folder:
     """A profile's scores and runs, and what params.yaml says of it."""
 
-    def __init__(self, root, listed=RUNS, sets=SETS, others=(), published=None):
+    def __init__(self, root, listed=RUNS, sets=SETS, others=(), published=None, rows=()):
         self.root, self.listed, self.sets = root, dict(listed), dict(sets)
-        self.others, self.published = others, published or {}
+        self.others, self.published, self.rows = others, published or {}, rows
 
     def fill(self, same_as=None) -> "Folder":
         """Write scores and timings of every listed run, those of DUT on CTCUG too."""
@@ -67,7 +67,7 @@ class Folder:
 
     def results(self) -> Results:
         folders = (self.root / name for name in ("prepared", "runs", "maps", "scores"))
-        return Results(*folders, self.listed, self.sets, self.others, self.published)
+        return Results(*folders, self.listed, self.sets, self.others, self.published, rows=self.rows)
 
     def write(self, numbers=ALL, out="tables", tolerance=TOLERANCE) -> dict[str, pd.DataFrame]:
         tables = write_tables(numbers, self.results(), tolerance, self.root / out)

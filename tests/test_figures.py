@@ -63,12 +63,6 @@ def test_every_figure_is_written_in_both_formats_with_the_same_bytes_twice(name,
     assert len(list((tmp_path / "once").iterdir())) == 3  # no temporary file stays
 
 
-def test_fonts_are_embedded_as_truetype(results, tmp_path):
-    pdf = style.save(figures.figure_10(results), tmp_path, "figure_10")[1].read_bytes()
-    assert b"/FontFile2" in pdf
-    assert b"/Type3" not in pdf
-
-
 @pytest.mark.parametrize("name", ["", "a/b", "../up"])
 def test_a_name_with_a_folder_in_it_is_refused(name, results, tmp_path):
     with pytest.raises(MaganError, match="plain file name"):

@@ -213,6 +213,11 @@ MISTAKES = {
     "receptive field": (
         "&baseline      {set: dut,", "&baseline {receptive_field: 1, set: dut,", "goes with loss.adv",
     ),
+    "rows that are no list": ("rows: []", "rows: {}", "it must be a list"),
+    "key of a row": ("rows: []", "rows: [{tabel: IV, row: x, variant: manet}]", "did you mean 'table'"),
+    "missing key of a row": ("rows: []", "rows: [{table: IV, row: x}]", "'variant' is missing"),
+    "table of a row": ("rows: []", "rows: [{table: VII, row: x, variant: manet}]", "table of row 'x' 'VII'"),
+    "variant of a row": ("rows: []", "rows: [{table: IV, row: x, variant: manets}]", "did you mean 'manet'"),
     "not YAML": ("folders:", "folders: [", "is not valid YAML"),
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ import copy
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import fake_results
@@ -14,6 +15,7 @@ from magan_core.errors import MaganError
 from magan_core.reporting import paper, style
 from magan_core.reporting.report import build_report
 
+PAGES = "pages/index.html"  # the one link that leaves the page
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -93,7 +95,7 @@ def test_every_table_and_figure_has_a_section_and_a_link_to_it(project):
     assert {f"table-{number}" for number in ("I", "II", "III", "IV", "V", "VI")} <= set(sections)
     assert {f"figure-{number}" for number in range(1, 11)} <= set(sections)
     assert {"data", "verdicts", "differences", "provenance", "training-curves"} <= set(sections)
-    targets = {attributes["href"].removeprefix("#") for attributes in page.all("a")}
+    targets = {attributes["href"].removeprefix("#") for attributes in page.all("a")} - {PAGES}
     assert targets <= set(sections)
     assert len(targets) == 6 + 11 + 4
 
@@ -103,7 +105,9 @@ def test_the_page_needs_nothing_from_outside(project):
     assert re.search(r"https?:|//[a-z]", re.sub(r"base64,[^\"]+", "", text)) is None
     page = Page(text)
     assert page.all("script") == page.all("link") == page.all("iframe") == []
-    assert all(attributes["href"].startswith("#") for attributes in page.all("a"))
+    assert all(
+        attributes["href"].startswith("#") or attributes["href"] == PAGES for attributes in page.all("a")
+    )
     assert "url(" not in text
     assert "@import" not in text
     assert "prefers-color-scheme: dark" in text
@@ -282,3 +286,84 @@ def test_a_read_only_folder_is_one_clear_error(project):
     Path("results/demo/report.html").mkdir()
     with pytest.raises(MaganError, match="cannot write"):
         build()
+
+
+# ---- for everyone ----
+
+
+def luminance(color):
+    """Relative luminance of #rgb or #rrggbb (WCAG 2)."""
+    digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
+    parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, two):
+    light, dark = sorted((luminance(one), luminance(two)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_contrast_is_that_of_the_standard():
+    assert contrast("#000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark", "print"])
+def test_text_has_the_contrast_that_weak_eyes_need(mode, project):
+    light, dark, printed = (
+        dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]+)", block))
+        for block in re.findall(r":root \{(.*?)\}", build(), re.S)
+    )
+    colors = {"light": light, "dark": light | dark, "print": light | printed}[mode]
+    for ink in ("ink", "soft", "link"):
+        for ground in ("paper", "card", "own", "warn"):
+            assert contrast(colors[ink], colors[ground]) >= 4.5, (ink, ground)
+    for mark in ("yes", "no"):
+        assert contrast(colors[mark], colors["own"]) >= 4.5
+        assert contrast(colors[mark], colors["paper"]) >= 4.5
+
+
+def test_headings_are_in_order(project):
+    levels = [int(tag[1]) for tag, _ in Page(build()).elements if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_what_is_seen_can_be_heard(project):
+    page = Page(build())
+    assert all(picture["alt"].strip() for picture in page.all("img"))
+    assert all(head["scope"] in ("col", "row", "colgroup", "rowgroup") for head in page.all("th"))
+    marks = [span for span in page.all("span") if span.get("title")]
+    assert marks
+    assert all(mark["role"] == "img" and mark["aria-label"] == mark["title"] for mark in marks)
+
+
+def test_everything_can_be_reached_by_keyboard(project):
+    page = Page(build())
+    wide = [part for part in page.all("div") if part.get("class") == "wide"]
+    assert len(wide) == len(page.all("table"))
+    assert all(part["tabindex"] == "0" and part["role"] == "region" and part["aria-label"] for part in wide)
+    targets = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(targets) == len(set(targets))
+    inner = [link["href"][1:] for link in page.all("a") if link["href"].startswith("#")]
+    assert set(inner) <= set(targets)
+    assert len(inner) > 15
+
+
+def test_the_total_cost_is_shown_at_the_top_and_in_the_provenance(project):
+    """Nine trainings of 45.2 s, 0.012 s for each of the two test photographs of DUT."""
+    page = Page(build())
+    cost = "407 s (0.1 hours) for 9 trainings and all maps, without preparation, scoring and drawing"
+    assert f"Cost: {cost}." in page.text
+    assert page.row("provenance", "Total cost") == [cost]
+
+
+def test_the_cost_counts_the_detectors_without_a_network(project):
+    run = Path("results/demo/runs/SS/provenance.json")
+    run.parent.mkdir()
+    run.write_text('{"seconds": {"predict_per_image": {"dut": 50}}}')
+    page = Page(build(fake_results.PARAMS | {"classical": ["SS"]}))
+    assert page.row("provenance", "Maps of the test photographs") == ["networks 0 s, other detectors 100 s"]
+    assert page.row("provenance", "Total cost")[0].startswith("507 s")

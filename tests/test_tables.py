@@ -268,7 +268,7 @@ def test_a_run_whose_variant_no_table_shows_is_an_error(full):
     full.listed["magan-rf7-dut"] = {"variant": "magan-rf7", "set": "dut"}
     full.fill()
     with pytest.raises(
-        MaganError, match=r"unknown variant of run magan-rf7-dut .*tables\.py.* did you mean 'magan-rf"
+        MaganError, match=r"unknown variant of run magan-rf7-dut .*`rows` of params.*did you mean 'magan-rf"
     ):
         full.write(["I"])
     assert not (full.root / "tables").exists()
@@ -291,3 +291,34 @@ def test_other_bad_input(full):
     del full.sets["shi"]
     with pytest.raises(MaganError, match="needs the set 'shi', which the profile lacks"):
         full.write(["I"])
+
+
+def test_a_row_of_ones_own_stands_behind_the_papers_where_it_was_run(full):
+    full.rows = ({"table": "I", "row": "MANet, wider", "variant": "wide"},)
+    full.listed["wide-shi"] = {"variant": "wide", "set": "shi"}
+    full.fill()
+    table = full.write(["I"])["I"]
+    own = table[table["method"] == "MANet, wider"]
+    assert own["dataset"].tolist() == ["Shi's"]
+    assert own["f_beta_own"].item() == pytest.approx(score("wide-shi", "shi")["f_beta"])
+    assert own["f_beta_claimed"].isna().all()
+    assert own["f_beta_verdict"].item() == ""
+    shi = table[table["dataset"] == "Shi's"]["method"].tolist()
+    assert shi[-1] == "MANet, wider"
+    assert table["dataset"].drop_duplicates().tolist() == ["Shi's", "DUT", "CTCUG"]
+
+
+def test_published_maps_of_a_method_that_the_paper_does_not_have_can_have_a_row(full):
+    full.published = {"new": {"method": "New", "set": "shi"}}
+    full.rows = ({"table": "I", "row": "New, published", "variant": "new"},)
+    write_score(full.root / "scores", "new", "shi", images=100)
+    table = full.fill().write(["I"])["I"]
+    own = table[table["method"] == "New, published"]
+    assert own["data"].tolist() == ["published maps, 100 images"]
+    assert own["mae_own"].item() == pytest.approx(score("new", "shi")["mae"])
+
+
+def test_a_row_with_the_label_of_another_is_refused(full):
+    full.rows = ({"table": "IV", "row": "MANet", "variant": "magan"},)
+    with pytest.raises(MaganError, match="Table IV has a row 'MANet' already"):
+        full.fill().write(["IV"])

@@ -3,8 +3,12 @@
 from torch import Tensor, nn
 
 from magan_core.errors import MaganError, nearest
+from magan_core.registry import find
 
 SLIM = "slim_vgg"
+OWN = {  # backbones of this project, called with the width; every other name is one of timm's
+    SLIM: "magan_core.models.backbone:SlimVGG",
+}
 VGG_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions; conv1_2 ... conv5_3
 
 
@@ -47,7 +51,7 @@ class TimmBackbone(nn.Module):
         from timm.data import resolve_model_data_config
 
         super().__init__()
-        nearest(name.partition(".")[0], [SLIM, *timm.list_models()], "backbone")
+        nearest(name.partition(".")[0], [*OWN, *timm.list_models()], "backbone")
         try:
             self.features = timm.create_model(name, features_only=True, out_indices=(0, 1, 2, 3, 4))
         except (IndexError, AssertionError, AttributeError, RuntimeError) as error:
@@ -68,13 +72,19 @@ class TimmBackbone(nn.Module):
 def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn.Module:
     """Backbone by name, without pretrained weights.
 
-    name: `slim_vgg` (of `width` times VGG-16's channels), or a timm model with five feature levels, with or
-        without the tag of its weights (`vgg16.tv_in1k`).
+    name: one of OWN, such as `slim_vgg` (of `width` times VGG-16's channels), or a timm model with five
+        feature levels, with or without the tag of its weights (`vgg16.tv_in1k`).
     pooling: False leaves out VGG's poolings (the other reading of section III-A: about 25 times the cost).
     The result has `channels`, `strides`, `mean` and `std` (input normalisation).
     """
-    if name == SLIM:
-        backbone: nn.Module = SlimVGG(width)
+    if name in OWN:
+        backbone: nn.Module = find(OWN[name], f"backbone '{name}'")(width)
+        for key, count in (("channels", 5), ("strides", 5), ("mean", 3), ("std", 3)):
+            if len(getattr(backbone, key, ())) != count:
+                raise MaganError(
+                    f"backbone '{name}' has {key} {getattr(backbone, key, 'missing')}; expected {count} "
+                    f"numbers: set self.{key} in {OWN[name]}"
+                )
     else:
         backbone = TimmBackbone(name)
     if not pooling:

@@ -10,7 +10,7 @@ from torch import nn
 
 from magan_core.errors import MaganError
 from magan_core.files import atomic
-from magan_core.models.backbone import SLIM
+from magan_core.models.backbone import OWN
 from magan_core.models.discriminator import PatchGAN, build_discriminator
 from magan_core.models.generator import MANet, build_generator
 
@@ -24,8 +24,8 @@ def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str
     `features_N.` (timm). Errors: MaganError when neither the file nor the hub can be had, or the file does
     not fit.
     """
-    if name == SLIM:
-        raise MaganError(f"backbone '{SLIM}' has no ImageNet weights; set `pretrained: false` for it.")
+    if name in OWN:
+        raise MaganError(f"backbone '{name}' has no ImageNet weights; set `pretrained: false` for it.")
     backbone = generator.backbone.features
     if file is None:
         try:

@@ -255,7 +255,7 @@ def figure_6(settings: Mapping[str, Any], discriminator: Mapping[str, Any], size
     arrow(axes, mask.right(-0.1), (3.3, 2.7), (3.3, 1.4), joined.right(), dashed=True)
     note(axes, 3.36, 1.5, "or the ground truth:\nthe real pair", ha="left")
 
-    step = min(1.0, (PAGE - 1.2) / len(layers))
+    step = min(1.25, (PAGE - 1.2) / len(layers))
     previous = (joined.bottom(), (2.75, 0.82), (0.55, 0.82))
     for number, (layer, out) in enumerate(layers):
         place = 0.55 + number * step

@@ -7,15 +7,19 @@ out, and the caption says so; what it should have and cannot be read is a MaganE
 """
 
 from collections.abc import Sequence
+from string import ascii_lowercase
+from textwrap import fill
 
 import numpy as np
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from magan_core.errors import MaganError
 from magan_core.reporting import style
 from magan_core.reporting.grid import grid
 from magan_core.reporting.sources import Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, listed, look, styled
+from magan_core.training.log import COLUMNS
 
 OURS = ("manet", "magan", "magan-s")
 ABLATION = ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS)
@@ -141,14 +145,17 @@ def figure_7(results: Results) -> Drawing:
             )
             label, color, line = look(variant)
             points = {"ls": "none", "marker": "x", "ms": 4} if variant == "constant" else {"ls": line}
-            pr.plot(recall, precision, color=color, **points)
-            (shown[label],) = f_beta.plot(threshold, f, color=color, ls=line)
-            roc.plot(fpr, tpr, color=color, **points)
+            under = {"zorder": 1.9 if line == "-" else 2}
+            pr.plot(recall, precision, color=color, **points, **under)
+            (shown[label],) = f_beta.plot(threshold, f, color=color, ls=line, **under)
+            roc.plot(fpr, tpr, color=color, **points, **under)
         pr.set(xlabel="recall", ylabel=f"{_two_lines(results.data_name(role))}\n\nprecision")
         f_beta.set(xlabel="threshold", ylabel=r"$F_\beta$")
         roc.set(xlabel="false positive rate", ylabel="true positive rate")
         for axes in (pr, f_beta, roc):
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=np.arange(0, 1.1, 0.25))
+    for letter, axes in zip(ascii_lowercase, panels.flat, strict=False):
+        axes.set_title(f"({letter})", loc="left", size=7)
     for axes, title in zip(
         panels[0], ("Precision and recall", r"$F_\beta$ over the threshold", "ROC"), strict=True
     ):
@@ -269,6 +276,7 @@ def figure_10(results: Results) -> Drawing:
             ls=line,
             label=label,
             drawstyle="steps-mid",
+            zorder=1.9 if line == "-" else 2,
         )
         between = (value > 25.5) & (value < 229.5)
         undecided.append(f"{label} {count[between].sum() / count.sum():.1%}")
@@ -292,10 +300,10 @@ def figure_10(results: Results) -> Drawing:
 TERMS = {
     "total": ("total", style.INK, "-"),
     "ce": ("cross entropy", "#0072B2", "-"),
-    "iou": ("IoU", "#E69F00", "-"),
-    "adv": ("adversarial", "#CC79A7", "-"),
+    "iou": ("IoU", "#E69F00", style.SHORT),
+    "adv": ("adversarial", "#CC79A7", style.DASHDOT),
     "d_real": ("discriminator, real", "#009E73", style.DOTTED),
-    "d_fake": ("discriminator, fake", "#D55E00", style.DOTTED),
+    "d_fake": ("discriminator, fake", "#D55E00", style.SPARSE),
 }
 
 
@@ -312,20 +320,25 @@ def training_curves(results: Results) -> Drawing:
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     shown = {}
     for name, axes in zip(results.listed, panels, strict=False):
-        step, *terms = read_columns(results.runs / name / "history.csv", "step", *TERMS)
-        for (label, color, line), values in zip(TERMS.values(), terms, strict=True):
+        file = results.runs / name / "history.csv"
+        further = [term for term in read_rows(file)[0] if term not in COLUMNS]
+        step, *terms = read_columns(file, "step", *TERMS, *further)
+        for (label, color, line), values in zip([*TERMS.values(), *map(look, further)], terms, strict=True):
             if np.nansum(values) > 0:
                 (shown[label],) = axes.plot(
                     step, _smooth(values), color=color, ls=line, lw=1, marker=".", ms=2
                 )
         axes.set_title(name)
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.02)
     for axes in list(panels):
         axes.set_visible(False)
     figure.supxlabel("training step", size=7.5)
     figure.supylabel("loss term", size=7.5)
-    figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown))
+    figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown), handlelength=2)
     caption = (
         "Loss terms over the training steps of every run, before weighting, running means over a twentieth "
         "of the run; total is the weighted sum that the generator minimises. Logarithmic; a run without a "
@@ -424,7 +437,8 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _two_lines(name: str) -> str:
-    return name.replace(" [", "\n[")
+    """The name of a data set, and what stands in for it below, in lines that fit beside a panel."""
+    return "\n".join(fill(line, 31) for line in name.replace(" [", "\n[").split("\n"))
 
 
 def _percent(quantiles: Sequence[float]) -> str:

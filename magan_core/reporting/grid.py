@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from magan_core.data.images import resize
 from magan_core.reporting import style
 
+SMALLEST = 6.0  # points: less is not read in print
 LONGER_SIDE = 360  # pixels of a picture inside a figure: 1.2 inch at 300 dpi
 
 
@@ -38,7 +39,7 @@ def grid(
             cells[-1].append(axes)
         lower -= gap
     for axes, title in zip(cells[0], titles, strict=True):
-        size = min(7.5, 6.6 * cell)
+        size = min(7.5, max(SMALLEST, 9.5 * cell))
         figure.text(
             _middle(axes), 1 - (top - 0.05) / total, broken(title), ha="center", va="bottom", size=size
         )

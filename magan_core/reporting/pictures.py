@@ -8,12 +8,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from magan_core.data.images import read_map, read_mask, read_photo
+from magan_core.training.log import COLUMNS
 
 
 def plot_losses(history: pd.DataFrame) -> plt.Figure:
-    """Cross entropy and IoU loss over the steps, and beside them the adversarial losses of a run that has
-    them. history: the rows of history.csv."""
-    panels = [("loss", ("ce", "iou"))]
+    """Cross entropy, IoU and further losses over the steps, and beside them the adversarial losses of a run
+    that has them. history: the rows of history.csv."""
+    further = tuple(name for name in history.columns if name not in COLUMNS)
+    panels = [("loss", ("ce", "iou", *further))]
     if history["adv"].notna().any():
         panels.append(("adversarial losses", ("adv", "d_real", "d_fake")))
     figure, grid = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3), squeeze=False)

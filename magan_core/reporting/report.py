@@ -44,6 +44,8 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     claims = read_rows(results / "tables" / "claims.csv")
     differences = results / "tables" / "differences.csv"
     records = {name: _record(sources.runs / name / "provenance.json") for name in sources.listed}
+    detectors = {name: _record(sources.runs / name / "provenance.json", ()) for name in params["classical"]}
+    cost = _cost(sources, records, detectors)
     page = environment.get_template("report.html.j2").render(
         profile=profile,
         banner=_banner(sources),
@@ -52,7 +54,8 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         verdicts=_verdicts(claims),
         differences=_differences(read_rows(differences, empty=True)),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
-        provenance=_provenance(records),
+        cost=cost[-1][1],
+        provenance=[*_provenance(records), *cost],
         runs=[_run(name, record) for name, record in records.items()],
     )
     write_text(out, page)
@@ -131,7 +134,7 @@ def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
     groups = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
-        data = listed(list(dict.fromkeys(row["data"] for row in mine if row["data"] and not _published(row))))
+        data = "; ".join(dict.fromkeys(row["data"] for row in mine if row["data"] and not _published(row)))
         lines = [
             {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
             | {"elsewhere": next((row["images"] for row in mine if _published(row, method)), "")}
@@ -231,9 +234,9 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
     }
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: Path, more: tuple[str, ...] = ("parameters", "gmacs")) -> dict[str, Any]:
     record = read_json(path)
-    for key in ("seconds", "parameters", "gmacs"):
+    for key in ("seconds", *more):
         if key not in record:
             raise MaganError(f"{path} has no '{key}'; train the run again.")
     return record
@@ -253,8 +256,33 @@ def _provenance(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str
             ("backbone_weights", "Backbone weights"),
         )
     ]
-    total = sum(record["seconds"]["train"] for record in records.values())
-    return [*lines, ("Training, all runs", f"{total:,.0f} s")]
+    return lines
+
+
+def _cost(
+    sources: Results, records: Mapping[str, Mapping[str, Any]], detectors: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, str]]:
+    """What the runs took: training, mapping the test photographs, and last the total, as names and values."""
+
+    def mapping(each: Mapping[str, Mapping[str, Any]]) -> float:
+        return sum(
+            seconds * sources.sets[name]["test"]
+            for record in each.values()
+            for name, seconds in record["seconds"]["predict_per_image"].items()
+        )
+
+    training = sum(record["seconds"]["train"] for record in records.values())
+    networks, others = mapping(records), mapping(detectors)
+    total = training + networks + others
+    return [
+        ("Training, all runs", f"{training:,.0f} s"),
+        ("Maps of the test photographs", f"networks {networks:,.0f} s, other detectors {others:,.0f} s"),
+        (
+            "Total cost",
+            f"{total:,.0f} s ({total / 3600:.1f} hours) for {len(records)} trainings and all maps, without "
+            "preparation, scoring and drawing",
+        ),
+    ]
 
 
 def _run(name: str, record: Mapping[str, Any]) -> dict[str, str]:

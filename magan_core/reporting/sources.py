@@ -34,7 +34,8 @@ class Results:
 
     listed: the runs of the profile, name -> {variant, set, ...}. roles: its `sets`, role -> {source, ...} or
     {same_as}. others: folders of maps that are not runs: baselines and classical detectors. published: maps
-    that the authors of other methods published, name -> {method, set, ...}. backbone: of the runs.
+    that the authors of other methods published, name -> {method, set, ...}. backbone: of the runs. rows: of
+    the tables beside the paper's, {table, row, variant}.
     """
 
     prepared: Path
@@ -46,15 +47,24 @@ class Results:
     others: tuple[str, ...]
     published: Mapping[str, Mapping[str, Any]]
     backbone: str = PAPER_BACKBONE
+    rows: tuple[Mapping[str, str], ...] = ()
 
     @classmethod
     def of(cls, profile: str, params: Mapping[str, Any]) -> "Results":
         """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check,
-        classical, published, model)."""
+        classical, published, model, rows)."""
         where = (paths.prepared(profile), paths.runs(profile), paths.maps(profile), paths.scores(profile))
         others = (*params["check"]["baselines"], *params["classical"])
         backbone = params["model"]["backbone"]
-        return cls(*where, params["runs"], params["sets"], others, params["published"], backbone)
+        return cls(
+            *where,
+            params["runs"],
+            params["sets"],
+            others,
+            params["published"],
+            backbone,
+            tuple(params.get("rows", ())),
+        )
 
     def filled_by(self, role: str) -> str:
         """The set that fills a role; MaganError for a role that the paper does not have."""

@@ -3,7 +3,8 @@ their content.
 
 Figures are made with `matplotlib.figure.Figure`, never pyplot: no window, no global state, nothing to close.
 The colours are those of Okabe and Ito for our own methods and the two baselines, which stay apart for every
-common form of colour blindness; other methods take muted colours and a dash pattern of their own.
+common form of colour blindness; other methods take muted colours. Dash patterns tell apart in grey what its
+colour does not: MA-GANet alone is drawn through, so that dashes on top of it stay visible.
 """
 
 import io
@@ -37,6 +38,7 @@ RC = {
     "ytick.labelsize": 6.5,
     "legend.fontsize": 7,
     "legend.frameon": False,
+    "legend.handlelength": 3,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
@@ -63,8 +65,10 @@ class Look(NamedTuple):
 
 
 DASHED, DOTTED, DASHDOT = (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2))
+SHORT, LONG, FINE, SPARSE = (0, (2.6, 0.9)), (0, (9, 2)), (0, (1.2, 0.7)), (0, (1, 2.6))
+DASHDOTDOT = (0, (5, 1.2, 1, 1.2, 1, 1.2))
 LOOKS = {
-    "constant": Look("Constant map", "#7f7f7f", DOTTED),
+    "constant": Look("Constant map", "#666666", DOTTED),
     "laplacian": Look("Laplacian threshold", "#E69F00", DASHED),
     "baseline": Look("Baseline (HL)", "#56B4E9"),
     "hl-ll": Look("HL+LL", "#8c8c3c"),
@@ -72,14 +76,14 @@ LOOKS = {
     "hl-ll-hca-sa": Look("HL+LL+HCA+SA", "#AA4499"),
     "hl-ll-hca-lca": Look("HL+LL+HCA+LCA", "#D55E00"),
     "hl-ll-sa": Look("HL+LL+SA", "#882255"),
-    "manet": Look("MANet", "#CC79A7"),
+    "manet": Look("MANet", "#CC79A7", SHORT),
     "magan": Look("MA-GANet", "#0072B2"),
-    "magan-s": Look("MA-GANet-s", "#009E73"),
-    "ASVB": Look("ASVB", "#bbbbbb", DASHED),
-    "DBDF": Look("DBDF", "#88CCEE", DASHED),
-    "SS": Look("SS", "#999933", DASHED),
+    "magan-s": Look("MA-GANet-s", "#009E73", FINE),
+    "ASVB": Look("ASVB", "#949494", SPARSE),
+    "DBDF": Look("DBDF", "#6CA6CD", LONG),
+    "SS": Look("SS", "#999933", DASHDOTDOT),
     "LBP": Look("LBP", "#661100", DASHED),
-    "HiFST": Look("HiFST", "#332288", DASHED),
+    "HiFST": Look("HiFST", "#332288", DASHDOT),
     "btbnet": Look("BTBNet", "#AA4499", DASHDOT),
     "cenet": Look("CENet", "#D55E00", DASHDOT),
     "defunet": Look("DefuNet", "#56B4E9", DASHDOT),

@@ -88,10 +88,12 @@ def compare(number: str, results: Results, tolerance: Mapping[str, float | None]
     MaganError for a listed run whose scores are missing.
     """
     rows = []
+    beside = _beside(number, results)
+    variants = VARIANTS[number] | beside
     for claim in _claims(number, results).to_dict("records"):
-        own = _own(results, VARIANTS[number].get(claim["method"]), claim)
+        own = _own(results, variants.get(claim["method"]), claim)
         if np.isnan(own["own"]) and (
-            claim["method"] in (*SIMPLE, RAW, *results.others) or claim["method"].endswith(PUBLISHED)
+            claim["method"] in (*SIMPLE, RAW, *results.others, *beside) or claim["method"].endswith(PUBLISHED)
         ):
             continue
         row = {key: claim[key] for key in ("table", "dataset", "method", "metric", "printed", "device")}
@@ -190,10 +192,12 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
     own: dict[str, Any] = dict.fromkeys(("own", "low", "high", "deviation"), np.nan)
     own |= {"seeds": 0, "images": 0, "data": "", "hardware": "", "as_published": True}
     for name, entry in results.published.items():
-        if method == entry["method"] + PUBLISHED and results.score(name, role, "summary.json").exists():
+        if (method == entry["method"] + PUBLISHED or variant == name) and results.score(
+            name, role, "summary.json"
+        ).exists():
             summary = results.summary(name, role)
             return own | _score(summary, metric) | {"data": f"published maps, {summary['images']} images"}
-    if variant is None or not results.has(role):
+    if variant is None or variant in results.published or not results.has(role):
         return own
     runs = [variant] if variant in results.others else results.seeds(variant, role)
     if not runs:
@@ -230,18 +234,31 @@ def _verdict(row: Mapping[str, Any], tolerance: Mapping[str, float | None]) -> s
 
 def _check_shown(results: Results) -> None:
     """MaganError for a listed run, or published maps, that no table shows."""
-    shown = sorted({variant for variants in VARIANTS.values() for variant in variants.values()})
+    shown = {
+        variant for number in VARIANTS for variant in (VARIANTS[number] | _beside(number, results)).values()
+    }
     for name, run in results.listed.items():
-        nearest(run["variant"], shown, f"variant of run {name} in the tables (reporting/tables.py)")
+        nearest(run["variant"], sorted(shown), f"variant of run {name} in the tables (`rows` of params.yaml)")
     tables = [claims.load(number) for number in ("I", "III")]
     known = sorted({method for table in tables for method in table["method"]})
     for name, entry in results.published.items():
+        if name in shown:
+            continue
         nearest(entry["method"], known, f"method of published maps {name}")
         if not any(_row(table, entry).any() for table in tables):
             raise MaganError(
                 f"published maps {name}: no table has a row of {entry['method']} on '{entry['set']}'. Take "
                 "another `set`, or remove the entry."
             )
+
+
+def _beside(number: str, results: Results) -> dict[str, str]:
+    """The rows of params.yaml that a table shows beside the paper's: label -> variant or published maps."""
+    rows = {row["row"]: row["variant"] for row in results.rows if row["table"] == number}
+    for label in rows:
+        if label in VARIANTS[number] or label in set(claims.load(number)["method"]):
+            raise MaganError(f"`rows`: Table {number} has a row '{label}' already; give yours another label")
+    return rows
 
 
 def _row(table: pd.DataFrame, entry: Mapping[str, str]) -> pd.Series:
@@ -251,7 +268,7 @@ def _row(table: pd.DataFrame, entry: Mapping[str, str]) -> pd.Series:
 
 def _claims(number: str, results: Results) -> pd.DataFrame:
     """The paper's table, and rows set beside it: baselines and published maps (I, III), classical detectors
-    that the paper does not have (I), two more forms of MANet (IV)."""
+    that the paper does not have (I), two more forms of MANet (IV), and `rows` of params.yaml."""
     claimed = claims.load(number)
     if number in ("I", "III"):
         datasets = claimed["dataset"].unique()
@@ -274,6 +291,12 @@ def _claims(number: str, results: Results) -> pd.DataFrame:
         raw = fifth.assign(method=RAW, value=np.nan, printed="")
         after = claimed["method"].eq("MANet").to_numpy().nonzero()[0].max() + 1
         claimed = pd.concat([claimed[:after], fifth, raw, claimed[after:]])
+    if beside := list(_beside(number, results)):
+        datasets, metrics = list(claimed["dataset"].unique()), claimed["metric"].unique()
+        extra = pd.DataFrame(product([number], datasets, beside, metrics), columns=list(claims.COLUMNS[:4]))
+        both = pd.concat([claimed, extra.assign(value=np.nan, printed="", device="")])
+        claimed = both.sort_values("dataset", key=lambda names: names.map(datasets.index), kind="stable")
+        claimed = claimed.fillna({"device": ""})
     return claimed if "device" in claimed else claimed.assign(device="")
 
 

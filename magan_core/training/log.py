@@ -18,17 +18,21 @@ class Log:
     """Means of the losses over the steps since the last row; the sums stay on the device in between.
 
     adversarial: whether there is a discriminator; without one its terms are left out. images: number of
-    labelled photographs, for the epoch.
+    labelled photographs, for the epoch. further: names of the losses beside the paper's.
     """
 
-    def __init__(self, adversarial: bool, images: int, device: torch.device) -> None:
+    def __init__(
+        self, adversarial: bool, images: int, device: torch.device, further: tuple[str, ...] = ()
+    ) -> None:
         self.adversarial, self.images = adversarial, images
         self.rows: list[dict[str, float]] = []
-        self.sums = torch.zeros(len(TERMS), device=device)
+        self.further = further
+        self.sums = torch.zeros(len(TERMS) + len(further), device=device)
         self.steps = self.seen = 0
 
     def add(self, losses: Tensor, labelled: int) -> None:
-        """Add one step: the TERMS, float (6,), and how many labelled photographs it saw."""
+        """Add one step: the TERMS and further losses, float (6 + F,), and how many labelled photographs it
+        saw."""
         self.sums += losses
         self.steps += 1
         self.seen += labelled
@@ -43,7 +47,7 @@ class Log:
         alphas: those of ALPHAS that the generator has, as they stand after the step.
         MaganError for losses that are not finite, and for a discriminator that has won for good.
         """
-        means = dict(zip(TERMS, (self.sums / self.steps).tolist(), strict=True))
+        means = dict(zip((*TERMS, *self.further), (self.sums / self.steps).tolist(), strict=True))
         if not self.finite():
             raise MaganError(
                 f"training diverged before step {step}: "
@@ -53,7 +57,7 @@ class Log:
         self.sums.zero_()
         self.steps = 0
         if not self.adversarial:
-            means = {name: means[name] for name in ("ce", "iou", "total")}
+            means = {name: means[name] for name in ("ce", "iou", "total", *self.further)}
         self.rows.append({"step": step, "epoch": self.seen / self.images, "lr": lr} | means | alphas)
         text = f"ce {means['ce']:.3f} iou {means['iou']:.3f}"
         if not self.adversarial:

@@ -85,7 +85,7 @@ def train_run(
     if profile["weights"]["pretrained"]:
         file = profile["weights"]["file"]
         source = load_pretrained(generator, model["backbone"], weights_folder / file if file else None)
-    weights = Weights(**run["loss"])
+    weights = Weights.of(run["loss"])
     discriminator = None
     if weights.adv > 0:
         judge = (run["receptive_field"], profile["discriminator"]["channels"])
@@ -129,7 +129,7 @@ def train_run(
             progress=progress and team.writes,
         )
     seconds = time.perf_counter() - start + (resume.seconds if resume else 0.0)
-    frame = pd.DataFrame(history, columns=list(COLUMNS))
+    frame = pd.DataFrame(history, columns=[*COLUMNS, *weights.further])
     if not team.writes:
         return frame
     save_model(

@@ -1,6 +1,7 @@
 """Algorithm 1: alternate steps of discriminator and generator; semi-supervised training (section III-C)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from magan_core.errors import MaganError, nearest
 from magan_core.models.generator import MANet
 from magan_core.training.average import Average
 from magan_core.training.distributed import Team, bare
+from magan_core.training.further import further
 from magan_core.training.live import Live
 from magan_core.training.log import Log
 from magan_core.training.schedule import factor
@@ -22,11 +24,19 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the losses in Eq. 6 and 9."""
+    """Weights of the losses in Eq. 6 and 9, and of further ones by name (see training/further.py)."""
 
     ce: float
     iou: float
     adv: float
+    further: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, loss: Mapping[str, float]) -> "Weights":
+        """From `loss` of a run in params.yaml."""
+        paper = ("ce", "iou", "adv")
+        own = {name: weight for name, weight in loss.items() if name not in paper}
+        return cls(*(loss[name] for name in paper), own)
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ def train(
 
     A row has the keys of log.COLUMNS, without adv, d_real and d_fake where there is no discriminator, and
     without the alphas of channel attention that the generator does not have; the alphas are those of the
-    weights in training, also where the run ends with an average.
+    weights in training, also where the run ends with an average. Each further loss has a key of its own.
 
     discriminator: needed where weights.adv > 0. unlabelled: when given, the first `supervised_share` of the
     steps are the warm-up with labelled data only, then half of each batch is labelled and half unlabelled.
@@ -100,7 +110,7 @@ def train(
     _check_parts(unlabelled, recipe, team)
     optimisers = _optimisers(generator, discriminator, recipe)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-    log = Log(discriminator is not None, len(labelled.images), device)
+    log = Log(discriminator is not None, len(labelled.images), device, tuple(weights.further))
     average = Average(generator, recipe.average) if recipe.average else None
     parts = Parts(
         {"generator": generator}
@@ -183,7 +193,8 @@ def step_once(
     weights: Weights,
     recipe: Recipe,
 ) -> Tensor:
-    """One iteration of Algorithm 1; returns (ce, iou, adv, total, d_real, d_fake) as float (6,).
+    """One iteration of Algorithm 1; returns (ce, iou, adv, total, d_real, d_fake, further losses) as float
+    (6 + F,).
 
     images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and
     make the step semi-supervised: gradients of both parts count one half.
@@ -222,11 +233,14 @@ def step_once(
     ce = losses.cross_entropy(logits[:count], masks)
     iou = losses.iou_loss(maps[:count], masks)
     total = weights.ce * ce + weights.iou * iou + weights.adv * adv
+    own = {name: further(name)(maps[:count], masks) for name in weights.further}
+    for name, value in own.items():
+        total = total + weights.further[name] * value
     objective = 0.5 * total + 0.5 * unlabelled_loss if count < len(images) else total
     optimisers[0].zero_grad(set_to_none=True)
     objective.backward()
     optimisers[0].step()
-    return torch.stack([ce, iou, adv, total, d_real, d_fake]).detach()
+    return torch.stack([ce, iou, adv, total, d_real, d_fake, *own.values()]).detach()
 
 
 def _check(
