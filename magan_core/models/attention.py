@@ -33,37 +33,30 @@ class ChannelAttention(nn.Module):
         features: float (B, C, H, W). Returns float32 (B, C, C); row j holds the weights of output channel j.
         """
         with torch.autocast(features.device.type, enabled=False):
-            x = features.float().flatten(2)  # B, C, N
-            if channels_last(features):
-                x = x.transpose(1, 2)  # B, N, C; without a copy
-                product = x.transpose(1, 2) @ x.detach()  # B, C, C
-            else:
-                product = x @ x.detach().transpose(1, 2)
-            # Symmetric: the gradient of the other factor is that of this one, transposed, and needs no product.
-            energy = product + product.transpose(1, 2) - product.detach()
+            x = pixels(features.float())
+            # The energies are symmetric, so the gradient of one factor is that of the other, transposed: one
+            # product instead of two. The bracket is zero but for its gradient.
+            product = x.transpose(1, 2) @ x.detach()  # B, C, C
+            energy = product + (product.transpose(1, 2) - product.detach())
             if self.energy == "mean":
-                energy = energy / features[0, 0].numel()
+                energy = energy / x.shape[1]
             return energy.softmax(dim=2 if self.axis == "sources" else 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W), Eq. 2, in the memory format of the features.
+        """(B, C, H, W) -> (B, C, H, W) in channels_last format, Eq. 2.
 
-        Scale and residual go into the small matrix and the product: nothing of the features' size is made
-        but the result.
+        The scale goes into the small matrix and the residual into the product: nothing of the features' size
+        is made but the result.
         """
-        scaled = self.alpha * self.weights(features)  # B, C, C
-        x = features.flatten(2)  # B, C, N
-        if channels_last(features):
-            x = x.transpose(1, 2)  # B, N, C
-            out = torch.baddbmm(x, x, scaled.to(x.dtype).transpose(1, 2)).transpose(1, 2)
-        else:
-            out = torch.baddbmm(x, scaled.to(x.dtype), x)
-        return out.unflatten(2, features.shape[2:])
+        x = pixels(features)
+        scaled = (self.alpha * self.weights(features)).to(x.dtype)  # B, C, C
+        out = torch.baddbmm(x, x, scaled.transpose(1, 2))  # B, H W, C
+        return out.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
 
 
-def channels_last(features: Tensor) -> bool:
-    """Whether the channels of a pixel lie side by side in memory."""
-    return features.is_contiguous(memory_format=torch.channels_last)
+def pixels(features: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H W, C), without a copy where the features are channels_last."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class SpatialAttention(nn.Module):
