@@ -1,4 +1,4 @@
-"""A training step of this project beside that of a plain loop, in turn, in the same run; see README.md."""
+"""A training step of this project beside that of a plain loop, in turn; see docs/performance.md."""
 
 import argparse
 import copy
@@ -12,11 +12,14 @@ from pathlib import Path
 
 import machine
 import numpy as np
+import table
 
 from magan_core import params
-from magan_core.data.images import write_map
+from magan_core.data.images import read_photo, write_map
 from magan_core.data.synthetic import scene_file
+from magan_core.errors import nearest
 from magan_core.files import write_json
+from magan_core.training.trainer import PRECISIONS
 
 SIDES = ("ours", "plain")
 SHOWN = ("clock", "processor")
@@ -24,15 +27,13 @@ SHOWN = ("clock", "processor")
 
 def write_scenes(folder: Path, count: int, side: int) -> None:
     """Synthetic scenes as the files that the plain loop reads, and as the arrays that ours does."""
-    from PIL import Image
-
     (folder / "images").mkdir()
     pairs = []
     for index in range(count):
         jpeg, mask = scene_file(0, index, "clutter", side)
         (folder / f"images/{index:04}.jpg").write_bytes(jpeg)
         write_map(folder / f"masks/{index:04}.png", mask)
-        pairs.append((np.array(Image.open(folder / f"images/{index:04}.jpg").convert("RGB")), mask))
+        pairs.append((read_photo(folder / f"images/{index:04}.jpg"), mask))
     for name, arrays in zip(("images", "masks"), zip(*pairs, strict=True), strict=True):
         np.save(folder / f"train_{name}.npy", np.stack(arrays))
     np.save(folder / "train_sizes.npy", np.full((count, 2), side, np.int32))
@@ -66,14 +67,14 @@ def answer(process: subprocess.Popen) -> dict:
     return json.loads(line)
 
 
-def measure(task: dict, steps: int, warm_up: int, trials: int, busy: bool) -> dict:
-    """Trials of both sides in turn."""
+def measure(task: dict, steps: int, trials: int, busy: bool) -> dict:
+    """Trials of both sides in turn, after as many steps to warm up as one trial has."""
     with ExitStack() as stack:
         sides = {side: stack.enter_context(start(side, task)) for side in SIDES}
         first = {side: answer(process) for side, process in sides.items()}
         stack.enter_context(machine.neighbour(busy))
         for process in sides.values():
-            ask(process, warm_up)
+            ask(process, steps)
         found = {side: [] for side in SIDES}
         for trial in range(trials):
             for side, process in sides.items():
@@ -106,26 +107,6 @@ def measure(task: dict, steps: int, warm_up: int, trials: int, busy: bool) -> di
     return result
 
 
-def show(result: dict) -> None:
-    hardware = result["hardware"]
-    print(f"{hardware.get('gpu', hardware['processor'])}, {hardware['cores']} cores, load {hardware['load']}")
-    print(f"{result['what']}; {result['trials']} trials of {result['steps']} steps: median (least to most)")
-    for side in SIDES:
-        for kind, value in result[side]["seconds a step"].items():
-            print(
-                f"{side:8}{kind:12}{value['median']:9.4f} s a step   ({value['min']:.4f} to {value['max']:.4f})"
-            )
-        print(
-            f"{side:8}{result[side]['images a second']['median']:21.1f} images/s, {result[side]['memory, MiB']} MiB"
-        )
-        if "share of the bfloat16 ceiling" in result[side]:
-            print(
-                f"{side:8}{100 * result[side]['share of the bfloat16 ceiling']:21.1f} % of the bfloat16 ceiling"
-            )
-    for kind, value in result["plain / ours"].items():
-        print(f"plain / ours, {kind:10}{value['median']:6.2f} x   ({value['min']:.2f} to {value['max']:.2f})")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -134,43 +115,52 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="of a trial")
     parser.add_argument("--trials", type=int, default=7)
     parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--threads", type=int, help="of each side (default: the profile's)")
     parser.add_argument("--workers", type=int, default=0, help="of the plain loop's DataLoader")
+    parser.add_argument("--precision", choices=PRECISIONS, help="of our side (default: the profile's)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile on our side")
     parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
-    parser.add_argument(
-        "--spin", action="store_true", help="let the plain loop's threads spin, as torch does"
-    )
+    parser.add_argument("--spin", action="store_true", help="the plain loop's threads spin, as torch's do")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    profile = copy.deepcopy(params.get_profile(params.load(), options.profile))
-    run = params.get_run(profile, options.run)
+    settings = params.load()
+    profile = copy.deepcopy(params.get_profile(settings, options.profile))
+    run = settings["runs"][nearest(options.run, settings["runs"], "run")]
     if "unlabelled" in run:
         parser.error(f"run '{options.run}' needs unlabelled photographs; the plain loop has none")
+    training = profile["training"]
+    training["compile"] = options.compile or training["compile"]
+    training["precision"] = options.precision or training["precision"]
+    profile["threads"] = options.threads or profile["threads"]
+    profile["workers"] = options.workers
     hardware = machine.hardware(options.device)
     with tempfile.TemporaryDirectory() as name:
         write_scenes(Path(name), options.scenes, profile["training_size"])
-        task = {
-            "data": name,
-            "device": options.device,
-            "run": run,
-            "profile": profile | {"workers": options.workers},
-        }
-        measured = measure(task, options.steps, max(2, options.steps // 4), options.trials, options.busy)
-    training = profile["training"]
+        task = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.spin}
+        measured = measure(task, options.steps, options.trials, options.busy)
+    names = [options.profile, options.device]
+    names += [training["precision"]] * (training["precision"] != "float32")
+    names += [name for name in ("compile", "spin", "busy") if getattr(options, name)]
     result = {
-        "what": f"{options.run} of profile {options.profile}: {profile['model']['backbone']}, batch "
-        f"{training['batch']}, {training['crop']} px, {training['precision']}"
-        + (", the plain loop's threads spin" if options.spin else "")
-        + (", beside a busy neighbour" if options.busy else ""),
-        "trials": options.trials,
-        "steps": options.steps,
+        "run": options.run,
+        "profile": options.profile,
+        "device": options.device,
+        "backbone": profile["model"]["backbone"],
+        "batch": training["batch"],
+        "crop": training["crop"],
+        "precision": training["precision"],
+        "compile": training["compile"],
         "threads": profile["threads"],
         "workers of the plain loop": options.workers,
+        "the plain loop's threads spin": options.spin,
+        "busy neighbour": options.busy,
+        "trials": options.trials,
+        "steps": options.steps,
         "hardware": hardware,
         "versions": machine.versions("torch", "torchvision", "numpy", "pillow"),
     } | measured
-    ending = f"{options.profile}_{options.device}{'_spin' if options.spin else ''}{'_busy' if options.busy else ''}"
-    write_json(options.out or machine.RESULTS / f"training_{ending}.json", result)
-    show(result)
+    write_json(options.out or machine.RESULTS / f"training_{'_'.join(names)}.json", result)
+    print(table.training([result]))
 
 
 if __name__ == "__main__":
