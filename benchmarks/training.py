@@ -129,6 +129,8 @@ def main() -> None:
     if "unlabelled" in run:
         parser.error(f"run '{options.run}' needs unlabelled photographs; the plain loop has none")
     training = profile["training"]
+    if options.scenes < training["batch"]:
+        parser.error(f"{options.scenes} scenes make no batch of {training['batch']}; give more with --scenes")
     training["compile"] = options.compile or training["compile"]
     training["precision"] = options.precision or training["precision"]
     profile["threads"] = options.threads or profile["threads"]

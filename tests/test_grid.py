@@ -16,30 +16,34 @@ ONE_RUN = ("profile.supervised=[manet-dut]", "profile.semi_supervised=[]", "prof
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone on the smoke profile with its data prepared."""
+    """A clone on the smoke profile with its data prepared, and photographs that Git does not know."""
     folder = clones.make(tmp_path_factory.mktemp("clones") / "a clone")
+    (folder / "data/raw/mine/images").mkdir(parents=True)
+    (folder / "data/raw/mine/images/one.jpg").write_bytes(b"not looked at")
     run(folder, "magan_core", "profile", "smoke")
     run(folder, "dvc", "repro", "prepare@smoke")
     clones.commit(folder, "prepared")
     return folder
 
 
-def queue(clone, name, *overrides):
-    settings = [part for text in (*ONE_RUN, *overrides) for part in ("-S", text)]
-    run(clone, "dvc", "exp", "run", "--queue", "--name", name, *settings, "evaluate@smoke")
+def queue(clone, name, stage, *overrides):
+    settings = [part for text in overrides for part in ("-S", text)]
+    run(clone, "dvc", "exp", "run", "--queue", "--name", name, *settings, stage)
 
 
 def statuses(clone):
     """{name: status} of the tasks in DVC's queue."""
     lines = run(clone, "dvc", "queue", "status").stdout.splitlines()
     rows = [line.split() for line in lines]
-    return {row[1]: row[-1] for row in rows if len(row) > 3 and row[1] in ("slow", "fast")}
+    return {row[1]: row[-1] for row in rows if len(row) > 3 and row[1] in ("slow", "fast", "table")}
 
 
-def test_two_workers_run_two_queued_experiments(clone):
+def test_two_workers_run_what_is_queued(clone):
+    """Two learning rates up to the scores, and a training of the tables as it stands."""
     clean = clones.git(clone, "status", "--porcelain")
-    queue(clone, "slow", "profile.training.lr=0.0001")
-    queue(clone, "fast", "profile.training.lr=0.01")
+    queue(clone, "slow", "evaluate@smoke", *ONE_RUN, "profile.training.lr=0.0001")
+    queue(clone, "fast", "evaluate@smoke", *ONE_RUN, "profile.training.lr=0.01")
+    queue(clone, "table", "train@smoke-magan-dut")
     assert clones.git(clone, "status", "--porcelain") == clean
     package = clone / "magan_core/__init__.py"
     own = package.read_text(encoding="utf-8")
@@ -52,8 +56,9 @@ def test_two_workers_run_two_queued_experiments(clone):
     finally:
         package.write_text(own, encoding="utf-8")
         run(clone, "dvc", "queue", "stop")
-    assert statuses(clone) == {"slow": "Success", "fast": "Success"}, "\n".join(
-        run(clone, "dvc", "queue", "logs", name, check=False).stdout[-2000:] for name in ("slow", "fast")
+    names = ("slow", "fast", "table")
+    assert statuses(clone) == dict.fromkeys(names, "Success"), "\n".join(
+        run(clone, "dvc", "queue", "logs", name, check=False).stdout[-2000:] for name in names
     )
     assert clones.git(clone, "status", "--porcelain") == clean
     shown = csv.DictReader(io.StringIO(run(clone, "dvc", "exp", "show", "--csv").stdout))
@@ -67,6 +72,8 @@ def test_two_workers_run_two_queued_experiments(clone):
     assert set(scores["slow"]) == set(scores["fast"]) == {"manet-dut", "constant", "laplacian"}
     assert scores["slow"]["manet-dut"] != scores["fast"]["manet-dut"]
     assert scores["slow"]["constant"] == scores["fast"]["constant"]
+    assert "Running stage" not in run(clone, "dvc", "repro", "train@smoke-magan-dut").stdout
+    assert (clone / "results/smoke/runs/magan-dut/model.safetensors").exists()
 
 
 def array(clone, profile, indices):
@@ -93,6 +100,7 @@ def test_an_array_of_slurm_leaves_nothing_for_dvc_repro_to_train(clone):
     run(clone, "magan_core", "profile", "demo")  # a task takes the profile that it is given
     outcomes = [outcome(task) for task in array(clone, "smoke", (0, 1))]
     assert [code for code, _ in outcomes] == [0, 0], "\n".join(text[-2000:] for _, text in outcomes)
+    assert not [text for _, text in outcomes if "Running stage 'prepare" in text]
     assert not list((clone / ".dvc/tmp/grid").iterdir())
     run(clone, "magan_core", "profile", "smoke")
     stages = run(clone, "magan_core", "grid", "smoke").stdout.split()[:2]
