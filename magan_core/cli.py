@@ -60,6 +60,15 @@ def parser() -> argparse.ArgumentParser:
     train.add_parser(commands)
 
     command = commands.add_parser(
+        "grid",
+        help="list the stages of a profile that can run beside each other",
+        description="List the trainings and detectors of a profile, one stage of dvc.yaml a line, none of "
+        "which needs another's results: scripts/slurm_array.sh runs one line a task.",
+    )
+    command.add_argument("name", metavar="PROFILE", nargs="?", help="the current one if none is named")
+    command.set_defaults(function=grid)
+
+    command = commands.add_parser(
         "report",
         help="build results/PROFILE/report.html from tables and figures",
         description="Build results/PROFILE/report.html from the tables and figures that are there. It is the "
@@ -168,6 +177,15 @@ def report(options: argparse.Namespace) -> None:
     settings = params.get_profile(params.load(), options.name)
     build_report(options.name, settings, paths.results(options.name), paths.report(options.name))
     print(paths.report(options.name))
+
+
+def grid(options: argparse.Namespace) -> None:
+    """`magan grid`."""
+    from magan_core import params
+
+    settings = params.load()
+    chosen = params.get_profile(settings, options.name) if options.name else settings["profile"]
+    print("\n".join(params.grid(chosen)))
 
 
 def pages(options: argparse.Namespace) -> None:

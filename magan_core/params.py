@@ -47,7 +47,9 @@ TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds")
 
 def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     """Read and check params.yaml. Returns a dictionary with `folders`, `comparison`, `runs`, `rows`,
-    `profiles` (by name, each with its `runs` and all `rows`), `profile`.
+    `profiles` (by name, each with its `runs` and all `rows`), `profile`. Where `profile` is written out with
+    other values than the profile of that name, as `dvc exp run -S profile.KEY=VALUE` writes it, these values
+    count.
 
     Errors: MaganError for a missing or broken file, an unknown key, run, set or profile (with the nearest
     valid name), a missing key, or a value of the wrong type.
@@ -98,11 +100,16 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     for profile in raw["profiles"].values():
         check_profile(profile, raw["runs"])
         profile["rows"] = _rows(raw["rows"], raw)
-    if raw["profile"] not in raw["profiles"].values():
+    name = raw["profile"].get("name") if isinstance(raw["profile"], dict) else None
+    if name not in raw["profiles"]:
         raise MaganError(
             f"`profile` of {path} must be one of: *{', *'.join(raw['profiles'])}. The star belongs to it."
         )
-    raw["profile"] = raw["profiles"][raw["profile"]["name"]]
+    if raw["profile"] is not raw["profiles"][name]:  # written out by `dvc exp run -S profile.KEY=VALUE`
+        keys(raw["profile"], PROFILE, "key of `profile`")
+        check_profile(raw["profile"], raw["runs"])
+        raw["profile"]["rows"] = raw["profiles"][name]["rows"]
+        raw["profiles"][name] = raw["profile"]
     return raw
 
 
@@ -201,6 +208,12 @@ def get_run(profile: dict[str, Any], name: str) -> dict[str, Any]:
     return profile["runs"][nearest(name, profile["runs"], f"run of profile {profile['name']}")]
 
 
+def grid(profile: dict[str, Any]) -> list[str]:
+    """Names of the stages of dvc.yaml that need each other's results in no way, in the profile's order."""
+    kinds = {"train": "supervised", "train-semi": "semi_supervised", "classical": "classical"}
+    return [f"{stage}@{profile['name']}-{entry}" for stage, key in kinds.items() for entry in profile[key]]
+
+
 def test_sets(profile: dict[str, Any], run: dict[str, Any]) -> list[str]:
     """Sets that a run is tested on: its own, and CTCUG for the runs of DUT, as in the paper."""
     own = source_set(profile, run["set"])
@@ -224,5 +237,12 @@ def judging_set(profile: dict[str, Any]) -> str:
 def switch(name: str, path: Path = paths.PARAMS) -> None:
     """Write another profile into the last line of params.yaml."""
     nearest(name, load(path)["profiles"], "profile")
-    text = Path(path).read_text(encoding="utf-8")
-    write_text(path, re.sub(r"(?m)^profile:\s*\*[\w-]+", f"profile: *{name}", text))
+    text, found = re.subn(
+        r"(?m)^profile:\s*\*[\w-]+", f"profile: *{name}", Path(path).read_text(encoding="utf-8")
+    )
+    if not found:
+        raise MaganError(
+            f"`profile` of {path} is written out, as `dvc exp apply` leaves it, and cannot be switched. Take "
+            f"`git checkout {path}` and edit the values by hand, or end it with `profile: *{name}`."
+        )
+    write_text(path, text)

@@ -52,6 +52,83 @@ def test_channel_attention_is_eq_1_and_2(energy, axis):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+def plain_channel_attention(features, alpha, energy, axis):
+    """Eq. 1 and 2 by einsum, term by term: (B, C, H, W) -> (B, C, H, W)."""
+    energies = torch.einsum("bihw,bjhw->bji", features, features)
+    if energy == "mean":
+        energies = energies / features[0, 0].numel()
+    weights = energies.softmax(2 if axis == "sources" else 1)
+    return alpha * torch.einsum("bji,bihw->bjhw", weights, features) + features
+
+
+def outcomes(call, features, alpha, layout):
+    """Output of call(features, alpha), and the gradients of a weighted sum of it by features and alpha."""
+    features = features.detach().clone(memory_format=layout).requires_grad_()
+    alpha = alpha.detach().clone().requires_grad_()
+    out = call(features, alpha)
+    weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).reshape(out.shape).cos()
+    (out.double() * weights).sum().backward()
+    return out.detach(), features.grad, alpha.grad
+
+
+def attend(energy, axis):
+    """The module as a function of features and alpha."""
+    module = ChannelAttention(energy, axis)
+
+    def call(features, alpha):
+        return torch.func.functional_call(module, {"alpha": alpha}, (features,))
+
+    return call
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("energy", ["mean", "raw"])
+@pytest.mark.parametrize("axis", ["sources", "printed"])
+@pytest.mark.parametrize(("reduced", "tolerance"), [(False, 1e-5), (True, 2e-2)], ids=["fp32", "bf16"])
+def test_channel_attention_and_its_gradients_are_those_of_the_plain_formula(
+    energy, axis, layout, reduced, tolerance
+):
+    """The module computes less than the formula asks for; tolerances are of the largest value."""
+    torch.manual_seed(0)
+    features = (torch.randn(2, 6, 5, 7) * 0.5).to(torch.bfloat16 if reduced else torch.float32)
+    alpha = torch.tensor([0.8])
+    with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+        found = outcomes(attend(energy, axis), features, alpha, layout)
+    expected = outcomes(
+        lambda features, alpha: plain_channel_attention(features, alpha, energy, axis),
+        features.double(), alpha.double(), torch.contiguous_format,
+    )  # fmt: skip
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=tolerance * other.abs().max().item())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("energy", ["mean", "raw"])
+@pytest.mark.parametrize("axis", ["sources", "printed"])
+def test_channel_attention_has_the_gradient_of_its_own_output(energy, axis, layout, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)  # energies in float64, to difference them
+    torch.manual_seed(1)
+    features = torch.randn(1, 4, 3, 2, dtype=torch.float64).contiguous(memory_format=layout)
+    alpha = torch.tensor([0.6], dtype=torch.float64)
+    inputs = features.requires_grad_(), alpha.requires_grad_()
+    assert torch.autograd.gradcheck(attend(energy, axis), inputs)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_large_raw_energies_choose_what_float64_chooses(layout):
+    """Energies of 1e9, as loud features have: float32 rounds them by hundreds, and the softmax must neither
+    overflow nor choose another channel."""
+    torch.manual_seed(2)
+    features = torch.rand(2, 8, 40, 40) * 1e3 * torch.linspace(1, 2, 8).view(1, 8, 1, 1)
+    weights = ChannelAttention("raw").weights(features.contiguous(memory_format=layout))
+    energies = torch.einsum("bihw,bjhw->bji", features.double(), features.double())
+    assert energies.max() > 1e9
+    torch.testing.assert_close(weights.double(), energies.softmax(2), rtol=0, atol=1e-6)
+
+
 def test_channel_attention_starts_as_the_identity_and_can_leave_it():
     module = ChannelAttention()
     features = torch.randn(2, 6, 4, 4)

@@ -176,7 +176,7 @@ MISTAKES = {
     "loss": ("iou: 1.0, adv: 0.0}", "iuo: 1.0, adv: 0.0}", "did you mean 'iou'"),
     "loss as text": ("adv: 0.001}", "adv: 1e-3}", "Write 1.0e-4"),
     "name of a run": (
-        "manet-shi:          {<<: *manet, set: shi}", "manet-sh: {<<: *manet, set: shi}", "'manet-shi'",
+        "manet-shi:          {<<: *manet,", "manet-sh: {<<: *manet,", "'manet-shi'",
     ),
     "key of a profile": ("    training_size: 128", "    trainin_size: 128", "did you mean 'training_size'"),
     "profile without a name": ("    name: demo\n", "", "'name' is missing"),
@@ -187,7 +187,7 @@ MISTAKES = {
     "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
     "margin as text": ("mae_margin: 0.005}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
     "seed that is not in the name": (
-        "  manet-shi:          {<<: *manet, set: shi}", "  manet-shi: {<<: *manet, set: shi, seed: 3}",
+        "  manet-shi:          {<<: *manet,", "  manet-shi: {<<: *manet, seed: 3,",
         "here 'manet-shi-s3'",
     ),
     "seed in the name alone": ("  manet-zhao:", "  manet-zhao-s3:", "here 'manet-zhao'"),
@@ -195,7 +195,7 @@ MISTAKES = {
     "value of the model of a run": ("{energy: raw}", "{dropout: 1e-1}", "manet-raw-dut: dropout is '1e-1'"),
     "model of a run that is a value": ("model: {energy: raw}", "model: raw", "model is 'raw', not dict"),
     "seed of a run as text": ("model: {energy: raw}", "seed: one", "seed is 'one', not int"),
-    "key of a run twice": ("{<<: *manet, set: shi}", "{<<: *manet, set: shi, set: zhao}", "'set' twice"),
+    "key of a run twice": ("{<<: *manet, set: shi,", "{<<: *manet, set: shi, set: zhao,", "'set' twice"),
     "run twice": ("  manet-zhao:", "  manet-shi:", "'manet-shi' twice, in lines"),
     "key of a profile twice": ("    threads: 2\n", "    threads: 2\n    threads: 4\n", "'threads' twice"),
     "name of a profile twice": ("    name: smoke", "    name: demo", "two profiles named 'demo'"),
@@ -280,6 +280,60 @@ def test_switch_changes_one_line_and_back(edited):
     with pytest.raises(MaganError, match="did you mean 'smoke'"):
         params.switch("smok", path)
     assert path.read_text(encoding="utf-8") == before
+
+
+def test_the_grid_is_the_stages_of_dvc_yaml_that_train_or_detect():
+    for name, profile in params.load(SHIPPED)["profiles"].items():
+        stages = params.grid(profile)
+        assert len(stages) == len(set(stages)) == len(profile["runs"]) + len(profile["classical"])
+        assert f"train@{name}-manet-zhao" in stages
+    assert params.grid(params.load(SHIPPED)["profiles"]["smoke"])[-2:] == [
+        "train-semi@smoke-magan-s-dut",
+        "classical@smoke-SS",
+    ]
+
+
+def overridden(path, *overrides):
+    """params.yaml as `dvc exp run -S OVERRIDE...` writes it."""
+    from dvc.utils.hydra import apply_overrides
+
+    apply_overrides(path, list(overrides))
+    return params.load(path)
+
+
+def test_an_experiment_overrides_the_profile(edited):
+    path = edited("profile: *demo", "profile: *smoke")
+    settings = overridden(path, "profile.training.lr=0.01", "profile.supervised=[manet-dut]")
+    assert settings["profile"] is settings["profiles"]["smoke"]
+    assert settings["profile"]["training"]["lr"] == 0.01
+    assert list(settings["profile"]["runs"]) == ["manet-dut", "magan-s-dut"]
+    shipped = params.load(SHIPPED)["profiles"]
+    assert settings["profiles"]["demo"] == shipped["demo"]
+    assert shipped["smoke"]["training"]["lr"] == 0.003
+
+
+def test_an_experiment_that_overrides_a_run_changes_that_one_alone(edited):
+    """Runs that shared one loss would all get the last one's, and the override would be lost."""
+    path = edited("profile: *demo", "profile: *demo")
+    names = list(params.load(path)["runs"])
+    wanted = {name: 2.0 + index for index, name in enumerate(names)}
+    settings = overridden(path, *(f"runs.{name}.loss.iou={value}" for name, value in wanted.items()))
+    assert {name: run["loss"]["iou"] for name, run in settings["runs"].items()} == wanted
+
+
+def test_a_wrong_override_is_an_error(edited):
+    path = edited("profile: *demo", "profile: *smoke")
+    with pytest.raises(MaganError, match="seed is 'two', not int"):
+        overridden(path, "profile.seed=two")
+
+
+def test_a_profile_that_is_written_out_cannot_be_switched(edited):
+    path = edited("profile: *demo", "profile: *demo")
+    overridden(path, "profile.seed=5")
+    before = path.read_bytes()
+    with pytest.raises(MaganError, match="is written out, as `dvc exp apply` leaves it"):
+        params.switch("smoke", path)
+    assert path.read_bytes() == before
 
 
 def test_folders_of_raw_data_weights_and_published_maps(monkeypatch):

@@ -10,12 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import clones
 import pytest
+from clones import environment, run
 from PIL import Image
-
-ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.slow
 
@@ -23,42 +22,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A clone on the smoke profile after one `dvc repro`."""
-    folder = tmp_path_factory.mktemp("clones") / "a clone"
-    shutil.copytree(
-        ROOT,
-        folder,
-        ignore=shutil.ignore_patterns(
-            ".git", ".venv", "build", "results", "prepared", "raw", "__pycache__", ".*_cache", "cache", "tmp"
-        ),
-    )
-    (folder / "data/raw").mkdir()
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    for command in (["git", "init", "-q"], ["git", "add", "-A"]):
-        subprocess.run(command, cwd=folder, check=True)
-    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    subprocess.run(["git", *identity, "commit", "-qm", "clone"], cwd=folder, check=True)
+    folder = clones.make(tmp_path_factory.mktemp("clones") / "a clone")
     run(folder, "magan_core", "profile", "smoke")
     run(folder, "dvc", "repro")
     return folder
-
-
-def run(folder, *arguments, check=True):
-    """python -m ... in the clone, with the clone's own magan_core."""
-    environment = os.environ | {
-        "PYTHONPATH": str(folder),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    result = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if check and result.returncode:
-        pytest.fail(f"{arguments} failed:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
-    return result
 
 
 def edit(folder, old, new):
@@ -148,14 +115,14 @@ def test_metrics_and_plots_say_something(clone):
 
 def test_editing_one_run_reruns_it_and_what_depends_on_it_and_switching_back_is_exact(clone):
     before = tables(clone)
-    edit(clone, "70, loss: {ce: 1.0, iou: 1.0, adv: 0.001}}", "70, loss: {ce: 0.9, iou: 1.0, adv: 0.001}}")
+    edit(clone, "&adversarial {ce: 1.0,", "&adversarial {ce: 0.9,")
     ran = stages_run(run(clone, "dvc", "repro").stdout)
     assert "train@smoke-magan-dut" in ran
     assert "train@smoke-manet-dut" not in ran
     assert "prepare@smoke" not in ran
     assert {"evaluate@smoke", "ablations@smoke", "tables@smoke", "protocols@smoke", "report@smoke"} <= ran
     assert tables(clone) != before
-    edit(clone, "{ce: 0.9,", "{ce: 1.0,")
+    edit(clone, "&adversarial {ce: 0.9,", "&adversarial {ce: 1.0,")
     ran = stages_run(run(clone, "dvc", "repro").stdout)
     assert not {name for name in ran if name.startswith("train")}, (
         "the run cache should have restored the runs"
@@ -235,11 +202,10 @@ def test_a_killed_classical_stage_goes_on_where_it_was(clone):
     taken up, not computed again."""
     kept, maps = clone / ".resume/smoke/DBDF", clone / "results/smoke/maps/DBDF"
     edit(clone, "classical: [SS]", "classical: [SS, DBDF]")
-    environment = os.environ | {"PYTHONPATH": str(clone)}
     repro = [sys.executable, "-m", "dvc", "repro", "-s", "classical@smoke-DBDF"]
     with open(clone / "killed.txt", "wb") as output:
         killed = subprocess.Popen(
-            repro, cwd=clone, env=environment, stdout=output, stderr=output, start_new_session=True
+            repro, cwd=clone, env=environment(clone), stdout=output, stderr=output, start_new_session=True
         )
         while not (done := list(kept.rglob("[!.]*.json"))) and killed.poll() is None:
             time.sleep(0.01)

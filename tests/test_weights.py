@@ -38,7 +38,7 @@ def saved(path, seed=0, parts=PARTS, test_size=64):
 
 @pytest.mark.parametrize("parts", [("HL",), PARTS], ids="+".join)
 def test_round_trip(tmp_path, parts):
-    generator = saved(tmp_path / "model.safetensors", parts=parts)
+    generator = saved(tmp_path / "model.safetensors", parts=parts).to(memory_format=torch.channels_last)
     loaded, size = load_model(tmp_path / "model.safetensors")
     images = torch.rand(1, 3, 40, 33)
     with torch.no_grad():

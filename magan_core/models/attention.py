@@ -33,16 +33,30 @@ class ChannelAttention(nn.Module):
         features: float (B, C, H, W). Returns float32 (B, C, C); row j holds the weights of output channel j.
         """
         with torch.autocast(features.device.type, enabled=False):
-            x = features.float().flatten(2)  # B, C, N
+            x = pixels(features.float())
+            # The energies are symmetric, so the gradient of one factor is that of the other, transposed: one
+            # product instead of two. The bracket is zero but for its gradient.
+            product = x.transpose(1, 2) @ x.detach()  # B, C, C
+            energy = product + (product.transpose(1, 2) - product.detach())
             if self.energy == "mean":
-                x = x / x.shape[2] ** 0.5  # before the product, which could overflow otherwise
-            energy = x @ x.transpose(1, 2)  # B, C, C; symmetric
+                energy = energy / x.shape[1]
             return energy.softmax(dim=2 if self.axis == "sources" else 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W), Eq. 2."""
-        attended = self.weights(features).to(features.dtype) @ features.flatten(2)  # B, C, N
-        return self.alpha * attended.view_as(features) + features
+        """(B, C, H, W) -> (B, C, H, W) in channels_last format, Eq. 2.
+
+        The scale goes into the small matrix and the residual into the product: nothing of the features' size
+        is made but the result.
+        """
+        x = pixels(features)
+        scaled = (self.alpha * self.weights(features)).to(x.dtype)  # B, C, C
+        out = torch.baddbmm(x, x, scaled.transpose(1, 2))  # B, H W, C
+        return out.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
+
+
+def pixels(features: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H W, C), without a copy where the features are channels_last."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class SpatialAttention(nn.Module):

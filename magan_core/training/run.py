@@ -93,7 +93,7 @@ def train_run(
     discriminator = None
     if weights.adv > 0:
         judge = (run["receptive_field"], profile["discriminator"]["channels"])
-        discriminator = build_discriminator(*judge).to(device)
+        discriminator = build_discriminator(*judge).to(device, memory_format=torch.channels_last)
     generator = share(generator, team, device)
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})

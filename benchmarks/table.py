@@ -1,0 +1,140 @@
+"""The tables of docs/performance.md, from the JSON in results/. `--write` puts them into the page."""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs/performance.md"
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def told(spread: dict[str, float], digits: int = 2, unit: str = "") -> str:
+    """Median (least to most)."""
+    median, least, most = (f"{spread[name]:.{digits}f}" for name in ("median", "min", "max"))
+    return f"{median}{unit} ({least} to {most})"
+
+
+def machine(result: dict) -> str:
+    hardware = result["hardware"]
+    return f"{hardware.get('gpu', hardware['processor'])}, {hardware['cores']} cores, load {hardware['load']}"
+
+
+def training(results: list[dict]) -> str:
+    """A row a comparison."""
+    head = [
+        "step of",
+        "ours, ms",
+        "plain, ms",
+        "plain / ours",
+        "of the processor's seconds",
+        "images/s",
+        "MiB",
+    ]
+    gpu = any("ceiling, multiply-adds a second" in result for result in results)
+    rows = []
+    for result in results:
+        ours, plain = result["ours"], result["plain"]
+        ways = [name for name in ("precision", "compile") if result[name] not in ("float32", False)]
+        notes = [
+            f"`{result['profile']}` ({result['backbone']}), batch {result['batch']}, {result['crop']} px",
+            f"{result['threads']} threads",
+            *(result[name] if name == "precision" else name for name in ways),
+            *["beside a busy process"] * result["busy neighbour"],
+            *["plain loop spins"] * result["the plain loop's threads spin"],
+            machine(result),
+        ]
+        row = ["; ".join(notes)]
+        for side in (ours, plain):
+            clock = side["seconds a step"]["clock"]
+            row.append(told({name: 1e3 * value for name, value in clock.items()}, 1))
+        row += [f"**{told(result['plain / ours']['clock'])}**", told(result["plain / ours"]["processor"])]
+        row.append(" / ".join(f"{side['images a second']['median']:.1f}" for side in (ours, plain)))
+        row.append(" / ".join(str(side["memory, MiB"]) for side in (ours, plain)))
+        if gpu:
+            share = ours.get("share of the bfloat16 ceiling")
+            row.append("" if share is None else f"{100 * share:.1f} %")
+        rows.append(row)
+    return markdown(head + ["share of the bf16 ceiling"] * gpu, rows)
+
+
+def inference(results: list[dict]) -> str:
+    """A row a model and batch: as it was and as it is."""
+    head = ["map", "batch", "before, images/s", "now, images/s", "gain"]
+    return "\n\n".join(
+        f"{machine(result)}; {result['threads']} threads, {result['trials']} trials:\n\n"
+        + markdown(
+            head,
+            [
+                [
+                    f"`{row['profile']}` ({row['backbone']}), {row['size']} px",
+                    str(row["batch"]),
+                    told(row["images a second"]["before"], 1),
+                    told(row["images a second"]["now"], 1),
+                    f"**{told(row['gain'])}**",
+                ]
+                for row in result["models"]
+            ],
+        )
+        for result in results
+    )
+
+
+def preparation(results: list[dict]) -> str:
+    """A row a kind of data."""
+    head = ["data", "one thread, images/s", "two threads, images/s", "gain"]
+    return "\n\n".join(
+        f"{machine(result)}; {result['trials']} trials:\n\n"
+        + markdown(
+            head,
+            [
+                [row["what"], *(told(row["images a second"][n], 1) for n in ("1", "2")), told(row["gain"])]
+                for row in result["data"]
+            ],
+        )
+        for result in results
+    )
+
+
+KINDS = {"training": training, "inference": inference, "preparation": preparation}
+
+
+def tables() -> dict[str, str]:
+    """Of every kind that has results."""
+    found = {}
+    for kind, make in KINDS.items():
+        files = sorted(RESULTS.glob(f"{kind}*.json"))
+        if files:
+            found[kind] = make([json.loads(path.read_text(encoding="utf-8")) for path in files])
+    return found
+
+
+def filled(page: str) -> str:
+    """The page with the tables between their marks."""
+    for kind, text in tables().items():
+        begin, end = f"<!-- {kind} -->", f"<!-- end of {kind} -->"
+        page, count = re.subn(
+            f"(?s){begin}.*?{end}", lambda _, b=begin, t=text, e=end: f"{b}\n{t}\n{e}", page
+        )
+        if count != 1:
+            raise SystemExit(f"{PAGE} has {count} places for `{kind}`; it must have one: {begin} ... {end}")
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put them into docs/performance.md")
+    if parser.parse_args().write:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        sys.stdout.write("\n\n".join(tables().values()) + "\n")
+
+
+if __name__ == "__main__":
+    main()

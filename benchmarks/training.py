@@ -1,0 +1,169 @@
+"""A training step of this project beside that of a plain loop, in turn; see docs/performance.md."""
+
+import argparse
+import copy
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import machine
+import numpy as np
+import table
+
+from magan_core import params
+from magan_core.data.images import read_photo, write_map
+from magan_core.data.synthetic import scene_file
+from magan_core.errors import nearest
+from magan_core.files import write_json
+from magan_core.training.trainer import PRECISIONS
+
+SIDES = ("ours", "plain")
+SHOWN = ("clock", "processor")
+
+
+def write_scenes(folder: Path, count: int, side: int) -> None:
+    """Synthetic scenes as the files that the plain loop reads, and as the arrays that ours does."""
+    (folder / "images").mkdir()
+    pairs = []
+    for index in range(count):
+        jpeg, mask = scene_file(0, index, "clutter", side)
+        (folder / f"images/{index:04}.jpg").write_bytes(jpeg)
+        write_map(folder / f"masks/{index:04}.png", mask)
+        pairs.append((read_photo(folder / f"images/{index:04}.jpg"), mask))
+    for name, arrays in zip(("images", "masks"), zip(*pairs, strict=True), strict=True):
+        np.save(folder / f"train_{name}.npy", np.stack(arrays))
+    np.save(folder / "train_sizes.npy", np.full((count, 2), side, np.int32))
+    (folder / "train.csv").write_text("stem\n" + "".join(f"{index:04}\n" for index in range(count)))
+
+
+def start(side: str, task: dict) -> subprocess.Popen:
+    """A side's process; OpenMP's threads wait without spinning, unless it is the plain loop and it may."""
+    script = Path(__file__).with_name("training_sides.py")
+    root = str(Path(__file__).parent.parent)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    for name in ("GOMP_SPINCOUNT", "OMP_NUM_THREADS"):
+        environment.pop(name, None)
+    if side == "ours" or not task["spin"]:
+        environment["GOMP_SPINCOUNT"] = "0"
+    return subprocess.Popen(
+        [sys.executable, str(script), side, json.dumps(task)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+
+
+def ask(process: subprocess.Popen, steps: int) -> dict:
+    print(steps, file=process.stdin, flush=True)
+    return answer(process)
+
+
+def answer(process: subprocess.Popen) -> dict:
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"a side ended with status {process.wait()}; its message is above")
+    return json.loads(line)
+
+
+def measure(task: dict, steps: int, trials: int, busy: bool) -> dict:
+    """Trials of both sides in turn, after as many steps to warm up as one trial has."""
+    with ExitStack() as stack:
+        sides = {side: stack.enter_context(start(side, task)) for side in SIDES}
+        first = {side: answer(process) for side, process in sides.items()}
+        stack.enter_context(machine.neighbour(busy))
+        for process in sides.values():
+            ask(process, steps)
+        found = {side: [] for side in SIDES}
+        for trial in range(trials):
+            for side, process in sides.items():
+                found[side].append(ask(process, steps))
+            print(f"trial {trial + 1} of {trials}", file=sys.stderr)
+        for process in sides.values():
+            process.stdin.close()
+    seconds = {
+        side: {kind: [one["seconds"][kind] / steps for one in trials] for kind in SHOWN}
+        for side, trials in found.items()
+    }
+    batch = task["profile"]["training"]["batch"]
+    result = {
+        side: {
+            "seconds a step": {kind: machine.spread(values) for kind, values in seconds[side].items()},
+            "images a second": machine.spread([batch / value for value in seconds[side]["clock"]], 2),
+            "memory, MiB": found[side][-1]["memory"],
+            "multiply-adds a step": first[side]["operations"],
+        }
+        for side in SIDES
+    }
+    if "ceiling" in first["ours"]:
+        for side in SIDES:
+            rate = first[side]["operations"] / result[side]["seconds a step"]["clock"]["median"]
+            result[side]["share of the bfloat16 ceiling"] = round(rate / first["ours"]["ceiling"], 4)
+        result["ceiling, multiply-adds a second"] = first["ours"]["ceiling"]
+    result["plain / ours"] = {
+        kind: machine.ratio(seconds["plain"][kind], seconds["ours"][kind]) for kind in SHOWN
+    }
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--profile", default="demo")
+    parser.add_argument("--run", default="magan-dut", help="one without unlabelled photographs")
+    parser.add_argument("--steps", type=int, default=20, help="of a trial")
+    parser.add_argument("--trials", type=int, default=7)
+    parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--threads", type=int, help="of each side (default: the profile's)")
+    parser.add_argument("--workers", type=int, default=0, help="of the plain loop's DataLoader")
+    parser.add_argument("--precision", choices=PRECISIONS, help="of our side (default: the profile's)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile on our side")
+    parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
+    parser.add_argument("--spin", action="store_true", help="the plain loop's threads spin, as torch's do")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    settings = params.load()
+    profile = copy.deepcopy(params.get_profile(settings, options.profile))
+    run = settings["runs"][nearest(options.run, settings["runs"], "run")]
+    if "unlabelled" in run:
+        parser.error(f"run '{options.run}' needs unlabelled photographs; the plain loop has none")
+    training = profile["training"]
+    if options.scenes < training["batch"]:
+        parser.error(f"{options.scenes} scenes make no batch of {training['batch']}; give more with --scenes")
+    training["compile"] = options.compile or training["compile"]
+    training["precision"] = options.precision or training["precision"]
+    profile["threads"] = options.threads or profile["threads"]
+    profile["workers"] = options.workers
+    hardware = machine.hardware(options.device)
+    with tempfile.TemporaryDirectory() as name:
+        write_scenes(Path(name), options.scenes, profile["training_size"])
+        task = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.spin}
+        measured = measure(task, options.steps, options.trials, options.busy)
+    names = [options.profile, options.device]
+    names += [training["precision"]] * (training["precision"] != "float32")
+    names += [name for name in ("compile", "spin", "busy") if getattr(options, name)]
+    result = {
+        "run": options.run,
+        "profile": options.profile,
+        "device": options.device,
+        "backbone": profile["model"]["backbone"],
+        "batch": training["batch"],
+        "crop": training["crop"],
+        "precision": training["precision"],
+        "compile": training["compile"],
+        "threads": profile["threads"],
+        "workers of the plain loop": options.workers,
+        "the plain loop's threads spin": options.spin,
+        "busy neighbour": options.busy,
+        "trials": options.trials,
+        "steps": options.steps,
+        "hardware": hardware,
+        "versions": machine.versions("torch", "torchvision", "numpy", "pillow"),
+    } | measured
+    write_json(options.out or machine.RESULTS / f"training_{'_'.join(names)}.json", result)
+    print(table.training([result]))
+
+
+if __name__ == "__main__":
+    main()

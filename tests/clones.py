@@ -1,0 +1,60 @@
+"""Throw-away clones of the repository, and commands inside them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = (".git", ".venv", "build", "results", "prepared", "raw", "__pycache__", ".*_cache", "cache", "tmp")
+
+
+def make(folder):
+    """A repository with one commit of the working tree, without results; returns the folder."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    (folder / "data/raw").mkdir()
+    (folder / "data/raw/.gitkeep").touch()
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    git(folder, "init", "-q")
+    commit(folder, "clone")
+    return folder
+
+
+def git(folder, *arguments):
+    """Output of a git command."""
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def commit(folder, message):
+    """Commit everything that is not ignored."""
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", message)
+
+
+def environment(folder):
+    """As an activated virtual environment, with the clone's own magan_core."""
+    return os.environ | {
+        "PYTHONPATH": str(folder),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+def run(folder, *arguments, check=True):
+    """python -m ... in the clone, with the clone's own magan_core."""
+    result = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and result.returncode:
+        pytest.fail(f"{arguments} failed:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+    return result

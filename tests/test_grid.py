@@ -1,0 +1,132 @@
+"""The runs of a profile beside each other: DVC's queue with two workers, and an array of SLURM."""
+
+import csv
+import io
+import json
+import subprocess
+import time
+
+import clones
+import pytest
+from clones import run
+
+pytestmark = pytest.mark.slow
+ONE_RUN = ("profile.supervised=[manet-dut]", "profile.semi_supervised=[]", "profile.classical=[]")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone on the smoke profile with its data prepared, and photographs that Git does not know."""
+    folder = clones.make(tmp_path_factory.mktemp("clones") / "a clone")
+    (folder / "data/raw/mine/images").mkdir(parents=True)
+    (folder / "data/raw/mine/images/one.jpg").write_bytes(b"not looked at")
+    run(folder, "magan_core", "profile", "smoke")
+    run(folder, "dvc", "repro", "prepare@smoke")
+    clones.commit(folder, "prepared")
+    return folder
+
+
+def queue(clone, name, stage, *overrides):
+    settings = [part for text in overrides for part in ("-S", text)]
+    run(clone, "dvc", "exp", "run", "--queue", "--name", name, *settings, stage)
+
+
+def statuses(clone):
+    """{name: status} of the tasks in DVC's queue."""
+    lines = run(clone, "dvc", "queue", "status").stdout.splitlines()
+    rows = [line.split() for line in lines]
+    return {row[1]: row[-1] for row in rows if len(row) > 3 and row[1] in ("slow", "fast", "table")}
+
+
+def test_two_workers_run_what_is_queued(clone):
+    """Two learning rates up to the scores, and a training of the tables as it stands."""
+    clean = clones.git(clone, "status", "--porcelain")
+    queue(clone, "slow", "evaluate@smoke", *ONE_RUN, "profile.training.lr=0.0001")
+    queue(clone, "fast", "evaluate@smoke", *ONE_RUN, "profile.training.lr=0.01")
+    queue(clone, "table", "train@smoke-magan-dut")
+    assert clones.git(clone, "status", "--porcelain") == clean
+    package = clone / "magan_core/__init__.py"
+    own = package.read_text(encoding="utf-8")
+    package.write_text("raise RuntimeError('not the code that was queued')", encoding="utf-8")
+    try:
+        run(clone, "dvc", "queue", "start", "--jobs", "2")
+        end = time.monotonic() + 900
+        while set(statuses(clone).values()) & {"Queued", "Running"} and time.monotonic() < end:
+            time.sleep(3)
+    finally:
+        package.write_text(own, encoding="utf-8")
+        run(clone, "dvc", "queue", "stop")
+    names = ("slow", "fast", "table")
+    assert statuses(clone) == dict.fromkeys(names, "Success"), "\n".join(
+        run(clone, "dvc", "queue", "logs", name, check=False).stdout[-2000:] for name in names
+    )
+    assert clones.git(clone, "status", "--porcelain") == clean
+    shown = csv.DictReader(io.StringIO(run(clone, "dvc", "exp", "show", "--csv").stdout))
+    rows = {row["Experiment"]: row for row in shown}
+    assert [float(rows[name]["profile.training.lr"]) for name in ("slow", "fast")] == [0.0001, 0.01]
+    scores = {
+        name: json.loads(clones.git(clone, "show", f"{reference}:results/smoke/metrics.json"))
+        for reference in clones.git(clone, "for-each-ref", "--format=%(refname)", "refs/exps").split()
+        if (name := reference.rpartition("/")[2]) in ("slow", "fast")
+    }
+    assert set(scores["slow"]) == set(scores["fast"]) == {"manet-dut", "constant", "laplacian"}
+    assert scores["slow"]["manet-dut"] != scores["fast"]["manet-dut"]
+    assert scores["slow"]["constant"] == scores["fast"]["constant"]
+    assert "Running stage" not in run(clone, "dvc", "repro", "train@smoke-magan-dut").stdout
+    assert (clone / "results/smoke/runs/magan-dut/model.safetensors").exists()
+
+
+def array(clone, profile, indices):
+    """What sbatch does with `--array=INDICES`, all tasks at once; their processes."""
+    return [
+        subprocess.Popen(
+            ["bash", "scripts/slurm_array.sh", profile],
+            cwd=clone,
+            env=clones.environment(clone) | {"SLURM_ARRAY_TASK_ID": str(index)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for index in indices
+    ]
+
+
+def outcome(task):
+    output = task.communicate(timeout=900)[0]
+    return task.returncode, output
+
+
+def test_an_array_of_slurm_leaves_nothing_for_dvc_repro_to_train(clone):
+    run(clone, "magan_core", "profile", "demo")  # a task takes the profile that it is given
+    outcomes = [outcome(task) for task in array(clone, "smoke", (0, 1))]
+    assert [code for code, _ in outcomes] == [0, 0], "\n".join(text[-2000:] for _, text in outcomes)
+    assert not [text for _, text in outcomes if "Running stage 'prepare" in text]
+    assert not list((clone / ".dvc/tmp/grid").iterdir())
+    run(clone, "magan_core", "profile", "smoke")
+    stages = run(clone, "magan_core", "grid", "smoke").stdout.split()[:2]
+    assert stages == ["train@smoke-baseline-dut", "train@smoke-manet-dut"]
+    output = run(clone, "dvc", "repro", *stages).stdout
+    assert "Running stage" not in output
+    for name in ("baseline-dut", "manet-dut"):
+        assert (clone / f"results/smoke/runs/{name}/model.safetensors").exists()
+        assert len(list((clone / f"results/smoke/maps/{name}/dut").iterdir())) == 4
+
+
+def test_an_array_that_cannot_work_says_so(clone):
+    (task,) = array(clone, "smoke", (7,))
+    code, output = outcome(task)
+    assert code == 1
+    assert "there is no run 7: the array is 0-6" in output
+    readme = clone / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text("changed", encoding="utf-8")
+    (task,) = array(clone, "smoke", (0,))
+    code, output = outcome(task)
+    readme.write_text(text, encoding="utf-8")
+    assert code == 1
+    assert "Commit them" in output
+    command = ["bash", "scripts/slurm_array.sh", "smoke"]
+    environment = clones.environment(clone)
+    found = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "submit with sbatch --array" in found.stderr
