@@ -32,6 +32,7 @@ RUNS = {
 def start(monkeypatch, script, *arguments):
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
     runpy.run_path(str(ROOT / "benchmarks" / script), run_name="__main__")
 
 

@@ -53,7 +53,7 @@ def written(program):
         if path.suffix in (".md", ".ipynb"):
             found += re.findall(rf"^    (?:\S*/)?{program} (.+)$", text, re.M)
         for command in found:
-            yield path.relative_to(ROOT).as_posix(), command.split("#")[0].strip()
+            yield path.relative_to(ROOT).as_posix(), re.split("#| \\| ", command)[0].strip()
 
 
 def subparsers(parser, name="magan"):
