@@ -1,6 +1,10 @@
-# make repro [PROFILE=smoke|demo|cuhk|cuhk-cpu|paper]   every table and figure of a profile (default: the one in params.yaml)
-# make test                                             the tests
-# Both set everything up first: a virtual environment in .venv with the pinned packages. A second call does not.
+# make setup            a virtual environment in .venv with the pinned packages, once; all others do it first
+# make repro            every table and figure of the profile in params.yaml; PROFILE=NAME switches to another first
+# make released-model   the model that `magan predict` takes, trained again (hours)
+# make test             all tests; make fast-test: without whole pipelines; make check: style and notebooks only
+# make lab              the notebooks in JupyterLab
+# make hooks            have Git refuse notebooks with outputs
+# make clean            remove .venv and build
 
 SHELL := /bin/bash
 VENV := .venv
@@ -8,7 +12,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export GOMP_SPINCOUNT := 0
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test fast-test check lab hooks clean setup
+.PHONY: help repro released-model test fast-test check lab hooks clean setup
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 repro: setup
 	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
@@ -16,6 +23,12 @@ repro: setup
 	python -m dvc repro
 	python -m magan_core pages "$$(python -m magan_core profile --current)"
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
+
+# The model that comes with the project, again: needs CUHK, SZU-BD and hours (docs/model-card.md).
+released-model: setup
+	$(MAKE) repro PROFILE=released
+	$(MAKE) repro PROFILE=released-384
+	python -m magan_core pack results/released-384/runs/manet-zhao/model.safetensors magan_core/released/model.safetensors
 
 test: setup check
 	python -m pytest

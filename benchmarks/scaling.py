@@ -13,12 +13,12 @@ from torch import nn
 
 from magan_core import params
 from magan_core.data.augment import Sampler
+from magan_core.device import choose_device
 from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.provenance import provenance
 from magan_core.training.determinism import deterministic
 from magan_core.training.distributed import Team, joined
-from magan_core.training.run import choose_device
 from magan_core.training.shared import share
 from magan_core.training.stream import place
 from magan_core.training.trainer import Recipe, Weights, train

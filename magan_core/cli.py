@@ -5,8 +5,17 @@ import os
 import sys
 from pathlib import Path
 
-from magan_core.commands import data, predict, train
+from magan_core.commands import data, evaluate, predict, train
 from magan_core.errors import MaganError
+
+DESCRIPTION = (
+    "Which parts of a photograph are in focus: maps of photographs, their scores, and the tables and "
+)
+DESCRIPTION += "figures of the paper MA-GANet."
+EPILOG = (
+    "`magan COMMAND --help` explains a command. predict, evaluate, compare, protocols and pack work in any "
+)
+EPILOG += "folder; the others in that of params.yaml."
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -30,77 +39,90 @@ def main(arguments: list[str] | None = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """All sub-commands; each imports what it needs only when it runs."""
-    top = argparse.ArgumentParser(prog="magan", description="Defocus blur detection with MA-GANet.")
+    top = argparse.ArgumentParser(prog="magan", description=DESCRIPTION, epilog=EPILOG)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     predict.add_parser(commands)
 
-    command = commands.add_parser("pack", help="a run's model at half its size, as the released one")
-    command.add_argument("model", type=Path, help="model.safetensors of a run")
-    command.add_argument("out", type=Path, metavar="FILE")
-    command.set_defaults(function=pack)
+    evaluate.add_parsers(commands)
+    data.add_parser(commands)
 
-    command = commands.add_parser("evaluate", help="score a folder of maps against masks")
-    command.add_argument("--maps", required=True, type=Path)
-    command.add_argument("--masks", required=True, type=Path)
-    command.add_argument("--maps-white", default="focus", choices=["focus", "blur"])
-    command.add_argument("--masks-white", default="focus", choices=["focus", "blur"])
-    command.add_argument("--protocol", default="paper", help="see `magan protocols`")
-    command.add_argument("--split", type=Path, help="text file of the stems to score, one a line")
-    command.add_argument("--suffix", default="", help="what the maps' stems end in, for example _lbp")
-    command.add_argument(
-        "--resample", action="store_true", help="bring maps of another size to the masks' size"
+    command = commands.add_parser(
+        "profile",
+        help="list the profiles of params.yaml, or switch to one",
+        description="List the profiles with the number of their runs, or switch params.yaml to one and list "
+        "them. The one with a star is what `make repro` and `dvc repro` make.",
     )
-    command.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (default 2000)")
-    command.add_argument("--seed", type=int, default=1, help="of the bootstrap (default 1)")
-    command.add_argument("--out", required=True, type=Path)
-    command.set_defaults(function=evaluate)
-
-    command = commands.add_parser("compare", help="paired differences between two folders of scores")
-    command.add_argument("a", type=Path, help="--out folder of `magan evaluate`")
-    command.add_argument("b", type=Path, help="another one, for the same images")
-    command.add_argument("--protocol", default="paper", help="see `magan protocols`")
-    command.add_argument("--resamples", type=int, default=2000)
-    command.add_argument("--seed", type=int, default=1)
-    command.set_defaults(function=compare)
-
-    command = commands.add_parser("protocols", help="the conventions for scoring, by name")
-    command.set_defaults(function=protocols)
+    command.add_argument("name", metavar="PROFILE", nargs="?", help="switch to this one")
+    command.add_argument("--current", action="store_true", help="print the current profile's name only")
+    command.set_defaults(function=profile)
 
     train.add_parser(commands)
 
-    command = commands.add_parser("notebook", help="run a notebook with papermill; wrong parameters fail")
-    command.add_argument("path", type=Path)
-    command.add_argument("--out", required=True, type=Path, help="the executed copy")
-    command.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
-    command.set_defaults(function=notebook)
-
     command = commands.add_parser(
-        "clean-notebooks", help="the notebooks without outputs, for DVC to depend on"
+        "grid",
+        help="list the stages of a profile that can run beside each other",
+        description="List the stages of a profile that need nothing of each other, one a line, for DVC's "
+        "queue or an array of SLURM: trainings and classical detectors (docs/scaling.md).",
     )
-    command.add_argument("source", type=Path)
-    command.add_argument("out", type=Path, nargs="?")
-    command.add_argument("--check", action="store_true", help="fail if a notebook holds outputs")
-    command.set_defaults(function=clean_notebooks)
-
-    command = commands.add_parser("report", help="results/PROFILE/report.html from tables and figures")
-    command.add_argument("name", metavar="PROFILE")
-    command.set_defaults(function=report)
-
-    command = commands.add_parser("pages", help="the executed notebooks of a profile as web pages")
-    command.add_argument("name", metavar="PROFILE")
-    command.set_defaults(function=pages)
-
-    data.add_parser(commands)
-
-    command = commands.add_parser("grid", help="the stages of a profile that can run beside each other")
     command.add_argument("name", nargs="?", metavar="PROFILE", help="the current one if none is named")
     command.set_defaults(function=grid)
 
-    command = commands.add_parser("profile", help="show, check, or switch the profile of params.yaml")
-    command.add_argument("name", nargs="?")
-    command.add_argument("--current", action="store_true", help="print the current profile's name only")
-    command.set_defaults(function=profile)
+    command = commands.add_parser(
+        "report",
+        help="build results/PROFILE/report.html from tables and figures",
+        description="Build results/PROFILE/report.html from the tables and figures that are there. It is the "
+        "last stage of `make repro`.",
+    )
+    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
+    command.set_defaults(function=report)
+
+    command = commands.add_parser(
+        "pages",
+        help="render the executed notebooks as web pages",
+        description="Render the executed notebooks of a profile as web pages in results/PROFILE/pages, as "
+        "`make repro` does at its end.",
+    )
+    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
+    command.set_defaults(function=pages)
+
+    command = commands.add_parser(
+        "pack",
+        help="write a run's model at half its size",
+        description="Write a run's model with 16-bit weights, half as large: what the released model is.",
+    )
+    command.add_argument("model", metavar="MODEL", type=Path, help="model.safetensors of a run")
+    command.add_argument("out", metavar="FILE", type=Path, help="the file to write")
+    command.set_defaults(function=pack)
+
+    command = commands.add_parser(
+        "notebook",
+        help="run a notebook from the top, with parameters",
+        description="Run a notebook in a fresh kernel with papermill, and keep the executed copy. A "
+        "parameter that the notebook does not have, or of another type, is an error.",
+    )
+    command.add_argument("path", metavar="NOTEBOOK", type=Path, help="the notebook; it is not changed")
+    command.add_argument("--out", required=True, type=Path, help="the executed copy")
+    command.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for a name of the notebook's parameters cell; as often as needed",
+    )
+    command.set_defaults(function=notebook)
+
+    command = commands.add_parser(
+        "clean-notebooks",
+        help="write notebooks without outputs, or check that they have none",
+        description="Write what matters of each notebook, without outputs, ids and metadata, for DVC to "
+        "depend on; or, with --check, fail if one holds outputs, as `make hooks` has Git do before a commit.",
+    )
+    command.add_argument("source", metavar="FOLDER", type=Path, help="with notebooks")
+    command.add_argument("out", metavar="OUT", type=Path, nargs="?", help="folder for the cleaned ones")
+    command.add_argument("--check", action="store_true", help="write nothing; fail if one holds outputs")
+    command.set_defaults(function=clean_notebooks)
     return top
 
 
@@ -122,54 +144,6 @@ def pack(options: argparse.Namespace) -> None:
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
 
 
-def evaluate(options: argparse.Namespace) -> None:
-    """`magan evaluate`."""
-    from magan_core.evaluation import evaluate as score
-    from magan_core.metrics import SCORES
-
-    summary = score(
-        options.maps,
-        options.masks,
-        maps_white=options.maps_white,
-        masks_white=options.masks_white,
-        protocol=options.protocol,
-        split=options.split,
-        suffix=options.suffix,
-        resample=options.resample,
-        resamples=options.resamples,
-        seed=options.seed,
-        out=options.out,
-    )
-    print(f"protocol {summary['protocol']}: {summary['rules']}\n{summary['images']} images")
-    for name in SCORES:
-        low, high = (summary["intervals"] or {}).get(name, (None, None))
-        interval = "" if low is None else f"  (95 % interval over images {low:.4f} to {high:.4f})"
-        print(f"{name:9}{summary[name]:.4f}{interval}")
-    for note in summary.get("notes", []):
-        print(f"note: {note}")
-
-
-def compare(options: argparse.Namespace) -> None:
-    """`magan compare`."""
-    from magan_core.evaluation import compare as difference
-
-    keys = ("protocol", "resamples", "seed")
-    found = difference(options.a, options.b, **{key: getattr(options, key) for key in keys})
-    print(f"protocol {options.protocol}; {options.b} minus {options.a}")
-    for name, one in found.items():
-        print(
-            f"{name:9}{one.difference:+.4f}  (95 % interval {one.low:+.4f} to {one.high:+.4f}, p {one.p:.4f})"
-        )
-
-
-def protocols(options: argparse.Namespace) -> None:
-    """`magan protocols`."""
-    from magan_core.metrics import PROTOCOLS
-
-    for name, protocol in PROTOCOLS.items():
-        print(f"{name}\n    {protocol}\n    {protocol.source}")
-
-
 def notebook(options: argparse.Namespace) -> None:
     """`magan notebook`."""
     from magan_core.notebook import run
@@ -183,7 +157,10 @@ def clean_notebooks(options: argparse.Namespace) -> None:
 
     if options.check == (options.out is not None):
         raise MaganError("name either a folder for the cleaned notebooks or --check.")
-    for source in sorted(options.source.glob("*.ipynb")):
+    notebooks = sorted(options.source.glob("*.ipynb"))
+    if not notebooks:
+        raise MaganError(f"{options.source} holds no notebook (.ipynb). Name a folder that does.")
+    for source in notebooks:
         if not options.check:
             clean(source, options.out / f"{source.stem}.json")
         elif not without_outputs(source):
@@ -232,4 +209,5 @@ def profile(options: argparse.Namespace) -> None:
         print(current)
         return
     for name, entry in settings["profiles"].items():
-        print(f"{'*' if name == current else ' '} {name}: {len(entry['runs'])} runs")
+        count = len(entry["runs"])
+        print(f"{'*' if name == current else ' '} {name}: {count} run{'s' if count > 1 else ''}")

@@ -4,15 +4,15 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from magan_core import metrics
 from magan_core.data.images import CUT, cut, read_map, resize
+from magan_core.data.sets import read_names
 from magan_core.errors import MaganError, nearest
-from magan_core.files import atomic, read_json, write_json, write_text
+from magan_core.score_files import mask_fingerprint, read_pair, write_scores
 
 Masks = str | Path | Sequence[Mapping[str, Any]]
 
@@ -45,10 +45,9 @@ def evaluate(
 
     The summary holds protocol, rules (the protocol in words), images, and f_beta, mae, iou, auc, auf_beta in
     0..1 (`metrics.summary`), intervals (95 %, over images; `metrics.intervals`; None for a single image), and
-    where there is something to say a list `notes`. Files in `out`: summary.json; curves.csv
-    (`metrics.curves`); per_image.csv (`metrics.per_image` beside the stems); histogram.csv
-    (`metrics.value_histogram`); statistics.npy, int32 (n, 2, 256), from which any other protocol follows
-    without the maps. Decoding runs in a few threads and keeps 4 KiB an image.
+    where there is something to say a list `notes`. Files in `out`: those of `score_files`, of which
+    statistics.npy gives any other protocol without the maps. Decoding runs in a few threads and keeps 4 KiB
+    an image.
 
     MaganError, naming the file, for a map without mask or the reverse, two files of one stem, an unreadable
     file, a map of another size, a mask of one class only (recall or the false positive rate has no
@@ -66,13 +65,13 @@ def evaluate(
         where = "list of test images"
     stems = _match(map_files, mask_files, split, maps_dir, where)
 
-    def count(stem: str) -> tuple[np.ndarray, bool, bool]:
+    def count(stem: str) -> _Counted:
         mask_path, white = mask_files[stem]
-        return _statistics(map_files[stem], maps_white, mask_path, white, resample)
+        return _count(map_files[stem], maps_white, mask_path, white, resample)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         counted = list(pool.map(count, stems))
-    statistics = np.stack([one for one, _, _ in counted])
+    statistics = np.stack([one.statistics for one in counted])
 
     summary: dict[str, object] = {"protocol": protocol, "rules": str(rules), "images": len(stems)}
     summary |= {name: round(value, 8) for name, value in metrics.summary(statistics, rules).items()}
@@ -80,9 +79,9 @@ def evaluate(
     found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
     summary["intervals"] = {name: [round(end, 8) for end in ends] for name, ends in found.items()} or None
     notes = []
-    if grey := sum(levels for _, _, levels in counted):
+    if grey := sum(one.grey for one in counted):
         notes.append(f"{grey} of {len(stems)} masks have grey levels and were cut at {CUT}")
-    if resized := sum(changed for _, changed, _ in counted):
+    if resized := sum(one.resized for one in counted):
         notes.append(
             f"{resized} of {len(stems)} maps had another size than their mask and were resized (bicubic)"
         )
@@ -94,7 +93,7 @@ def evaluate(
     if notes:
         summary["notes"] = notes
     if out is not None:
-        _write(Path(out), summary, stems, statistics, rules)
+        write_scores(Path(out), summary, stems, [one.mask for one in counted], statistics, rules)
     return summary
 
 
@@ -114,34 +113,21 @@ def compare(
     """Scores of `b` minus scores of `a`, two folders that `evaluate` wrote for the same images, with 95 %
     intervals and p-values (`metrics.paired_difference`).
 
-    MaganError for a folder without statistics and for other images, or masks, in one of them.
+    MaganError for a folder without scores and for other images, or masks, in one of them.
     """
     rules = metrics.get_protocol(protocol)
-    (first, stems), (second, others) = _read_statistics(Path(a)), _read_statistics(Path(b))
-    if different := sorted(set(stems) ^ set(others)):
-        raise MaganError(
-            f"'{different[0]}'{_more(different)} is in only one of {a} and {b}; score the same images in "
-            "both, with a split file"
-        )
-    order = [others.index(stem) for stem in stems]
-    return metrics.paired_difference(first, second[order], rules, resamples=resamples, seed=seed)
+    first, second = read_pair(Path(a), Path(b))
+    return metrics.paired_difference(first, second, rules, resamples=resamples, seed=seed)
 
 
-def _read_statistics(folder: Path) -> tuple[np.ndarray, list[str]]:
-    try:
-        read_json(folder / "summary.json")
-        statistics = np.load(folder / "statistics.npy", allow_pickle=False).astype(np.int64)
-        stems = pd.read_csv(folder / "per_image.csv", dtype={"stem": str}, keep_default_na=False)["stem"]
-    except (OSError, EOFError, ValueError, KeyError, MaganError) as error:
-        raise MaganError(
-            f"{folder} is no folder of scores ({error}); name the --out folder of `magan evaluate`"
-        ) from error
-    if statistics.shape != (len(stems), 2, 256):
-        raise MaganError(
-            f"{folder}: statistics.npy {statistics.shape} does not go with the {len(stems)} images of "
-            "per_image.csv; evaluate these maps again"
-        )
-    return statistics, list(stems)
+class _Counted(NamedTuple):
+    """Of one image: statistics int64 (2, 256), the fingerprint of its mask, whether its map was resized, and
+    whether its mask has grey levels."""
+
+    statistics: np.ndarray
+    mask: str
+    resized: bool
+    grey: bool
 
 
 def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
@@ -204,26 +190,14 @@ def _match(
 
 
 def _read_split(split: Path, masks: Mapping[str, object]) -> list[str]:
-    try:
-        lines = [line.strip() for line in split.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise MaganError(
-            f"cannot read the split {split}: {error}; expected text, one file name a line"
-        ) from error
-    stems = [line if line in masks else Path(line).stem for line in lines if line]
-    if not stems:
-        raise MaganError(f"the split {split} is empty; expected one file name or stem a line")
+    stems = [name if name in masks else Path(name).stem for name in read_names(split)]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
         raise MaganError(f"the split {split} names '{twice}' more than once; keep one")
     return stems
 
 
-def _statistics(
-    map_path: Path, maps_white: str, mask_path: Path, white: str, resample: bool
-) -> tuple[np.ndarray, bool, bool]:
-    """Statistics int64 (2, 256) of one image, whether its map was resized, whether its mask has grey
-    levels."""
+def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resample: bool) -> _Counted:
     grey = read_map(mask_path)
     mask = cut(grey, white, mask_path)
     if mask.min() == mask.max():
@@ -239,27 +213,12 @@ def _statistics(
     if resized and not resample:
         raise MaganError(
             f"{map_path}: the map is {_size(focus_map)} and its mask {_size(mask)} pixels; "
-            "make the map at the photograph's size, or allow resampling"
+            "make the map at the photograph's size, or allow resampling (--resample)"
         )
     if resized:
         focus_map = resize(focus_map, *mask.shape)
-    return metrics.histograms(focus_map, mask), resized, bool(((grey != 0) & (grey != 255)).any())
-
-
-def _write(
-    out: Path, summary: dict[str, object], stems: list[str], statistics: np.ndarray, rules: metrics.Protocol
-) -> None:
-    """The summary goes first and comes last, so that where it lies the other files are complete."""
-    (out / "summary.json").unlink(missing_ok=True)
-    images = {"stem": stems, **metrics.per_image(statistics, rules)}
-    histogram = {"value": np.arange(256), "count": metrics.value_histogram(statistics)}
-    tables = {"curves": metrics.curves(statistics, rules), "per_image": images, "histogram": histogram}
-    for name, columns in tables.items():
-        text = pd.DataFrame(columns).to_csv(index=False, float_format="%.8g", lineterminator="\n")
-        write_text(out / f"{name}.csv", text)
-    with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
-        np.save(file, statistics.astype(np.int32), allow_pickle=False)
-    write_json(out / "summary.json", summary)
+    levels = bool(((grey != 0) & (grey != 255)).any())
+    return _Counted(metrics.histograms(focus_map, mask), mask_fingerprint(mask), resized, levels)
 
 
 def _more(names: list[str]) -> str:

@@ -56,7 +56,9 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MaganError(f"cannot read {path}: {error}. Run the stage that writes it again.") from error
+        raise MaganError(
+            f"cannot read {path}: {error}. `make repro` writes what lies in data/prepared and results."
+        ) from error
 
 
 def sha256(path: str | Path) -> str:

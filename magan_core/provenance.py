@@ -7,12 +7,15 @@ from importlib.metadata import version
 import torch
 
 PACKAGES = ("torch", "timm", "numpy", "pillow", "scipy", "pandas", "dvc", "papermill")
-TRACKED = ("magan_core", "params.yaml", "notebooks")  # changes elsewhere do not change a result
+# What a stage can import or read, as Git's patterns: changes elsewhere do not change a result.
+SOURCES = (
+    "params.yaml", "notebooks", "magan_core", "*.py", ":!tests", ":!benchmarks",
+    "data/manifests", "data/splits", "data/paper_tables",
+)  # fmt: skip
 
 
 def provenance(device: torch.device | str = "cpu", threads: int | None = None) -> dict:
-    """Commit (with `+` when the working tree has changes), hardware, threads (torch's by default), and
-    versions, for JSON."""
+    """Commit (see `commit`), hardware, threads (torch's by default), and versions, for JSON."""
     threads = threads or torch.get_num_threads()
     return {
         "commit": commit(),
@@ -23,17 +26,20 @@ def provenance(device: torch.device | str = "cpu", threads: int | None = None) -
 
 
 def commit() -> str | None:
-    """Short hash of HEAD; None outside a Git checkout."""
+    """Short hash of HEAD, with `+` when something of SOURCES is changed, or new and not ignored; None outside
+    a Git checkout."""
     try:
-        head = subprocess.run(
-            ["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True
-        )
-        changed = subprocess.run(
-            ["git", "diff", "--quiet", "-I", "^profile: ", "HEAD", "--", *TRACKED], capture_output=True
-        ).returncode  # which profile is switched on does not change a result of it
+        head = _git("rev-parse", "--short=10", "HEAD")
+        # Which profile is switched on does not change a result of it.
+        changed = _git("diff", "--shortstat", "-I", "^profile: ", "HEAD", "--", *SOURCES)
+        new = _git("ls-files", "--others", "--exclude-standard", "--", *SOURCES)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if changed else "")
+    return head + ("+" if changed or new else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def hardware(device: torch.device | str, threads: int) -> str:

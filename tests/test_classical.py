@@ -182,5 +182,5 @@ def test_a_wrong_method_of_ones_own(own, code, message):
 
 
 def test_a_line_without_a_function():
-    with pytest.raises(MaganError, match="expected module:function"):
+    with pytest.raises(MaganError, match=r"method .Mine. is to be .*expected module:name"):
         Method("Mine", "magan_core.classical.lbp", "an example")(PHOTO)

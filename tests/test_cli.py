@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +178,15 @@ def test_notebook_and_clean(folder, capsys):
     assert "bad.ipynb" in fails(capsys, "clean-notebooks", folder, "--check")
     assert "bad.ipynb" in fails(capsys, "clean-notebooks", folder, folder / "clean")
     assert not (folder / "clean").exists()
+    (folder / "empty").mkdir()
+    assert "no notebook" in fails(capsys, "clean-notebooks", folder / "empty", "--check")
+
+
+def test_training_without_prepared_data_says_what_prepares_it(tmp_path, capsys, monkeypatch):
+    shutil.copy(Path(cli.__file__).parent.parent / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert "`make repro PROFILE=smoke`" in fails(capsys, "train", "magan-dut", "--profile", "smoke")
+    assert not (tmp_path / "results").exists()
 
 
 def test_profile(folder, capsys, monkeypatch):

@@ -11,6 +11,7 @@ from magan_core import metrics
 from magan_core.errors import MaganError
 from magan_core.reporting.sources import Results
 from magan_core.reporting.tables import write_differences
+from magan_core.score_files import write_scores
 
 SETS = {
     "shi": {"source": "cuhk", "white": "blur"},
@@ -46,8 +47,9 @@ def results(tmp_path):
     for run in RUNS:
         for name in ("dut", "ctcug") if run.endswith("dut") else ("shi",):
             folder = tmp_path / "scores" / run / name
-            folder.mkdir(parents=True)
-            np.save(folder / "statistics.npy", invented(ERRORS[run] + 0.1 * (name == "ctcug")))
+            statistics = invented(ERRORS[run] + 0.1 * (name == "ctcug"))
+            stems, masks = ([f"{kind} {index}" for index in range(IMAGES)] for kind in ("photo", "mask"))
+            write_scores(folder, {}, stems, masks, statistics, metrics.get_protocol("paper"))
     listed = {run: dict(zip(("variant", "set"), run.rsplit("-", 1), strict=True)) for run in RUNS}
     folders = (tmp_path / name for name in ("prepared", "runs", "maps", "scores"))
     return Results(*folders, listed, SETS, (), {})
@@ -116,7 +118,22 @@ def test_damaged_statistics_are_named_and_never_run(results, content):
         np.save(path, np.array([print], dtype=object), allow_pickle=True)
     elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(
-        MaganError, match=r"cannot read .*magan-shi.shi.statistics\.npy.* evaluate 'magan-shi'"
-    ):
+    damaged = r"cannot read .*magan-shi.shi.statistics\.npy.* evaluate these maps again"
+    with pytest.raises(MaganError, match=damaged):
+        results.statistics("magan-shi", "shi")
+    with pytest.raises(MaganError, match=damaged):
+        write(results)
+
+
+@pytest.mark.parametrize("found", [np.zeros((IMAGES, 256), np.int32), np.zeros((IMAGES, 2, 256))])
+def test_statistics_of_another_kind_are_refused(results, found):
+    np.save(results.score("magan-shi", "shi", "statistics.npy"), found)
+    with pytest.raises(MaganError, match=r"expected integers \(n, 2, 256\)"):
+        results.statistics("magan-shi", "shi")
+
+
+def test_runs_that_were_scored_against_other_masks_are_not_compared(results):
+    path = results.score("magan-shi", "shi", "per_image.csv")
+    path.write_text(path.read_text().replace("mask 3", "mask 4"))
+    with pytest.raises(MaganError, match="such as that of 'photo 3', are others in"):
         write(results)

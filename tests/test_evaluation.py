@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from magan_core import metrics
+from magan_core.data.images import read_map
 from magan_core.errors import MaganError
 from magan_core.evaluation import compare, evaluate, published_test_list
+from magan_core.score_files import mask_fingerprint
 
 PAPER = metrics.PROTOCOLS["paper"]
 SHAPE = (12, 16)
@@ -61,7 +63,7 @@ def test_writes_the_files_of_the_contract(folders):
     assert curves["threshold"].tolist() == [k / 100 for k in range(101)]
     assert curves["f_beta"].max() == pytest.approx(summary["f_beta"], abs=1e-7)
     each = pd.read_csv(folder / "out/per_image.csv")
-    assert list(each) == ["stem", *metrics.SCORES]
+    assert list(each) == ["stem", *metrics.SCORES, "mask"]
     assert each["stem"].tolist() == sorted(pairs)
     assert each["mae"].mean() == pytest.approx(summary["mae"], abs=1e-7)
     histogram = pd.read_csv(folder / "out/histogram.csv")
@@ -139,10 +141,11 @@ def test_records_carry_their_own_polarity(folders):
         evaluate(folder / "maps", [])
 
 
-def test_split_takes_names_and_stems(folders):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # editors on Windows write the second
+def test_split_takes_names_and_stems(folders, encoding):
     folder, pairs = folders
     split = folder / "split.txt"
-    split.write_text("b\n\nfünf mit v1.2\n  d.JPG \n", encoding="utf-8")
+    split.write_text("b\n\nfünf mit v1.2\n  d.JPG \n", encoding=encoding)
     for stem in ("a", "c"):
         (folder / "maps" / f"{stem}.png").unlink()
     found = evaluate(folder / "maps", folder / "masks", split=split, out=folder / "out")
@@ -351,20 +354,52 @@ def test_names_that_look_like_numbers_or_nothing_are_names(two):
         compare(two / "one", two / "fewer")
 
 
-def test_compare_refuses_other_images_and_other_masks(two):
+def test_compare_refuses_other_images(two):
     (two / "halved/e.png").write_bytes((two / "halved/a.png").read_bytes())
     (two / "masks/e.png").write_bytes((two / "masks/a.png").read_bytes())
     evaluate(two / "halved", two / "masks", out=two / "more")
     with pytest.raises(MaganError, match=r"'e' is in only one of .*one and .*more; .* with a split file"):
         compare(two / "one", two / "more")
-    mask = np.zeros(SHAPE, np.uint8)
-    mask[0] = 255
-    save(mask, two / "masks/a.png")
-    (two / "halved/e.png").unlink()
-    (two / "masks/e.png").unlink()
+
+
+@pytest.mark.parametrize("change", [np.fliplr, lambda mask: mask.T.reshape(SHAPE), lambda mask: 255 - mask])
+def test_compare_refuses_other_masks(two, change):
+    """Two of these have as many pixels in focus as the mask that was there before."""
+    path = two / "masks/b.png"
+    before = read_map(path)
+    mask = np.ascontiguousarray(change(before))
+    assert not np.array_equal(mask, before)
+    save(mask, path)
     evaluate(two / "halved", two / "masks", out=two / "other")
-    with pytest.raises(MaganError, match="the same images in the same order, and the same masks"):
+    with pytest.raises(
+        MaganError,
+        match=r"1 of 5 masks, such as that of 'b', are others in .*one than in .*other; .* same masks",
+    ):
         compare(two / "one", two / "other")
+
+
+def test_the_file_of_a_mask_does_not_matter_but_what_it_says(two):
+    """Stored the other way round, and with levels that are cut to the same mask."""
+    for path in (two / "masks").iterdir():
+        save(np.where(read_map(path) > 0, np.uint8(20), np.uint8(230)), path)
+    evaluate(two / "halved", two / "masks", masks_white="blur", out=two / "other")
+    assert compare(two / "two", two / "other", resamples=10)["mae"].difference == 0
+
+
+def test_masks_of_another_shape_have_another_fingerprint():
+    mask = np.zeros((4, 6), np.uint8)
+    mask[0, :3] = 255
+    assert mask_fingerprint(mask) != mask_fingerprint(mask.reshape(6, 4))
+    assert mask_fingerprint(mask) == mask_fingerprint(mask // 255)
+
+
+def test_scores_of_an_older_version_are_to_be_evaluated_again(two):
+    table = pd.read_csv(two / "one/per_image.csv").drop(columns="mask")
+    table.to_csv(two / "one/per_image.csv", index=False)
+    with pytest.raises(
+        MaganError, match=r"one/per_image\.csv has no column 'mask'.*evaluate these maps again"
+    ):
+        compare(two / "one", two / "two")
 
 
 def test_what_is_no_folder_of_scores(two):

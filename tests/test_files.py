@@ -145,7 +145,7 @@ def test_broken_and_missing_json(tmp_path):
     (tmp_path / "broken.json").write_text('{"a": 1')
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     for name in ("broken.json", "bytes.json", "missing.json"):
-        with pytest.raises(MaganError, match=rf"cannot read .*{name}.*Run the stage"):
+        with pytest.raises(MaganError, match=rf"cannot read .*{name}.*`make repro` writes"):
             read_json(tmp_path / name)
 
 

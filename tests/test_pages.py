@@ -1,5 +1,6 @@
 """Executed notebooks as pages: complete, readable without a network, linked."""
 
+import base64
 import re
 
 import nbformat
@@ -9,38 +10,103 @@ from nbformat import v4
 from magan_core.errors import MaganError
 from magan_core.reporting.pages import render
 
+PIXEL = base64.b64encode(
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU"
+).decode()
 
-def executed(folder, name, text, output="42"):
-    code = v4.new_code_cell("6 * 7", outputs=[v4.new_output("stream", text=output)])
+
+def executed(folder, name, text, *outputs, source=""):
+    """An executed notebook: a cell of text, and one of code with its outputs."""
+    cells = [v4.new_markdown_cell(text), v4.new_code_cell("6 * 7", outputs=list(outputs))]
+    metadata = {"papermill": {"input_path": f"notebooks/{source or name}.ipynb"}}
     folder.mkdir(exist_ok=True)
-    nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell(text), code]), folder / f"{name}.ipynb")
+    nbformat.write(v4.new_notebook(cells=cells, metadata=metadata), folder / f"{name}.ipynb")
+
+
+def shown(kind, data):
+    return v4.new_output("display_data", data={kind: data})
+
+
+def printed(text, name="stdout"):
+    return v4.new_output("stream", name=name, text=text)
 
 
 @pytest.fixture
 def notebooks(tmp_path):
     folder = tmp_path / "note books"
-    executed(
-        folder, "01_data", "# Data <b>\n\nNext: [train](02_train.ipynb), [notes](../docs/paper-notes.md)."
+    story = (
+        "# Data <b>\n\nNext: [train](02_train.ipynb), [look](08_look.ipynb), [notes](../docs/paper-notes.md)."
     )
-    executed(folder, "manet-dut", "# Training\n\n[data](01_data.ipynb)", output="loss <0.1>")
-    executed(folder, "magan-dut.failed", "# Training")
+    executed(folder, "01_data", story, printed("42"))
+    for run in ("magan-dut", "manet-dut"):
+        executed(
+            *(folder, run, "# Training\n\n[data](01_data.ipynb)", printed("loss <0.1>")), source="02_train"
+        )
+    executed(folder, "magan-shi.failed", "# Training")
     return folder
 
 
-def test_every_executed_notebook_has_a_page_with_its_output_and_a_line_in_the_index(notebooks, tmp_path):
+def test_every_executed_notebook_has_a_page_with_its_output(notebooks, tmp_path):
     pages = render(notebooks, tmp_path / "pages")
-    assert [page.name for page in pages] == ["index.html", "01_data.html", "manet-dut.html"]
-    index = pages[0].read_text(encoding="utf-8")
-    assert '<a href="manet-dut.html">Training: manet-dut</a>' in index
-    assert "Data &lt;b&gt;" in index
-    assert "loss &lt;0.1&gt;" in pages[2].read_text(encoding="utf-8")
+    assert [page.name for page in pages] == ["index.html", "01_data.html", "magan-dut.html", "manet-dut.html"]
+    assert "<pre>42</pre>" in pages[1].read_text(encoding="utf-8").replace("\n", "")
+    assert "loss &lt;0.1&gt;" in pages[3].read_text(encoding="utf-8")
+    assert "<title>Training: manet-dut</title>" in pages[3].read_text(encoding="utf-8")
+
+
+def test_the_index_follows_the_story_with_the_runs_of_a_notebook_under_its_title(notebooks, tmp_path):
+    executed(notebooks, "03_scores", "# Scores")
+    index = render(notebooks, tmp_path / "pages")[0].read_text(encoding="utf-8")
+    entries = re.findall(r"<li.*?</li>", index, re.S)
+    assert [re.findall(r'(?:href|id)="([^"]*)"', entry) for entry in entries] == [
+        ["01_data.html"],
+        ["02_train", "magan-dut.html", "manet-dut.html"],
+        ["03_scores.html"],
+    ]
+    assert [re.sub("<[^>]*>|\\s+", " ", entry).split()[0] for entry in entries] == [
+        "Data",
+        "Training:",
+        "Scores",
+    ]
+
+
+def test_a_picture_has_a_text_from_its_caption_or_from_what_stands_before_it(tmp_path):
+    caption = shown("text/markdown", "Maps of *all* methods. White is in focus.")
+    text = "# Figures\n\n## A look\n\nThree [photographs](a.md) of `dut`. More."
+    executed(
+        tmp_path / "n", "07_figures", text, shown("image/png", PIXEL), caption, shown("image/png", PIXEL)
+    )
+    page = render(tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
+    assert re.findall(r'<img[^>]*?alt="([^"]*)"', page) == [
+        "Maps of all methods.",
+        "A look: Three photographs of dut.",
+    ]
+    assert page.count("<img") == 2
+
+
+def test_progress_bars_are_left_out_and_warnings_are_not(tmp_path):
+    bars = "\rtrain:  50%|█████     | 1/2 [00:01<00:01]\rtrain: 100%|██████████| 2/2 [00:02<00:00]\n"
+    executed(
+        tmp_path / "n", "02_train", "# T", printed(bars, "stderr"), printed(f"{bars}Beware: 5%\n", "stderr")
+    )
+    page = render(tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
+    assert "█" not in page
+    assert page.count("output_stderr") == 1
+    assert "Beware: 5%" in page
+
+
+def test_headings_in_outputs_stand_below_that_of_the_page(tmp_path):
+    executed(tmp_path / "n", "06_tables", "# Tables", shown("text/markdown", "# Table I\n\n## DUT"))
+    page = render(tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
+    assert re.findall(r"<h(\d)", page) == ["1", "3", "4"]
 
 
 def test_links_lead_to_pages_and_else_into_the_repository(notebooks, tmp_path):
-    _, data, run = render(notebooks, tmp_path / "pages")
+    _, data, _, run = render(notebooks, tmp_path / "pages")
     assert 'href="01_data.html"' in run.read_text(encoding="utf-8")
     text = data.read_text(encoding="utf-8")
-    assert 'href="../../../notebooks/02_train.ipynb"' in text
+    assert 'href="index.html#02_train"' in text
+    assert 'href="../../../notebooks/08_look.ipynb"' in text
     assert 'href="../../../docs/paper-notes.md"' in text
     assert 'href="../report.html"' in text
 

@@ -31,7 +31,15 @@ def edited(tmp_path):
 
 def test_shipped_file_loads():
     settings = params.load(SHIPPED)
-    assert list(settings["profiles"]) == ["demo", "smoke", "cuhk", "cuhk-cpu", "released", "paper"]
+    assert list(settings["profiles"]) == [
+        "demo",
+        "smoke",
+        "cuhk",
+        "cuhk-cpu",
+        "released",
+        "released-384",
+        "paper",
+    ]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
     demo = params.get_profile(settings, "demo")
     assert demo["runs"] == settings["runs"]
@@ -112,7 +120,7 @@ def test_every_variant_of_the_tables_has_a_run_in_demo():
     assert {number for number, _, _ in empty} == {"I", "II", "III"}
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "cuhk", "cuhk-cpu", "released", "paper"])
+@pytest.mark.parametrize("name", ["demo", "smoke", "cuhk", "cuhk-cpu", "released", "released-384", "paper"])
 def test_every_run_of_a_profile_is_shown_in_a_table(name):
     profile = params.load(SHIPPED)["profiles"][name]
     assert {run for *_, runs in cells(profile) for run in runs} == set(profile["runs"])
@@ -137,6 +145,7 @@ def test_the_set_that_methods_are_shown_on():
         "cuhk": "zhao",
         "cuhk-cpu": "zhao",
         "released": "zhao",
+        "released-384": "zhao",
         "paper": "dut",
     }
     runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}

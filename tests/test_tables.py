@@ -281,7 +281,7 @@ def test_other_bad_input(full):
     for content, missing in (('{"protocol": "paper"}', "intervals"), ('{"intervals": null}', "protocol")):
         path.write_text(content)
         with pytest.raises(
-            MaganError, match=rf"summary\.json has no '{missing}'; evaluate 'manet-dut' again"
+            MaganError, match=rf"summary\.json has no '{missing}'; `make repro` evaluates 'manet-dut' again"
         ):
             full.write(["IV"])
     write_score(full.root / "scores", "manet-dut", "dut")

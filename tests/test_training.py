@@ -2,19 +2,21 @@
 
 import copy
 import json
+import shutil
 from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, scenes
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
 from magan_core.device import choose_device
 from magan_core.errors import MaganError
-from magan_core.files import write_json
+from magan_core.files import read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_discriminator, load_model
 from magan_core.prediction import predict
@@ -446,6 +448,24 @@ def test_the_saved_discriminator_is_the_trained_one(tmp_path, monkeypatch):
     assert torch.equal(loaded(images, maps), kept[0].eval()(images, maps))
     torch.manual_seed(0)
     assert not torch.equal(loaded(images, maps), build_discriminator(16, 4).eval()(images, maps))
+
+
+@pytest.mark.parametrize("folder", [True, False], ids=["of the repository", "of the weights"])
+def test_a_run_goes_on_from_another_runs_model(tmp_path, monkeypatch, folder):
+    data = prepared(tmp_path / "data")
+    go(data, tmp_path / "first")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tmp_path / "first/model.safetensors", data / "copied.safetensors")
+    file = "first/model.safetensors" if folder else "copied.safetensors"
+    still = TRAINING | {"steps": 1, "lr": 0.0, "backbone_lr": 0.0}
+    further = PROFILE | {"weights": {"pretrained": True, "file": file}, "training": still}
+    go(data, tmp_path / "second", profile=further)
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    for key, value in first.items():
+        assert torch.equal(value, second[key]) or key.endswith(statistics)
+    told = read_json(tmp_path / "second/provenance.json")["backbone_weights"]
+    assert told.endswith(sha256(tmp_path / "first/model.safetensors")[:12])
 
 
 def test_wrong_data_for_a_run(tmp_path):

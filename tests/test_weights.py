@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import MODEL
+from tiny import MODEL, decided
 
 from magan_core import params, paths
 from magan_core.errors import MaganError
@@ -342,6 +343,24 @@ def test_timms_own_weights_and_being_offline(monkeypatch):
 def test_the_slim_network_has_no_pretrained_weights():
     with pytest.raises(MaganError, match="set `pretrained: false`"):
         load_pretrained(build_generator(MODEL), "slim_vgg", None)
+
+
+def test_going_on_from_a_model_of_this_project(tmp_path):
+    trained = decided(seed=4)
+    save_model(trained, MODEL, PARTS, 32, tmp_path / "model.safetensors")
+    generator = build_generator(MODEL)
+    told = load_pretrained(generator, "slim_vgg", tmp_path / "model.safetensors")
+    assert re.fullmatch(r"the model model\.safetensors of sha256 [0-9a-f]{12}", told)
+    wanted = trained.state_dict()
+    assert all(torch.equal(value, wanted[key]) for key, value in generator.state_dict().items())
+
+
+@pytest.mark.parametrize("other", [{"head_channels": 16}, {"head_norm": False}], ids=["shapes", "layers"])
+def test_going_on_from_a_model_of_another_shape(tmp_path, other):
+    trained = decided()
+    save_model(trained, MODEL, PARTS, 32, tmp_path / "model.safetensors")
+    with pytest.raises(MaganError, match=r"another network than the one to train.*Give `model`"):
+        load_pretrained(build_generator(MODEL | other), "slim_vgg", tmp_path / "model.safetensors")
 
 
 @pytest.mark.skipif("MAGAN_WEIGHTS" not in os.environ, reason="MAGAN_WEIGHTS names no folder of weights")

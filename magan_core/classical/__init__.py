@@ -6,10 +6,10 @@ imported before it is called.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from magan_core.errors import MaganError, nearest
+from magan_core.registry import find
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,14 +46,7 @@ class Method:
     @property
     def function(self) -> Callable[..., "np.ndarray"]:
         """The function itself, imported now."""
-        module, _, name = self.where.partition(":")
-        try:
-            return getattr(import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise MaganError(
-                f"method '{self.name}' is to be {self.where}: {error}; expected module:function: write that "
-                "function, mend the line in METHODS, or install what its module imports"
-            ) from error
+        return find(self.where, f"method '{self.name}'")
 
 
 METHODS = {

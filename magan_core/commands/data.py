@@ -6,36 +6,73 @@ from pathlib import Path
 from magan_core import paths
 from magan_core.errors import MaganError
 
+DESCRIPTIONS = {
+    "list": "For each real data set: what it is, its licence, where it "
+    "is from, how to get it, and whether it is here.",
+    "fetch": "Fetch a set, file by file, from the public Git repository "
+    "that holds it; every file is checked. Stopped, the same command goes on.",
+    "add": "Take in a set that you have downloaded: find its folders, "
+    "read and count every pair, measure which class is white in the masks, and write a manifest.",
+    "verify": "Hold every file of the sets that are here against their "
+    "manifests, and say what is missing or changed.",
+    "leaks": "List the photographs that two sets, or the splits of one, "
+    "have in common, found by what they show.",
+}
+
 
 def add_parser(commands) -> None:
     """Add `data`, with sub-commands of its own, to the sub-commands."""
     data = commands.add_parser("data", help="real data sets: list, fetch, add, verify, leaks")
     commands = data.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("list", help="what each set is, where it is from, and whether it is here")
+    command = commands.add_parser(
+        "list",
+        help="what each set is, where it is from, and whether it is here",
+        description=DESCRIPTIONS["list"],
+    )
     command.set_defaults(function=show)
 
-    command = commands.add_parser("fetch", help="fetch a set from the public repository that holds it")
+    command = commands.add_parser(
+        "fetch",
+        help="fetch a set from the public repository that holds it",
+        description=DESCRIPTIONS["fetch"],
+    )
     command.add_argument("names", nargs="+", metavar="NAME", help="cuhk, szu-bd")
     command.add_argument("--url", help="another Git repository with the same files: a mirror, or a folder")
     command.set_defaults(function=fetch)
 
-    command = commands.add_parser("add", help="take in a set that you have downloaded")
+    command = commands.add_parser(
+        "add",
+        help="take in a set that you have downloaded",
+        description=DESCRIPTIONS["add"],
+    )
     command.add_argument("name", metavar="NAME", help="see `magan data list`")
     command.add_argument("download", type=Path, metavar="FOLDER", help="where the download was unpacked")
     command.add_argument("--white", choices=["focus", "blur"], help="the class stored as white in its masks")
-    command.add_argument("--partial", action="store_true", help="take another number of photographs, too")
+    command.add_argument(
+        "--partial", action="store_true", help="accept another number of photographs than expected"
+    )
     command.set_defaults(function=add)
 
-    command = commands.add_parser("verify", help="hold every file against the manifest of its set")
+    command = commands.add_parser(
+        "verify",
+        help="hold every file against the manifest of its set",
+        description=DESCRIPTIONS["verify"],
+    )
     command.add_argument("names", nargs="*", metavar="NAME", help="default: all sets that are here")
     command.set_defaults(function=verify)
 
-    command = commands.add_parser("leaks", help="photographs that two sets, or the splits of one, share")
+    command = commands.add_parser(
+        "leaks",
+        help="photographs that two sets, or the splits of one, share",
+        description=DESCRIPTIONS["leaks"],
+    )
     command.add_argument("a", metavar="A", help="a set's name, or a folder with images/")
     command.add_argument("b", metavar="B", nargs="?", help="another; without it, A is held against itself")
     command.add_argument("--limit", type=float, help="correlation of thumbnails (default 0.95)")
-    command.add_argument("--write", type=Path, metavar="FILE", help="list those of B, for `exclude`")
+    command.add_argument(
+        "--write", type=Path, metavar="FILE", help="write the names of those of B, for `exclude` of a set"
+    )
     command.set_defaults(function=leaks)
 
 

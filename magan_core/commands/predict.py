@@ -12,6 +12,8 @@ from magan_core.errors import MaganError
 
 SOME_FAILED = 3
 HELP = """
+Map what is in focus in photographs, with the model that comes with magan or that of --model.
+
 Each IMAGE_OR_FOLDER is a file, a folder, or a pattern such as 'photos/*.jpg'. JPEG, PNG, TIFF, WebP, AVIF and
 BMP are read, and HEIC where pillow-heif is installed. A folder's sub-folders count with --recursive, and
 appear in the output too.
@@ -36,7 +38,7 @@ def add_parser(commands) -> None:
         epilog=EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("photos", nargs="+", metavar="IMAGE_OR_FOLDER")
+    command.add_argument("photos", nargs="+", metavar="IMAGE_OR_FOLDER", help="photographs to map")
     command.add_argument("--out", required=True, type=Path, help="folder for the maps")
     command.add_argument("--recursive", action="store_true", help="search sub-folders too")
     command.add_argument(
@@ -61,7 +63,9 @@ def add_parser(commands) -> None:
         help="average with the map of the mirrored photograph, in twice the time (default: as the model "
         "says)",
     )
-    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command.add_argument(
+        "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"
+    )
     command.set_defaults(function=predict)
 
 

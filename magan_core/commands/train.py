@@ -2,15 +2,22 @@
 
 import argparse
 
+from magan_core.errors import MaganError
+
 
 def add_parser(commands) -> None:
     """Add `train` to the sub-commands."""
     command = commands.add_parser(
-        "train", help="train a run and map its test photographs, in one process or under torchrun"
+        "train",
+        help="train one run, in one process or several",
+        description="Train a run of a profile and map its test photographs, as notebooks 02 and 03 do; under "
+        "torchrun in several processes. Stopped, the same command goes on where it was.",
     )
-    command.add_argument("run")
-    command.add_argument("--profile", help="of params.yaml (default: the one it is switched to)")
-    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command.add_argument("run", metavar="RUN", help="a run of params.yaml, such as manet-dut")
+    command.add_argument("--profile", help="see `magan profile` (default: the current one)")
+    command.add_argument(
+        "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"
+    )
     command.add_argument(
         "--timeout", type=float, default=600.0, help="seconds to wait for another process (default 600)"
     )
@@ -31,6 +38,12 @@ def train(options: argparse.Namespace) -> None:
     settings = params.load()
     profile = params.get_profile(settings, options.profile or settings["profile"]["name"])
     run = params.get_run(profile, options.run)
+    if not (paths.prepared(profile["name"]) / "sets.json").exists():
+        raise MaganError(
+            f"the data of profile {profile['name']} are not prepared. `make repro PROFILE={profile['name']}` "
+            f"does that and all else; `magan profile {profile['name']}`, then "
+            f"`dvc repro prepare@{profile['name']}`, that alone."
+        )
     data, out = paths.prepared(profile["name"]), paths.runs(profile["name"]) / options.run
     unlabelled = data / params.source_set(profile, run["unlabelled"]) if "unlabelled" in run else None
     with joined(choose_device(options.device), options.timeout) as (team, device):

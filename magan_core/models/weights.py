@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from magan_core.errors import MaganError
-from magan_core.files import atomic
+from magan_core.files import atomic, sha256
 from magan_core.models.backbone import OWN
 from magan_core.models.discriminator import PatchGAN, build_discriminator
 from magan_core.models.generator import MANet, build_generator
@@ -18,12 +18,15 @@ DISCRIMINATOR = "magan-discriminator"  # key of its header in the metadata
 
 
 def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str:
-    """Give a timm backbone its ImageNet weights, from `file` if named, otherwise from timm's hub.
+    """Give a timm backbone its ImageNet weights, from `file` if named, otherwise from timm's hub; or give the
+    whole generator the weights of a model of this project, if `file` is one, to train it further.
 
     Returns where the weights came from. Files may name VGG's layers `features.N.` (torchvision) or
     `features_N.` (timm). Errors: MaganError when neither the file nor the hub can be had, or the file does
     not fit.
     """
+    if file is not None and Path(file).is_file() and "magan" in read_metadata(file):
+        return _go_on_from(generator, Path(file))
     if name in OWN:
         raise MaganError(f"backbone '{name}' has no ImageNet weights; set `pretrained: false` for it.")
     backbone = generator.backbone.features
@@ -57,6 +60,19 @@ def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str
         )
     backbone.load_state_dict(state, strict=False)
     return file.name
+
+
+def _go_on_from(generator: MANet, file: Path) -> str:
+    tensors = load_model(file)[0].state_dict()
+    try:
+        generator.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise MaganError(
+            f"{file} holds {read_header(file)['settings']} with parts {read_header(file)['parts']}, another "
+            f"network than the one to train ({str(error).splitlines()[1].strip()[:120]}). Give `model` and "
+            "`parts` the same values, or name another file."
+        ) from error
+    return f"the model {file.name} of sha256 {sha256(file)[:12]}"
 
 
 def read(file: Path) -> dict[str, torch.Tensor]:

@@ -395,7 +395,8 @@ def _picked(results: Results, role: str, quantiles: Sequence[float]) -> list[dic
     unknown = sorted(set(stems) - set(entries))
     if unknown:
         raise MaganError(
-            f"{file} has scores of '{unknown[0]}', which is no test image of {role}; evaluate that set again."
+            f"{file} has scores of '{unknown[0]}', which is no test image of {role}; "
+            "`make repro` evaluates it again."
         )
     order = [stem for _, stem in sorted(zip(mae, stems, strict=True))]
     places = dict.fromkeys(round(quantile * (len(order) - 1)) for quantile in quantiles)
@@ -423,7 +424,7 @@ def _focus_shares(results: Results, role: str) -> np.ndarray:
         try:
             training = (np.load(file, mmap_mode="r") > 127).mean(axis=(1, 2))
         except (OSError, ValueError) as error:
-            raise MaganError(f"cannot read {file}: {error}. Prepare the data set {role} again.") from error
+            raise MaganError(f"cannot read {file}: {error}. `make repro` prepares {role} again.") from error
     test = [(results.mask(entry) > 127).mean() for entry in results.test_images(role)]
     return np.concatenate([training, test])
 

@@ -12,6 +12,8 @@ from magan_core.errors import MaganError
 from magan_core.files import write_text
 from magan_core.notebook import read
 
+PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
+BAR = re.compile(r"\r[^\r\n]*\d+%\|[^\r\n]*\n?")  # one state of a progress bar
 STYLE = """
 :root { color-scheme: light; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 64rem; background: #fff; color: #1c1c1c;
@@ -29,8 +31,9 @@ th, td { padding: .2rem .55rem; border-bottom: 1px solid #d8dbe0; text-align: ri
 def render(notebooks: Path, out: Path) -> list[Path]:
     """Write every executed notebook of a folder to OUT/NAME.html, and OUT/index.html with links to them.
 
-    The pages need no network. Links between notebooks become links between pages. Returns the pages, the
-    index first. MaganError when there is no executed notebook, or one cannot be read.
+    The pages need no network. Links between notebooks become links between pages, or, to a notebook that ran
+    for many runs, to its part of the index. Progress bars are left out; every picture has a text. Returns the
+    pages, the index first. MaganError when there is no executed notebook, or one cannot be read.
     """
     from nbconvert import HTMLExporter  # here: a second that other commands should not cost
     from pygments.formatters import HtmlFormatter
@@ -38,26 +41,28 @@ def render(notebooks: Path, out: Path) -> list[Path]:
     files = [file for file in sorted(Path(notebooks).glob("*.ipynb")) if not file.stem.endswith(".failed")]
     if not files:
         raise MaganError(f"{notebooks} holds no executed notebook; run `make repro` first")
+    found = {file.stem: read(file) for file in files}
+    sources = {name: _source(notebook) or name for name, notebook in found.items()}
     exporter = HTMLExporter(template_name="basic")
     colours = HtmlFormatter().get_style_defs(".highlight")
-    titles = {}
-    for file in files:
-        notebook = read(file)
-        own = "" if file.stem[:2].isdigit() else file.stem  # a run or a detector: its notebook was used often
-        titles[file.stem] = ": ".join(filter(None, (_title(notebook), own))) or file.stem
-        body, _ = exporter.from_notebook_node(notebook)
+    for name, notebook in found.items():
+        title = ": ".join([_title(notebook) or name, *([name] if sources[name] != name else [])])
+        body, _ = exporter.from_notebook_node(_tidy(notebook))
         body = body.replace('href="../', 'href="../../../')
-        body = re.sub(r'href="([\w-]+)\.ipynb"', _linked({f.stem for f in files}), body)
-        body = body.replace("No description has been provided for this image", f"Output of {file.stem}")
-        write_text(Path(out) / f"{file.stem}.html", _page(titles[file.stem], colours, _back() + body))
-    links = "\n".join(
-        f'<li><a href="{name}.html">{html.escape(title)}</a></li>' for name, title in titles.items()
-    )
+        body = re.sub(r'href="([\w-]+)\.ipynb"', _linked(set(found), set(sources.values())), body)
+        write_text(Path(out) / f"{name}.html", _page(title, colours, _back() + body))
     index = (
-        '<h1>Executed notebooks</h1>\n<p><a href="../report.html">Report</a></p>\n<ul>\n' + links + "\n</ul>"
+        "<h1>Executed notebooks</h1>\n"
+        + '<p><a href="../report.html">Report</a></p>\n'
+        + _list(found, sources)
     )
     write_text(Path(out) / "index.html", _page("Executed notebooks", "", index))
-    return [Path(out) / f"{name}.html" for name in ("index", *titles)]
+    return [Path(out) / f"{name}.html" for name in ("index", *found)]
+
+
+def _source(notebook: dict) -> str:
+    """The notebook that was run, without folder and suffix; "" where that is not recorded."""
+    return Path(notebook["metadata"].get("papermill", {}).get("input_path") or "").stem
 
 
 def _title(notebook: dict) -> str:
@@ -65,11 +70,69 @@ def _title(notebook: dict) -> str:
     return found[1].strip() if found else ""
 
 
-def _linked(pages: set[str]):
-    """A link to another notebook leads to its page, or, where it was not run, to the notebook itself."""
-    return lambda found: (
-        f'href="{found[1]}.html"' if found[1] in pages else f'href="../../../notebooks/{found[1]}.ipynb"'
-    )
+def _list(found: dict[str, dict], sources: dict[str, str]) -> str:
+    """Links to the pages, in the order of the story; the runs of one notebook under its title."""
+    lines = ["<ul>"]
+    for source in sorted(set(sources.values())):
+        names = [name for name in found if sources[name] == source]
+        title = html.escape(_title(found[names[0]]) or source)
+        if names == [source]:
+            lines.append(f'<li><a href="{source}.html">{title}</a></li>')
+        else:
+            links = ",\n".join(f'<a href="{name}.html">{html.escape(name)}</a>' for name in names)
+            lines.append(f'<li id="{html.escape(source)}">{title}:\n{links}</li>')
+    return "\n".join([*lines, "</ul>"])
+
+
+def _tidy(notebook: dict) -> dict:
+    """The notebook without progress bars, with one first heading, and with a text for every picture."""
+    heading = sentence = ""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            if headings := re.findall(r"^#+ (.+)$", cell["source"], re.M):
+                heading, sentence = _plain(headings[-1]).rstrip("."), ""
+            sentence = _sentence(cell["source"]) or sentence
+            continue
+        outputs = cell.get("outputs", [])
+        for output, after in zip(outputs, [*outputs[1:], {}], strict=False):
+            if output["output_type"] == "stream":
+                output["text"] = BAR.sub("", output["text"])
+            data = output.get("data", {})
+            if "text/markdown" in data:
+                data["text/markdown"] = re.sub(r"^(#+ )", r"##\1", data["text/markdown"], flags=re.M)
+            caption = _sentence(after.get("data", {}).get("text/markdown", ""))
+            for kind in PICTURES & set(data):
+                text = caption or f"{heading}: {sentence}".replace("?:", "?").strip(": ")
+                output["metadata"].setdefault(kind, {}).setdefault("alt", text)
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [
+                output for output in outputs if output["output_type"] != "stream" or output["text"].strip()
+            ]
+    return notebook
+
+
+def _plain(markdown: str) -> str:
+    """A text without headings and marks."""
+    text = re.sub(r"^#+ .*$", "", markdown, flags=re.M)
+    return " ".join(re.sub(r"[*`$]|\[([^]]*)\]\([^)]*\)", lambda found: found[1] or "", text).split())
+
+
+def _sentence(markdown: str) -> str:
+    """The first sentence of a text."""
+    return re.split(r"(?<=[.?!])\s", _plain(markdown), maxsplit=1)[0]
+
+
+def _linked(pages: set[str], sources: set[str]):
+    """Where a link to a notebook leads: to its page, to the list of its pages, or, where it was not run, to
+    the notebook itself."""
+
+    def target(found: re.Match) -> str:
+        name = found[1]
+        if name in pages:
+            return f'href="{name}.html"'
+        return f'href="index.html#{name}"' if name in sources else f'href="../../../notebooks/{name}.ipynb"'
+
+    return target
 
 
 def _back() -> str:

@@ -127,7 +127,8 @@ def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
     rows = [row for row in claims if row["table"] == number]
     if not rows:
         raise MaganError(
-            f"claims.csv has no row of Table {number}; expected I to VI. Build the tables again."
+            f"claims.csv has no row of Table {number}; expected I to VI. `make repro` builds "
+            "the tables again."
         )
     metrics = [metric for metric in typeset.METRICS if any(row["metric"] == metric for row in rows)]
     cells = {(row["dataset"], row["method"], row["metric"]): _cell(row) for row in rows}
@@ -168,7 +169,9 @@ def _cell(row: Mapping[str, str]) -> dict[str, str]:
             "verdict": row["verdict"],
         }
     except ValueError as error:
-        raise MaganError(f"claims.csv: a cell is not a number ({error}). Build the tables again.") from error
+        raise MaganError(
+            f"claims.csv: a cell is not a number ({error}). `make repro` builds the tables again."
+        ) from error
 
 
 def _published(row: Mapping[str, str], method: str | None = None) -> bool:
@@ -207,7 +210,7 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
     )
     if folder is None:
         raise MaganError(
-            f"{results / 'figures' / name}.png: no such file. Draw the figures of this profile first."
+            f"{results / 'figures' / name}.png: no such file. `make repro` draws the figures of this profile."
         )
     words = read_json(folder / f"{name}.json")
     png = (folder / f"{name}.png").read_bytes()
@@ -216,7 +219,7 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
             width, height = picture.size
     except OSError as error:
         raise MaganError(
-            f"{folder / name}.png is not a readable PNG ({error}). Draw the figures again."
+            f"{folder / name}.png is not a readable PNG ({error}). `make repro` draws it again."
         ) from error
     short = name.replace("_", " ").capitalize()
     numbered = name.startswith("figure")
@@ -238,7 +241,7 @@ def _record(path: Path, more: tuple[str, ...] = ("parameters", "gmacs")) -> dict
     record = read_json(path)
     for key in ("seconds", *more):
         if key not in record:
-            raise MaganError(f"{path} has no '{key}'; train the run again.")
+            raise MaganError(f"{path} has no '{key}'; `make repro` trains the run again.")
     return record
 
 

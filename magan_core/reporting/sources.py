@@ -20,6 +20,7 @@ from magan_core.data.images import read_map, read_mask, read_photo
 from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
 from magan_core.metrics import SCORES
+from magan_core.score_files import read_pair, read_statistics
 
 PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
 REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}  # raw folders of these
@@ -139,16 +140,26 @@ class Results:
         return method not in METHODS or METHODS[method].about.startswith("exact port")
 
     def summary(self, method: str, role: str) -> dict[str, Any]:
-        """The score summary of a run or other method; MaganError if absent, incomplete or of another
-        protocol."""
+        """The score summary of a run or other method, read once; MaganError if absent, incomplete or of
+        another protocol."""
         path = self.score(method, role, "summary.json")
+        if path not in self._summaries:
+            self._summaries[path] = self._read_summary(path, method)
+        return self._summaries[path]
+
+    @cached_property
+    def _summaries(self) -> dict[Path, dict[str, Any]]:
+        return {}
+
+    def _read_summary(self, path: Path, method: str) -> dict[str, Any]:
         if not path.exists():
             raise MaganError(
-                f"{path} is missing though the profile lists '{method}'; evaluate it, or take it off the list"
+                f"{path} is missing though the profile lists '{method}'; `make repro` scores it, or "
+                "take it off the list"
             )
         found = read_json(path)
         if missing := [name for name in ("protocol", "intervals", *SCORES) if name not in found]:
-            raise MaganError(f"{path} has no '{missing[0]}'; evaluate '{method}' again")
+            raise MaganError(f"{path} has no '{missing[0]}'; `make repro` evaluates '{method}' again")
         if found["protocol"] != "paper":
             raise MaganError(
                 f"{path} is of protocol '{found['protocol']}'; the tables compare with protocol 'paper' only"
@@ -157,11 +168,12 @@ class Results:
 
     def statistics(self, method: str, role: str) -> np.ndarray:
         """The statistics that the scores of a run or other method were computed from, int64 (n, 2, 256)."""
-        path = self.score(method, role, "statistics.npy")
-        try:
-            return np.load(path, allow_pickle=False).astype(np.int64)
-        except (OSError, EOFError, ValueError) as error:
-            raise MaganError(f"cannot read {path} ({error}); evaluate '{method}' again") from error
+        return read_statistics(self.score(method, role, "statistics.npy"))
+
+    def statistics_pair(self, first: str, second: str, role: str) -> tuple[np.ndarray, np.ndarray]:
+        """The statistics of two methods on the same images and masks, in one order; MaganError if they are
+        not."""
+        return read_pair(*(self.scores / method / self.filled_by(role) for method in (first, second)))
 
     def seconds(self, run: str, role: str) -> tuple[float, str]:
         """Seconds a photograph of a role that a run took, and on which hardware."""
@@ -171,7 +183,7 @@ class Results:
             return float(record["seconds"]["predict_per_image"][tested]), record["hardware"]
         except KeyError as error:
             raise MaganError(
-                f"{path} has no {error} among the timings; train and map run '{run}' again"
+                f"{path} has no {error} among the timings; `make repro` trains and maps run '{run}' again"
             ) from error
 
     def check(self) -> None:
@@ -220,9 +232,9 @@ def read_rows(path: Path, empty: bool = False) -> list[dict[str, str]]:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as error:
-        raise MaganError(f"cannot read {path}: {error}. Run the stage that writes it again.") from error
+        raise MaganError(f"cannot read {path}: {error}. `make repro` writes it again.") from error
     if not rows and not empty:
-        raise MaganError(f"{path} has no rows; expected at least one. Run the stage that writes it again.")
+        raise MaganError(f"{path} has no rows; expected at least one. `make repro` writes it again.")
     return rows
 
 
@@ -235,12 +247,11 @@ def read_columns(path: Path, *names: str) -> list[np.ndarray]:
     for name in names:
         if name not in rows[0]:
             raise MaganError(
-                f"{path} has no column '{name}'; it has {', '.join(rows[0])}. Run the stage that writes it "
-                "again."
+                f"{path} has no column '{name}'; it has {', '.join(rows[0])}. `make repro` writes it again."
             )
     try:
         return [np.array([float(row[name] or "nan") for row in rows]) for name in names]
     except (TypeError, ValueError) as error:
         raise MaganError(
-            f"{path}: a cell is not a number ({error}). Run the stage that writes it again."
+            f"{path}: a cell is not a number ({error}). `make repro` writes it again."
         ) from error

@@ -168,7 +168,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
         if None in runs or results.sets[results.filled_by(role)]["test"] < 2:
             continue
         found = paired_difference(
-            *(results.statistics(run, role) for run in runs),
+            *results.statistics_pair(*runs, role),
             get_protocol("paper"),
             resamples=resamples,
             seed=seed,

@@ -67,12 +67,14 @@ def train_run(
     """Train one run of params.yaml and write OUT/model.safetensors, history.csv and provenance.json, and
     discriminator.safetensors where it has one.
 
-    labelled, unlabelled: folders of prepared sets. resume_folder: where the state of an unfinished run lies,
-    and is looked for under the hash of settings, data and code. live_folder: where the run shows itself while
-    it trains, under the name of OUT. team: of a process that torchrun started (distributed.joined); its first
-    process writes. Returns the history. The same settings on the same machine with the same number of threads
-    give the same model and history, byte for byte, on a CPU; interrupted and resumed or not. The last state
-    stays until `state.forget`, so that a kill while the model is put to use costs no training.
+    labelled, unlabelled: folders of prepared sets. weights_folder: where `weights.file` lies, unless it
+    names a folder itself: then it is relative to the working directory. resume_folder: where the state of
+    an unfinished run lies, and is looked for under the hash of settings, data and code. live_folder: where
+    the run shows itself while it trains, under the name of OUT. team: of a process that torchrun started
+    (distributed.joined); its first process writes. Returns the history. The same settings on the same
+    machine with the same number of threads give the same model and history, byte for byte, on a CPU;
+    interrupted and resumed or not. The last state stays until `state.forget`, so that a kill while the
+    model is put to use costs no training.
     """
     team = team or alone()
     start = time.perf_counter()
@@ -82,9 +84,11 @@ def train_run(
     model = profile["model"] | run.get("model", {})
     generator = build_generator(model, run["parts"])
     source = "from scratch"
+    file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
+    if file:  # a path with a folder is one of the repository
+        file = Path(file) if Path(file).parent.name else weights_folder / file
     if profile["weights"]["pretrained"]:
-        file = profile["weights"]["file"]
-        source = load_pretrained(generator, model["backbone"], weights_folder / file if file else None)
+        source = load_pretrained(generator, model["backbone"], file)
     weights = Weights.of(run["loss"])
     discriminator = None
     if weights.adv > 0:
@@ -104,8 +108,7 @@ def train_run(
     }
     settings = [profile[part] for part in ("threads", "weights", "discriminator")]
     settings.append({name: value for name, value in training.items() if name not in BYSTANDERS})
-    file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
-    begun_with = [version("timm"), sha256(weights_folder / file) if file else None]
+    begun_with = [version("timm"), sha256(file) if file else None]
     identity = key(run, model, settings, seed, data, device.type, team.size, begun_with)
     team.agree(int(identity[:15], 16), "settings, data and code")
     name = state_name(profile, run)

@@ -1,0 +1,114 @@
+"""`magan evaluate`, `compare` and `protocols`: maps of anyone's against masks, and scores against scores."""
+
+import argparse
+from pathlib import Path
+
+EVALUATE = """
+Score every map against the mask of the same name, and print F_beta, MAE, IoU, AUC and AUF_beta with 95 %
+intervals over the images, and the protocol that they follow. Maps and masks are grey pictures of the same
+size; what lies behind the scores goes to OUT, where `magan compare` finds it.
+"""
+COMPARE = """
+Scores of B minus scores of A on the same images, with 95 % intervals (bootstrap over the images) and
+p-values (permutation test). A positive difference of mae says that B is worse.
+"""
+PROTOCOLS = """
+The conventions by which scores are taken: which class is positive, at which thresholds, what is averaged, and
+who does so. The names go with --protocol of `magan evaluate` and `magan compare`.
+"""
+WHITE = ("focus", "blur")
+
+
+def add_parsers(commands) -> None:
+    """Add `evaluate`, `compare` and `protocols` to the sub-commands."""
+    command = commands.add_parser(
+        "evaluate", help="score a folder of maps against a folder of masks", description=EVALUATE
+    )
+    command.add_argument("--maps", required=True, type=Path, help="folder of maps, one an image")
+    command.add_argument("--masks", required=True, type=Path, help="folder of masks, one an image")
+    for kind in ("maps", "masks"):
+        command.add_argument(
+            f"--{kind}-white", default="focus", choices=WHITE, help=f"white in the {kind} (default focus)"
+        )
+    _add_rules(command)
+    command.add_argument("--split", type=Path, help="text file of the names to score, one a line")
+    command.add_argument("--suffix", default="", help="what the maps' names end in, for example _lbp")
+    command.add_argument(
+        "--resample", action="store_true", help="bring maps of another size to the masks' size"
+    )
+    command.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        help="folder for summary.json, curves.csv, per_image.csv, histogram.csv and statistics.npy",
+    )
+    command.set_defaults(function=evaluate)
+
+    command = commands.add_parser(
+        "compare", help="how sure the difference of two scores is", description=COMPARE
+    )
+    command.add_argument("a", metavar="A", type=Path, help="--out folder of `magan evaluate`")
+    command.add_argument("b", metavar="B", type=Path, help="another one, for the same images")
+    _add_rules(command)
+    command.set_defaults(function=compare)
+
+    command = commands.add_parser(
+        "protocols", help="the conventions for scoring, by name", description=PROTOCOLS
+    )
+    command.set_defaults(function=protocols)
+
+
+def _add_rules(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--protocol", default="paper", help="see `magan protocols` (default paper)")
+    command.add_argument(
+        "--resamples", type=int, default=2000, help="how many, for the intervals (default 2000)"
+    )
+    command.add_argument("--seed", type=int, default=1, help="of the resamples (default 1)")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """`magan evaluate`."""
+    from magan_core.evaluation import evaluate as score
+    from magan_core.metrics import SCORES
+
+    summary = score(
+        options.maps,
+        options.masks,
+        maps_white=options.maps_white,
+        masks_white=options.masks_white,
+        protocol=options.protocol,
+        split=options.split,
+        suffix=options.suffix,
+        resample=options.resample,
+        resamples=options.resamples,
+        seed=options.seed,
+        out=options.out,
+    )
+    print(f"protocol {summary['protocol']}: {summary['rules']}\n{summary['images']} images")
+    for name in SCORES:
+        low, high = (summary["intervals"] or {}).get(name, (None, None))
+        interval = "" if low is None else f"  (95 % interval over images {low:.4f} to {high:.4f})"
+        print(f"{name:9}{summary[name]:.4f}{interval}")
+    for note in summary.get("notes", []):
+        print(f"note: {note}")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """`magan compare`."""
+    from magan_core.evaluation import compare as difference
+
+    keys = ("protocol", "resamples", "seed")
+    found = difference(options.a, options.b, **{key: getattr(options, key) for key in keys})
+    print(f"protocol {options.protocol}; {options.b} minus {options.a}")
+    for name, one in found.items():
+        print(
+            f"{name:9}{one.difference:+.4f}  (95 % interval {one.low:+.4f} to {one.high:+.4f}, p {one.p:.4f})"
+        )
+
+
+def protocols(options: argparse.Namespace) -> None:
+    """`magan protocols`."""
+    from magan_core.metrics import PROTOCOLS
+
+    for name, protocol in PROTOCOLS.items():
+        print(f"{name}\n    {protocol}\n    {protocol.source}")

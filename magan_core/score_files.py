@@ -1,0 +1,105 @@
+"""The files that an evaluation leaves in a folder, written and read back.
+
+summary.json; curves.csv (`metrics.curves`); per_image.csv (`metrics.per_image` beside the stems and the
+fingerprints of the masks); histogram.csv (`metrics.value_histogram`); statistics.npy, int32 (n, 2, 256).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from magan_core import metrics
+from magan_core.errors import MaganError
+from magan_core.files import atomic, read_json, write_json, write_text
+
+
+def mask_fingerprint(mask: np.ndarray) -> str:
+    """16 hexadecimal digits that change with the size of a mask, (H, W), and with where it is not 0."""
+    shape = f"{mask.shape[0]} {mask.shape[1]} ".encode()
+    return hashlib.sha256(shape + np.packbits(mask != 0).tobytes()).hexdigest()[:16]
+
+
+def write_scores(
+    out: Path,
+    summary: Mapping[str, object],
+    stems: Sequence[str],
+    masks: Sequence[str],
+    statistics: np.ndarray,
+    rules: metrics.Protocol,
+) -> None:
+    """Write the files of an evaluation to OUT. masks: a fingerprint an image; statistics: int (n, 2, 256).
+
+    The summary goes first and comes last, so that where it lies the other files are complete.
+    """
+    (out / "summary.json").unlink(missing_ok=True)
+    images = {"stem": stems, **metrics.per_image(statistics, rules), "mask": masks}
+    histogram = {"value": np.arange(256), "count": metrics.value_histogram(statistics)}
+    tables = {"curves": metrics.curves(statistics, rules), "per_image": images, "histogram": histogram}
+    for name, columns in tables.items():
+        text = pd.DataFrame(columns).to_csv(index=False, float_format="%.8g", lineterminator="\n")
+        write_text(out / f"{name}.csv", text)
+    with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, statistics.astype(np.int32), allow_pickle=False)
+    write_json(out / "summary.json", summary)
+
+
+def read_statistics(path: Path) -> np.ndarray:
+    """Read statistics.npy: int64 (n, 2, 256). MaganError for anything else, naming the file."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise MaganError(f"cannot read {path} ({error}); evaluate these maps again") from error
+    if found.dtype.kind not in "iu" or found.ndim != 3 or found.shape[1:] != (2, 256):
+        raise MaganError(
+            f"{path} holds {found.dtype} {found.shape}; expected integers (n, 2, 256): evaluate these maps "
+            "again"
+        )
+    return found.astype(np.int64)
+
+
+def read_pair(a: Path, b: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the statistics of two folders of scores of the same images, both in the order of the first.
+
+    MaganError for a folder without scores and for images, or masks, of only one of the two.
+    """
+    (first, masks), (second, others) = _read(a), _read(b)
+    if different := sorted(masks.keys() ^ others.keys()):
+        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        raise MaganError(
+            f"'{different[0]}'{more} is in only one of {a} and {b}; score the same images in both, with a "
+            "split file"
+        )
+    if different := [stem for stem in masks if masks[stem] != others[stem]]:
+        raise MaganError(
+            f"{len(different)} of {len(masks)} masks, such as that of '{different[0]}', are others in {a} "
+            f"than in {b}; evaluate both against the same masks"
+        )
+    place = {stem: index for index, stem in enumerate(others)}
+    return first, second[[place[stem] for stem in masks]]
+
+
+def _read(folder: Path) -> tuple[np.ndarray, dict[str, str]]:
+    """Statistics, and the fingerprint of each image's mask by its stem."""
+    try:
+        read_json(folder / "summary.json")
+        statistics = read_statistics(folder / "statistics.npy")
+        images = pd.read_csv(folder / "per_image.csv", dtype=str, keep_default_na=False)
+        stems = list(images["stem"])
+    except (OSError, ValueError, KeyError, MaganError) as error:
+        raise MaganError(
+            f"{folder} is no folder of scores ({error}); name the --out folder of `magan evaluate`"
+        ) from error
+    if len(statistics) != len(stems):
+        raise MaganError(
+            f"{folder}: statistics.npy {statistics.shape} does not go with the {len(stems)} images of "
+            "per_image.csv; evaluate these maps again"
+        )
+    if "mask" not in images:
+        raise MaganError(
+            f"{folder}/per_image.csv has no column 'mask', which says what masks were used; it is of an "
+            "older version: evaluate these maps again"
+        )
+    return statistics, dict(zip(stems, images["mask"], strict=True))

@@ -1,0 +1,62 @@
+"""The benchmarks start, and their pages name the options that they have."""
+
+import json
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "benchmarks/README.md", ROOT / "docs/performance.md"]
+LINES = [
+    line
+    for page in PAGES
+    for line in re.findall(r"^    .*benchmarks/(\w+\.py)(.*)$", page.read_text(encoding="utf-8"), re.M)
+]
+
+
+def start(monkeypatch, script, *arguments):
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    runpy.run_path(str(ROOT / "benchmarks" / script), run_name="__main__")
+
+
+@pytest.mark.parametrize(("script", "arguments"), LINES)
+def test_a_command_of_the_page_has_these_options(script, arguments, monkeypatch, capsys):
+    used = {
+        word.strip("[]")
+        for word in shlex.split(arguments, comments=True)
+        if word.lstrip("[").startswith("--")
+    }
+    with pytest.raises(SystemExit) as stop:
+        start(monkeypatch, script, "--help")
+    assert stop.value.code == 0
+    known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    assert used <= known
+
+
+def test_every_benchmark_is_on_a_page():
+    scripts = [path for path in (ROOT / "benchmarks").glob("*.py") if "ArgumentParser(" in path.read_text()]
+    assert {script for script, _ in LINES} == {path.name for path in scripts}
+
+
+def test_a_training_step_is_timed(tmp_path, monkeypatch, capsys):
+    threads = torch.get_num_threads()
+    options = {"profile": "smoke", "steps": "1", "trials": "1", "device": "cpu", "threads": str(threads)}
+    out = tmp_path / "times.json"
+    start(
+        monkeypatch,
+        "scaling.py",
+        "--out",
+        str(out),
+        *(f"--{name}={value}" for name, value in options.items()),
+    )
+    record = json.loads(out.read_text(encoding="utf-8"))
+    assert set(record["milliseconds"]) == {"in memory", "streamed"}
+    assert all(0 < times["least"] <= times["median"] for times in record["milliseconds"].values())
+    assert record["processes"] == 1
