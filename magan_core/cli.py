@@ -62,10 +62,10 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "grid",
         help="list the stages of a profile that can run beside each other",
-        description="List the trainings and detectors of a profile, one stage of dvc.yaml a line, none of "
-        "which needs another's results: scripts/slurm_array.sh runs one line a task.",
+        description="List the stages of a profile that need nothing of each other, one a line, for DVC's "
+        "queue or an array of SLURM: trainings and classical detectors (docs/scaling.md).",
     )
-    command.add_argument("name", metavar="PROFILE", nargs="?", help="the current one if none is named")
+    command.add_argument("name", nargs="?", metavar="PROFILE", help="the current one if none is named")
     command.set_defaults(function=grid)
 
     command = commands.add_parser(

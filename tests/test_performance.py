@@ -1,0 +1,70 @@
+"""The benchmarks run, and their page says what they measured."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from magan_core.models import build_generator
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ROOT / "benchmarks"
+PAGE = ROOT / "docs/performance.md"
+RUNS = {
+    "training": ("--profile", "smoke", "--steps", "1", "--trials", "2", "--scenes", "4", "--busy"),
+    "inference": ("--trials", "1", "--images", "1", "--threads", "1"),
+    "preparation": ("--trials", "1", "--images", "4"),
+}
+
+
+def script(name, *arguments):
+    """What a benchmark prints."""
+    command = [sys.executable, "-W", "error", str(BENCHMARKS / f"{name}.py"), *arguments]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-3000:]
+    return found.stdout
+
+
+def test_the_page_shows_the_numbers_of_the_results():
+    tables = [part.strip() for part in script("table").split("\n\n") if part.startswith("|")]
+    page = PAGE.read_text(encoding="utf-8")
+    assert len(tables) >= 3
+    assert [text for text in tables if text not in page] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_a_benchmark_writes_what_it_prints(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path))  # no photographs there
+    printed = script(name, *RUNS[name], "--out", str(tmp_path / "result.json"))
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert {"hardware", "versions", "trials"} <= set(result)
+    assert {"processor", "cores", "load"} <= set(result["hardware"])
+    rows = {"training": [result], "inference": result.get("models"), "preparation": result.get("data")}[name]
+    assert sum(line.startswith("| ") for line in printed.splitlines()) == len(rows) + 2
+    speeds = [row.get("images a second", row.get("ours", {}).get("images a second")) for row in rows]
+    for speed in speeds:
+        spread = speed if "median" in speed else next(iter(speed.values()))
+        assert 0 < spread["min"] <= spread["median"] <= spread["max"]
+        assert f"{spread['median']:.1f}" in printed
+
+
+def test_the_network_that_ours_is_compared_with_gives_the_same_map(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import plain_attention
+
+    torch.manual_seed(0)
+    generator = build_generator(tiny.MODEL).eval()
+    images = torch.rand(2, 3, 32, 32)
+    logits = []
+    for change in (lambda _: None, plain_attention.attend_plainly):
+        change(generator)
+        for module in (generator.high_attention, generator.low_attention):
+            torch.nn.init.constant_(module.alpha, 0.7)
+        logits.append(generator(images))
+    assert isinstance(generator.high_attention, plain_attention.PlainAttention)
+    torch.testing.assert_close(*logits)
