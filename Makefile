@@ -27,8 +27,7 @@ repro: setup
 # The model that comes with the project, again: needs CUHK, SZU-BD and hours (docs/model-card.md).
 released-model: setup
 	$(MAKE) repro PROFILE=released
-	$(MAKE) repro PROFILE=released-384
-	python -m magan_core pack results/released-384/runs/manet-zhao/model.safetensors magan_core/released/model.safetensors
+	python -m magan_core pack results/released/runs/manet-zhao/model.safetensors magan_core/released/model.safetensors
 
 test: setup check
 	python -m pytest

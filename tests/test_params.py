@@ -120,7 +120,7 @@ def test_every_variant_of_the_tables_has_a_run_in_demo():
     assert {number for number, _, _ in empty} == {"I", "II", "III"}
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "cuhk", "cuhk-cpu", "released", "released-384", "paper"])
+@pytest.mark.parametrize("name", ["demo", "smoke", "cuhk", "cuhk-cpu", "released", "paper"])
 def test_every_run_of_a_profile_is_shown_in_a_table(name):
     profile = params.load(SHIPPED)["profiles"][name]
     assert {run for *_, runs in cells(profile) for run in runs} == set(profile["runs"])
@@ -145,7 +145,6 @@ def test_the_set_that_methods_are_shown_on():
         "cuhk": "zhao",
         "cuhk-cpu": "zhao",
         "released": "zhao",
-        "released-384": "zhao",
         "paper": "dut",
     }
     runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}
