@@ -37,7 +37,6 @@ def test_shipped_file_loads():
         "cuhk",
         "cuhk-cpu",
         "released",
-        "released-384",
         "paper",
     ]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
