@@ -51,7 +51,7 @@ def evaluate(
 
     MaganError, naming the file, for a map without mask or the reverse, two files of one stem, an unreadable
     file, a map of another size, a mask of one class only (recall or the false positive rate has no
-    denominator there).
+    denominator there), and for maps of 0 and 1 throughout.
     """
     rules = metrics.get_protocol(protocol)
     nearest(maps_white, ("focus", "blur"), "polarity of the maps")
@@ -71,6 +71,8 @@ def evaluate(
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         counted = list(pool.map(count, stems))
+    if max(one.highest for one in counted) == 1:
+        raise MaganError(f"the maps in {maps_dir} hold 0 and 1; expected 0 to 255: multiply them by 255")
     statistics = np.stack([one.statistics for one in counted])
 
     summary: dict[str, object] = {"protocol": protocol, "rules": str(rules), "images": len(stems)}
@@ -121,11 +123,12 @@ def compare(
 
 
 class _Counted(NamedTuple):
-    """Of one image: statistics int64 (2, 256), the fingerprint of its mask, whether its map was resized, and
-    whether its mask has grey levels."""
+    """Of one image: statistics int64 (2, 256), the fingerprint of its mask, the highest value stored in its
+    map, whether that was resized, and whether its mask has grey levels."""
 
     statistics: np.ndarray
     mask: str
+    highest: int
     resized: bool
     grey: bool
 
@@ -207,6 +210,7 @@ def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resampl
             "correct the mask, or leave the image out of the test set"
         )
     focus_map = read_map(map_path)
+    highest = int(focus_map.max())
     if maps_white == "blur":
         focus_map = 255 - focus_map
     resized = focus_map.shape != mask.shape
@@ -218,7 +222,7 @@ def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resampl
     if resized:
         focus_map = resize(focus_map, *mask.shape)
     levels = bool(((grey != 0) & (grey != 255)).any())
-    return _Counted(metrics.histograms(focus_map, mask), mask_fingerprint(mask), resized, levels)
+    return _Counted(metrics.histograms(focus_map, mask), mask_fingerprint(mask), highest, resized, levels)
 
 
 def _more(names: list[str]) -> str:

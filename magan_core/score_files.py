@@ -32,9 +32,15 @@ def write_scores(
 ) -> None:
     """Write the files of an evaluation to OUT. masks: a fingerprint an image; statistics: int (n, 2, 256).
 
-    The summary goes first and comes last, so that where it lies the other files are complete.
+    The summary goes first and comes last, so that where it lies the other files are complete. MaganError when
+    they cannot be written.
     """
-    (out / "summary.json").unlink(missing_ok=True)
+    try:
+        (out / "summary.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise MaganError(
+            f"cannot write {out}/summary.json: {error.strerror}; choose another folder for the scores"
+        ) from error
     images = {"stem": stems, **metrics.per_image(statistics, rules), "mask": masks}
     histogram = {"value": np.arange(256), "count": metrics.value_histogram(statistics)}
     tables = {"curves": metrics.curves(statistics, rules), "per_image": images, "histogram": histogram}

@@ -235,9 +235,15 @@ def damage_no_folder(folder):
     shutil.rmtree(folder / "masks")
 
 
+def damage_scale(folder):
+    for path in (folder / "maps").iterdir():
+        save(np.uint8(np.array(Image.open(path)) > 127), path)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (damage_scale, r"maps hold 0 and 1; expected 0 to 255"),
         (damage_unmatched_map, r"extra\.png has no mask in the masks folder"),
         (damage_missing_map, r"'b' \(and 1 more\) has a mask and no map in .*maps"),
         (damage_duplicate, r"a\.png and a\.bmp share the stem 'a'"),
@@ -254,6 +260,23 @@ def test_bad_files_are_named_and_nothing_is_written(folders, damage, message):
     with pytest.raises(MaganError, match=message):
         evaluate(folder / "maps", folder / "masks", out=folder / "out")
     assert not (folder / "out").exists()
+
+
+def test_a_single_map_may_be_nearly_black(folders):
+    folder, _ = folders
+    save(np.uint8(np.arange(192).reshape(SHAPE) > 100), folder / "maps/a.png")
+    assert evaluate(folder / "maps", folder / "masks")["images"] == 5
+
+
+@pytest.mark.parametrize("place", ["out", "out/summary.json"])
+def test_scores_that_cannot_be_written_are_an_error_in_words(folders, place):
+    folder, _ = folders
+    if place == "out":
+        (folder / place).write_text("a file")
+    else:
+        (folder / place).mkdir(parents=True)
+    with pytest.raises(MaganError, match=r"cannot write .*out.*another folder"):
+        evaluate(folder / "maps", folder / "masks", out=folder / "out")
 
 
 def test_wrong_words_are_answered_with_the_right_ones(folders):

@@ -106,10 +106,32 @@ def test_float_is_refused(tmp_path, value):
             read(path)
 
 
-def test_32_bit_is_refused(tmp_path):
-    path = saved(tmp_path / "a.tif", Image.fromarray(np.full((3, 3), 70000, np.int32)))
-    with pytest.raises(MaganError, match="32-bit samples"):
-        read_photo(path)
+@pytest.mark.parametrize("value", [255, 70000])
+def test_32_bit_is_refused(tmp_path, value):
+    path = saved(tmp_path / "a.tif", Image.fromarray(np.full((3, 3), value, np.int32)))
+    for read in (read_photo, read_map):
+        with pytest.raises(MaganError, match="32-bit samples"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_eight_bit_values_in_sixteen_bits_are_refused(tmp_path, suffix):
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(GREY.astype(np.uint16)))
+    for read in (read_photo, read_map):
+        with pytest.raises(MaganError, match=r"none of them above 255 of 65535.*with 8 bits"):
+            read(path)
+
+
+def test_black_in_sixteen_bits_is_black(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(np.zeros((3, 3), np.uint16)))
+    assert not read_map(path).any()
+
+
+def test_sixteen_bit_pgm_keeps_the_high_byte(tmp_path):
+    values = GREY.astype(">u2") * 256 + 200
+    head = f"P5 {GREY.shape[1]} {GREY.shape[0]} 65535\n".encode()
+    (tmp_path / "a.pgm").write_bytes(head + values.astype(">u2").tobytes())
+    assert np.array_equal(read_map(tmp_path / "a.pgm"), GREY)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

@@ -217,14 +217,19 @@ def test_a_name_that_is_no_unicode(folder, run):
     assert name in [entry["file"] for entry in json.loads(out)["photographs"]]
 
 
-def test_too_large_for_the_memory(folder, run, monkeypatch):
-    def full(*args, **options):
-        raise MemoryError
-
-    monkeypatch.setattr("magan_core.prediction.resize", full)
-    status, _, err = run("photos")
+@pytest.mark.parametrize("place", ["magan_core.prediction.resize", "magan_core.overlay.overlay"])
+@pytest.mark.parametrize("make", [bytearray, torch.empty])  # a MemoryError, and torch's own
+def test_too_large_for_the_memory(folder, run, monkeypatch, place, make):
+    monkeypatch.setattr(place, lambda *arguments, **options: make(2**48))
+    status, _, err = run("photos", "--overlay")
     assert status == 1
     assert err.count("does not fit into memory") == 3
+
+
+def test_other_errors_of_torch_are_no_lack_of_memory(folder, run, monkeypatch):
+    monkeypatch.setattr("magan_core.prediction.resize", lambda *arguments: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        run("photos")
 
 
 # ---- the model ----

@@ -158,8 +158,6 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
 
 def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, flip) -> dict:
     """Write the map, and the overlay if asked for. Returns the photograph's entry for --json."""
-    import torch
-
     from magan_core.data.images import CUT, colour_profile, is_map, read_photo, write_map
     from magan_core.prediction import predict as map_of
 
@@ -169,17 +167,19 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
             f"{photo}: {target} is there already and is no map. Move it, or choose another folder for --out."
         )
     pixels = read_photo(photo)
+    entry = {"file": str(photo), "map": str(target)}
     try:
         values = map_of(model, pixels, size, device, flip=flip)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MaganError(f"{photo}: does not fit into memory on {device}; make it smaller") from error
-    write_map(target, values)
-    entry = {"file": str(photo), "map": str(target)}
-    if with_overlay:
-        from magan_core.overlay import overlay, write_overlay
+        write_map(target, values)
+        if with_overlay:
+            from magan_core.overlay import overlay, write_overlay
 
-        write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))
-        entry["overlay"] = str(overlay_of(target))
+            write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))
+            entry["overlay"] = str(overlay_of(target))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's on a CPU has no type
+            raise
+        raise MaganError(f"{photo}: does not fit into memory on {device}; make it smaller") from error
     height, width = values.shape
     return entry | {
         "width": width,

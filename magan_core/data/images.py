@@ -26,7 +26,8 @@ def read_photo(path: str | Path) -> np.ndarray:
     white, as a viewer shows them; of several frames the first one counts.
 
     Raises MaganError, naming the file, for a missing, unreadable, truncated or absurdly large one (Pillow's
-    limit of about 179 million pixels) and for float or 32-bit samples, whose white level nobody has stated.
+    limit of about 179 million pixels), for float or 32-bit samples, whose white level nobody has stated, and
+    for 16-bit samples that all fit into 8 bits, which would come out black.
     """
     with _decoded(Path(path)) as picture:
         if _has_alpha(picture):
@@ -183,10 +184,13 @@ def _is_heic(path: Path) -> bool:
 
 
 def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:
-    if picture.mode in SIXTEEN_BIT or picture.mode == "I":
+    if picture.mode in SIXTEEN_BIT or (picture.mode, picture.format) == ("I", "PPM"):
         values = np.asarray(picture)
-        if values.min() >= 0 and values.max() <= 65535:
-            return Image.fromarray((values >> 8).astype(np.uint8))
+        if 0 < values.max() <= 255:
+            raise MaganError(
+                f"{path}: 16-bit samples, none of them above 255 of 65535, so black; save it with 8 bits"
+            )
+        return Image.fromarray((values >> 8).astype(np.uint8))
     if picture.mode in ("F", "I"):
         raise MaganError(
             f"{path}: {'float' if picture.mode == 'F' else '32-bit'} samples, whose white level is "

@@ -130,7 +130,7 @@ def read_header(path: str | Path) -> dict:
         size, flip = header["test_size"], header["test_flip"]
         if type(size) is not int or size < 1 or type(flip) is not bool:
             raise ValueError(f"test_size {size!r}, test_flip {flip!r}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return header
 
@@ -150,7 +150,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
     try:
         generator = build_generator(header["settings"], header["parts"])
         generator.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return generator.to(device, memory_format=torch.channels_last).eval(), header["test_size"]
 
