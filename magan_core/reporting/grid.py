@@ -22,7 +22,8 @@ def grid(
     above. labels: one a row, at the left, where equal neighbours share one. notes: one a column, below the
     last row.
     """
-    left, top, bottom, gap = (0.36 if any(labels) else 0.02), 0.34, (0.2 if notes else 0.02), 0.035
+    lines = max(label.count("\n") + 1 for label in labels) if any(labels) else 0
+    left, top, bottom, gap = (0.12 * (1 + lines) if lines else 0.02), 0.34, (0.2 if notes else 0.02), 0.035
     cell = (style.PAGE - left - gap * len(titles)) / len(titles)
     heights = [cell * min(1.0, row[0].shape[0] / row[0].shape[1]) for row in rows]
     total = top + bottom + sum(heights) + gap * len(rows)
