@@ -62,9 +62,14 @@ def read_json(path: str | Path) -> Any:
 
 
 def sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hexadecimal SHA-256 of a file's bytes; MaganError for one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MaganError(
+            f"cannot read {path}: {error.strerror}. Make it readable, or fetch it again."
+        ) from error
 
 
 def fingerprint(settings: Any, files: Iterable[Path]) -> str:

@@ -146,12 +146,20 @@ def _rows(rows: Any, raw: dict[str, Any]) -> list[dict[str, str]]:
     if not isinstance(rows, list):
         raise MaganError(f"`rows` of params.yaml is {rows!r}; it must be a list, or [] for none.")
     known = {run["variant"] for run in raw["runs"].values()}
-    known |= {name for profile in raw["profiles"].values() for name in profile["published"]}
+    published = {name for profile in raw["profiles"].values() for name in profile["published"]}
+    taken = set()
     for row in rows:
         keys(row, ROW, "key of rows")
         types(row, ROW, "rows")
         nearest(row["table"], NUMBERS, f"table of row '{row['row']}'")
-        nearest(row["variant"], sorted(known), f"variant of row '{row['row']}'")
+        nearest(row["variant"], sorted(known | published), f"variant of row '{row['row']}'")
+        if row["table"] == "II" and row["variant"] in published:
+            raise MaganError(
+                f"row '{row['row']}' of Table II: published maps have no seconds. Take another table."
+            )
+        if (row["table"], row["row"]) in taken:
+            raise MaganError(f"`rows` has '{row['row']}' of Table {row['table']} twice. Rename one.")
+        taken.add((row["table"], row["row"]))
     return rows
 
 

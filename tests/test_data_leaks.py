@@ -155,6 +155,17 @@ def test_command_lists_the_pairs_for_exclude(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("0 pairs")
 
 
+def test_a_path_is_a_folder_and_no_name_of_a_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MAGAN_DATA", str(raw_sets(tmp_path / "raw", same=True)))
+    raw_sets(tmp_path / "else/raw", same=True)
+    for file in ("params.yaml", "data"):
+        (tmp_path / "else/raw/one" / file).symlink_to(Path(file).absolute())
+    monkeypatch.chdir(tmp_path / "else/raw/one")
+    for name in (".", "../one", str(tmp_path / "raw/one")):
+        cli.main(["data", "leaks", name])
+        assert f"0 pairs of photographs in {name} look" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -78,6 +78,15 @@ def test_a_set_that_is_not_here_and_one_without_a_manifest(own):
         inspect("cuhk", own / "raw/cuhk", own / "manifests")
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'stem,image_sha256,mask_sha256\n"\r\0', None])
+def test_a_manifest_that_cannot_be_read_is_named(own, content):
+    path = own / "manifests/cuhk.csv"
+    path.unlink()
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(MaganError, match=r"cuhk\.csv: not a manifest"):
+        inspect("cuhk", own / "raw/cuhk", own / "manifests")
+
+
 def test_commands(own, monkeypatch, capsys):
     monkeypatch.setenv("MAGAN_DATA", str(own / "none"))
     cli.main(["data", "list"])

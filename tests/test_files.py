@@ -149,6 +149,11 @@ def test_broken_and_missing_json(tmp_path):
             read_json(tmp_path / name)
 
 
+def test_sha256_of_what_cannot_be_read(tmp_path):
+    with pytest.raises(MaganError, match=f"cannot read {tmp_path}: Is a directory"):
+        sha256(tmp_path)
+
+
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc" * 100_000)
     assert sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()

@@ -225,6 +225,13 @@ MISTAKES = {
     "missing key of a row": ("rows: []", "rows: [{table: IV, row: x}]", "'variant' is missing"),
     "table of a row": ("rows: []", "rows: [{table: VII, row: x, variant: manet}]", "table of row 'x' 'VII'"),
     "variant of a row": ("rows: []", "rows: [{table: IV, row: x, variant: manets}]", "did you mean 'manet'"),
+    "two rows of one name": (
+        "rows: []", "rows: [{table: IV, row: x, variant: manet}, {table: IV, row: x, variant: magan}]",
+        "'x' of Table IV twice",
+    ),
+    "row of published maps in the table of seconds": (
+        "rows: []", "rows: [{table: II, row: x, variant: LBP-published}]", "published maps have no seconds",
+    ),
     "not YAML": ("folders:", "folders: [", "is not valid YAML"),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Which photographs a user means, and names for their maps that never meet."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,27 @@ def test_a_folder_without_and_with_its_sub_folders(root):
         ("photos/day 1/c.heic", "day 1/c.heic"),
         ("photos/day 1/x/d.tif", "day 1/x/d.tif"),
     ]
+
+
+def test_a_sub_folder_that_cannot_be_listed_is_a_failure(root, monkeypatch):
+    scandir = os.scandir
+
+    def closed(path):
+        if str(path).endswith("day 1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    found = find(["photos"], Path("maps"), recursive=True)
+    assert len(found.photos) == 2
+    assert "photos/day 1 cannot be listed: Permission denied" in found.failed["photos/day 1"]
+    assert not find(["photos"], Path("maps")).failed
+
+
+def test_a_link_to_a_folder_is_passed_over_with_a_word(root):
+    (root / "photos/linked").symlink_to(root / "photos/day 1")
+    assert find(["photos"], Path("maps"), recursive=True).passed_over["(link to a folder)"] == 1
+    assert names(find(["photos/linked"], Path("maps"))) == [("photos/linked/c.heic", "c.heic")]
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,14 @@ def test_published_maps_of_a_method_that_the_paper_does_not_have_can_have_a_row(
     assert own["mae_own"].item() == pytest.approx(score("new", "shi")["mae"])
 
 
+def test_a_row_of_published_maps_in_a_table_without_their_set_is_refused(full):
+    full.published = {"new": {"method": "New", "set": "shi"}}
+    full.rows = ({"table": "IV", "row": "New, published", "variant": "new"},)
+    write_score(full.root / "scores", "new", "shi", images=100)
+    with pytest.raises(MaganError, match="Table IV has no numbers on 'shi', the set of 'new'"):
+        full.fill().write(["IV"])
+
+
 def test_a_row_with_the_label_of_another_is_refused(full):
     full.rows = ({"table": "IV", "row": "MANet", "variant": "magan"},)
     with pytest.raises(MaganError, match="Table IV has a row 'MANet' already"):

@@ -187,7 +187,8 @@ def leaks(options: argparse.Namespace) -> None:
 def _photographs(name: str) -> list:
     from magan_core.data.sets import photographs
 
-    return photographs(_folder(name) if _folder(name).is_dir() else Path(name))
+    plain = Path(name).parts == (name,) and name != ".."
+    return photographs(_folder(name) if plain and _folder(name).is_dir() else Path(name))
 
 
 def _where(stem: str, name: str) -> str:

@@ -28,10 +28,13 @@ def write_manifest(folder: str | Path, path: str | Path, masks: bool = True) -> 
 
 
 def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
-    """Return the rows of a manifest by stem."""
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or tuple(rows[0]) != COLUMNS:
+    """Return the rows of a manifest by stem; MaganError for a file that is none."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        rows = []
+    if not rows or any(tuple(row) != COLUMNS or None in row.values() for row in rows):
         raise MaganError(f"{path}: not a manifest; expected a CSV file with the columns {', '.join(COLUMNS)}")
     return {row["stem"]: row for row in rows}
 

@@ -14,8 +14,8 @@ from magan_core.errors import MaganError
 @dataclass
 class Found:
     """photos: each photograph once, with its path below the folder that was named, in the order of the names.
-    failed: what was named and is not there, with the reason. passed_over: files of other kinds in the
-    folders, counted by suffix."""
+    failed: what was named and is not there, and folders that cannot be listed, with the reason. passed_over:
+    files of other kinds in the folders, counted by suffix, and links to folders."""
 
     photos: dict[Path, Path] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,11 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
             "would overwrite them. Choose another folder for --out."
         )
     photos, deeper, others = {}, False, Counter()
-    for parent, folders, files in os.walk(folder):
+
+    def closed(error: OSError) -> None:
+        found.failed[error.filename] = f"{error.filename} cannot be listed: {error.strerror}."
+
+    for parent, folders, files in os.walk(folder, onerror=closed):
         folders[:] = sorted(
             name
             for name in folders
@@ -68,8 +72,10 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         if not recursive:
             deeper = bool(folders)
             break
+        if links := sum(os.path.islink(os.path.join(parent, name)) for name in folders):
+            others["(link to a folder)"] += links
     found.passed_over.update(others)
-    if not photos:
+    if not photos and str(folder) not in found.failed:
         hint = " Its sub-folders count with --recursive." if deeper else ""
         found.failed[str(folder)] = f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}).{hint}"
     return photos

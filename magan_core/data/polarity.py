@@ -7,12 +7,12 @@ from scipy import ndimage
 
 from magan_core.data.sets import Record, load
 
-SAMPLE = 100  # photographs looked at
+SAMPLE = 100  # photographs looked at, at least
 
 
 def white_is_sharper(records: Sequence[Record]) -> tuple[int, int]:
     """Return in how many photographs the class stored as white has the larger mean absolute Laplacian, and
-    how many were looked at: SAMPLE, evenly spread.
+    how many were looked at: at least SAMPLE, evenly spread, or all of a smaller set.
 
     On CUHK and SZU-BD, whose white is blurred, that is 2 in 100. Errors as in `sets.load`.
     """

@@ -233,12 +233,20 @@ def _verdict(row: Mapping[str, Any], tolerance: Mapping[str, float | None]) -> s
 
 
 def _check_shown(results: Results) -> None:
-    """MaganError for a listed run, or published maps, that no table shows."""
+    """MaganError for a listed run, or published maps, that no table shows, or not that which `rows` names."""
     shown = {
         variant for number in VARIANTS for variant in (VARIANTS[number] | _beside(number, results)).values()
     }
     for name, run in results.listed.items():
         nearest(run["variant"], sorted(shown), f"variant of run {name} in the tables (`rows` of params.yaml)")
+    for row in results.rows:
+        if entry := results.published.get(row["variant"]):
+            sets = {results.filled_by(ROLES[name]) for name in claims.load(row["table"])["dataset"]}
+            if results.filled_by(entry["set"]) not in sets:
+                raise MaganError(
+                    f"`rows`: Table {row['table']} has no numbers on '{entry['set']}', the set of "
+                    f"'{row['variant']}'; take another table"
+                )
     tables = [claims.load(number) for number in ("I", "III")]
     known = sorted({method for table in tables for method in table["method"]})
     for name, entry in results.published.items():
