@@ -10,7 +10,7 @@ import numpy as np
 
 from magan_core import metrics
 from magan_core.data.images import CUT, cut, read_map, resize
-from magan_core.data.sets import read_names
+from magan_core.data.sets import read_names, stem_key
 from magan_core.errors import MaganError, nearest
 from magan_core.score_files import mask_fingerprint, read_pair, write_scores
 
@@ -134,19 +134,19 @@ class _Counted(NamedTuple):
 
 
 def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
-    """Files of a folder by stem without `suffix`, sorted."""
+    """Files of a folder by stem without `suffix`, sorted; without the overlays of `magan predict`."""
     folder = Path(folder)
     if not folder.is_dir():
         raise MaganError(f"{folder}: no such folder; check the path")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
+        if path.name.startswith(".") or path.name.endswith(".overlay.jpg") or not path.is_file():
             continue
         if not path.stem.endswith(suffix):
             raise MaganError(
                 f"{path}: the stem does not end in the suffix '{suffix}'; move the file elsewhere"
             )
-        stem = path.stem.removesuffix(suffix)
+        stem = stem_key(path.stem.removesuffix(suffix))
         if stem in files:
             raise MaganError(f"{path} and {files[stem].name} share the stem '{stem}'; keep one of them")
         files[stem] = path

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,16 @@ def test_a_second_evaluation_gives_the_same_bytes(folders):
         evaluate(folder / "maps", folder / "masks", out=folder / out)
     for name in os.listdir(folder / "one"):
         assert (folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes()
+
+
+def test_maps_as_magan_predict_and_macos_write_them(folders):
+    """Overlays lie beside the maps; an umlaut may be two characters in one folder and one in the other."""
+    folder, pairs = folders
+    save(pairs["a"][0], folder / "maps" / "a.overlay.jpg")
+    name = "fünf mit v1.2.png"
+    (folder / "maps" / name).rename(folder / "maps" / unicodedata.normalize("NFD", name))
+    summary = evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    assert {name: summary[name] for name in metrics.SCORES} == pytest.approx(scored(pairs), abs=1e-8)
 
 
 def test_other_polarities_suffix_and_extension_give_the_same_scores(folders):
