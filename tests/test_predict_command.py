@@ -293,6 +293,14 @@ def test_help_tells_the_exit_statuses(capsys):
         assert words in text
 
 
+def test_an_empty_out_is_no_folder(folder, run):
+    before = files(folder)
+    status, _, err = run("photos", out="")
+    assert status == 2
+    assert "--out: is empty" in err
+    assert files(folder) == before
+
+
 def test_it_loads_only_what_it_needs(folder):
     """The slim network needs no timm, and no command that maps needs what training and reports do."""
     heavy = ("timm", "torchvision", "pandas", "matplotlib", "skimage", "scipy", "dvc")

@@ -29,6 +29,12 @@ A photograph that fails does not stop the rest; the reasons come last, on standa
 """
 
 
+def _named(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; is a variable not set?")
+    return Path(text)
+
+
 def add_parser(commands) -> None:
     """Add `predict` to the sub-commands."""
     command = commands.add_parser(
@@ -39,7 +45,7 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("photos", nargs="+", metavar="IMAGE_OR_FOLDER", help="photographs to map")
-    command.add_argument("--out", required=True, type=Path, help="folder for the maps")
+    command.add_argument("--out", required=True, type=_named, metavar="FOLDER", help="for the maps")
     command.add_argument("--recursive", action="store_true", help="search sub-folders too")
     command.add_argument(
         "--overlay",
