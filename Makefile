@@ -21,7 +21,6 @@ repro: setup
 	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
 	@mkdir -p data/raw
 	python -m dvc repro
-	python -m magan_core pages "$$(python -m magan_core profile --current)"
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
 
 # The model that comes with the project, again: needs CUHK, SZU-BD and hours (docs/model-card.md).

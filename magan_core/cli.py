@@ -71,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "report",
         help="build results/PROFILE/report.html from tables and figures",
-        description="Build results/PROFILE/report.html from the tables and figures that are there. It is the "
-        "last stage of `make repro`.",
+        description="Build results/PROFILE/report.html from the tables and figures that are there, as "
+        "`make repro` does.",
     )
     command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
     command.set_defaults(function=report)

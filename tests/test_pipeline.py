@@ -65,6 +65,10 @@ def test_every_table_figure_and_the_report_exist(clone):
     assert "Table VI" in report
     assert "Figure 10" in report
     assert "What each part adds" in report
+    pages = (results / "pages/index.html").read_text(encoding="utf-8")
+    for name in ("01_prepare_data", "manet-dut", "07_figures"):
+        assert f'href="{name}.html"' in pages
+        assert (results / f"pages/{name}.html").exists()
 
 
 def test_no_number_on_synthetic_scenes_is_a_verdict_on_the_paper(clone):

@@ -1,7 +1,7 @@
 """The executed notebooks of a profile as web pages, for readers without Jupyter.
 
 Executed notebooks are a log: they hold times and never have the same bytes twice. So nothing depends on them
-or on these pages, and DVC knows neither.
+or on these pages, which are made when the report is.
 """
 
 import html
