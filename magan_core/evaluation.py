@@ -144,7 +144,8 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
             continue
         if not path.stem.endswith(suffix):
             raise MaganError(
-                f"{path}: the stem does not end in the suffix '{suffix}'; move the file elsewhere"
+                f"{path}: the stem does not end in the suffix '{suffix}'; leave `--suffix` out, name "
+                "another, or move the file elsewhere"
             )
         stem = stem_key(path.stem.removesuffix(suffix))
         if stem in files:

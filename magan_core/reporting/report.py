@@ -282,7 +282,7 @@ def _cost(
         ("Maps of the test photographs", f"networks {networks:,.0f} s, other detectors {others:,.0f} s"),
         (
             "Total cost",
-            f"{total:,.0f} s ({total / 3600:.1f} hours) for {len(records)} trainings and all maps, without "
+            f"{total:,.0f} s ({total / 60:,.0f} minutes) for {len(records)} trainings and all maps, without "
             "preparation, scoring and drawing",
         ),
     ]
