@@ -355,7 +355,7 @@ def test_everything_can_be_reached_by_keyboard(project):
 def test_the_total_cost_is_shown_at_the_top_and_in_the_provenance(project):
     """Nine trainings of 45.2 s, 0.012 s for each of the two test photographs of DUT."""
     page = Page(build())
-    cost = "407 s (0.1 hours) for 9 trainings and all maps, without preparation, scoring and drawing"
+    cost = "407 s (7 minutes) for 9 trainings and all maps, without preparation, scoring and drawing"
     assert f"Cost: {cost}." in page.text
     assert page.row("provenance", "Total cost") == [cost]
 
