@@ -8,14 +8,10 @@ from pathlib import Path
 from magan_core.commands import data, evaluate, predict, train
 from magan_core.errors import MaganError
 
-DESCRIPTION = (
-    "Which parts of a photograph are in focus: maps of photographs, their scores, and the tables and "
-)
-DESCRIPTION += "figures of the paper MA-GANet."
-EPILOG = (
-    "`magan COMMAND --help` explains a command. predict, evaluate, compare, protocols and pack work in any "
-)
-EPILOG += "folder; the others in that of params.yaml."
+DESCRIPTION = """Which parts of a photograph are in focus: maps of photographs, their scores, and the tables
+and figures of the paper MA-GANet."""
+EPILOG = """`magan COMMAND --help` explains a command. predict, evaluate, compare, protocols and pack work in
+any folder; the others in that of params.yaml."""
 
 
 def main(arguments: list[str] | None = None) -> None:
