@@ -83,6 +83,16 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(function=pages)
 
     command = commands.add_parser(
+        "check",
+        help="fail unless every run has learnt something",
+        description="Fail unless every run of a profile beats the baselines on its own test set by the "
+        "margin of params.yaml, and write the comparisons to results/PROFILE/check.txt. `make repro` ends "
+        "with it.",
+    )
+    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
+    command.set_defaults(function=check)
+
+    command = commands.add_parser(
         "pack",
         help="write a run's model at half its size",
         description="Write a run's model with 16-bit weights, half as large: what the released model is.",
@@ -191,6 +201,22 @@ def pages(options: argparse.Namespace) -> None:
 
     params.get_profile(params.load(), options.name)
     print(render(paths.notebooks(options.name), paths.pages(options.name))[0])
+
+
+def check(options: argparse.Namespace) -> None:
+    """`magan check`."""
+    from magan_core import params, paths
+    from magan_core.checks import beats_baselines
+    from magan_core.files import read_json, write_text
+
+    profile = params.get_profile(params.load(), options.name)
+    own = {run: params.test_sets(profile, definition)[0] for run, definition in profile["runs"].items()}
+    results = paths.results(options.name)
+    lines = beats_baselines(read_json(results / "metrics.json"), own, profile["check"])
+    write_text(results / "check.txt", "\n".join(lines) + "\n")
+    print(
+        f"{len(lines)} comparisons: {results / 'check.txt'}" if profile["check"]["mae_margin"] else lines[0]
+    )
 
 
 def profile(options: argparse.Namespace) -> None:

@@ -1,20 +1,25 @@
-"""Every run beats the baselines by the margin, or the pipeline stops."""
+"""Every run beats the baselines by the margin on its own test set, or the pipeline fails in the end."""
+
+import json
+from pathlib import Path
 
 import pytest
 
+from magan_core import cli, params
 from magan_core.checks import beats_baselines
 from magan_core.errors import MaganError
+
+CHECK = {"baselines": ["constant", "laplacian"], "mae_margin": 0.01}
+OWN = {"manet": "dut"}
+ROOT = Path(__file__).parent.parent
 
 
 def summaries(**mae):
     return {name: {"dut": {"mae": value}} for name, value in mae.items()}
 
 
-CHECK = {"baselines": ["constant", "laplacian"], "mae_margin": 0.01}
-
-
 def test_a_run_that_beats_both():
-    lines = beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=0.08), CHECK)
+    lines = beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=0.08), OWN, CHECK)
     assert lines == [
         "manet on dut: MAE 0.080, constant 0.400",
         "manet on dut: MAE 0.080, laplacian 0.100",
@@ -26,31 +31,56 @@ def test_a_run_within_the_margin_or_worse(mae):
     with pytest.raises(
         MaganError, match=r"1 of 2 comparisons miss the margin of 0\.01.*manet on dut.*laplacian"
     ):
-        beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=mae), CHECK)
+        beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=mae), OWN, CHECK)
 
 
 def test_a_score_that_is_no_number_beats_nothing():
     with pytest.raises(MaganError, match="2 of 2 comparisons"):
-        beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=float("nan")), CHECK)
+        beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=float("nan")), OWN, CHECK)
 
 
-def test_all_failures_are_named_on_every_set():
+def test_each_run_is_judged_on_its_own_set_and_all_failures_are_named():
     found = {
-        "constant": {"dut": {"mae": 0.4}, "ctcug": {"mae": 0.4}},
-        "laplacian": {"dut": {"mae": 0.1}, "ctcug": {"mae": 0.1}},
-        "good": {"dut": {"mae": 0.01}, "ctcug": {"mae": 0.01}},
-        "bad": {"dut": {"mae": 0.01}, "ctcug": {"mae": 0.5}},
+        "constant": {"dut": {"mae": 0.4}, "shi": {"mae": 0.4}},
+        "laplacian": {"dut": {"mae": 0.1}, "shi": {"mae": 0.1}},
+        "good": {"dut": {"mae": 0.01}, "shi": {"mae": 0.5}},
+        "bad": {"dut": {"mae": 0.01}, "shi": {"mae": 0.5}},
     }
     with pytest.raises(MaganError) as caught:
-        beats_baselines(found, CHECK)
+        beats_baselines(found, {"good": "dut", "bad": "shi"}, CHECK)
     message = str(caught.value)
-    assert "2 of 8 comparisons" in message
-    assert message.count("bad on ctcug") == 2
+    assert "2 of 4 comparisons" in message
+    assert message.count("bad on shi") == 2
     assert "good" not in message
 
 
 def test_no_margin_checks_nothing():
     found = summaries(constant=0.1, laplacian=0.1, manet=0.9)
-    assert beats_baselines(found, CHECK | {"mae_margin": None}) == [
+    assert beats_baselines(found, OWN, CHECK | {"mae_margin": None}) == [
         "not checked: this profile is too short to learn"
     ]
+
+
+@pytest.mark.parametrize("worse", [[], ["magan-s-zhao"]], ids=["all good", "one bad"])
+def test_magan_check(tmp_path, monkeypatch, capsys, worse):
+    """On the test set of each run's own data set; what the runs of DUT make of CTCUG is not judged."""
+    settings = params.load(ROOT / "params.yaml")
+    demo = settings["profiles"]["demo"]
+    sets = ("shi", "zhao", "dut", "ctcug")
+    found = {name: {s: {"mae": 0.4} for s in sets} for name in demo["check"]["baselines"]}
+    for run, definition in demo["runs"].items():
+        found[run] = {definition["set"]: {"mae": 0.9 if run in worse else 0.1}, "ctcug": {"mae": 0.9}}
+    folder = tmp_path / "results/demo"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(found))
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    if worse:
+        with pytest.raises(SystemExit):
+            cli.main(["check", "demo"])
+        assert "2 of 48 comparisons miss" in capsys.readouterr().err
+        assert not (folder / "check.txt").exists()
+    else:
+        cli.main(["check", "demo"])
+        assert capsys.readouterr().out == "48 comparisons: results/demo/check.txt\n"
+        assert len((folder / "check.txt").read_text().splitlines()) == 48
