@@ -22,7 +22,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=unfinished(path), suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -38,6 +38,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def unfinished(path: Path) -> str:
+    """How the temporary files of `atomic` for this path begin, and those of no other of its folder that ends
+    in other 40 characters: names of files are limited to 255 bytes."""
+    return f".{path.stem[-40:]}-"
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -119,6 +119,18 @@ def test_more_processes_than_gpus(monkeypatch):
         pytest.fail("joined")
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [("2", "RANK, MASTER_ADDR, MASTER_PORT.*torchrun --nproc-per-node"), ("two", "WORLD_SIZE is 'two'")],
+)
+def test_variables_that_torchrun_does_not_set_like_that(monkeypatch, size, message):
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    with pytest.raises(MaganError, match=message), joined(CPU):
+        pytest.fail("joined")
+
+
 # ---- the command ----
 
 

@@ -334,6 +334,12 @@ def test_unknown_and_impossible_parts():
     assert PARTS == ("HL", "LL", "HCA", "SA", "LCA")
 
 
+@pytest.mark.parametrize("dilation", [0, -1, 1.5, True])
+def test_a_dilation_that_is_none(dilation):
+    with pytest.raises(MaganError, match="dilation of the spatial attention is"):
+        build_generator(MODEL | {"dilation": dilation})
+
+
 def test_backbone_without_five_levels_is_refused():
     with pytest.raises(MaganError, match="no pyramid of five"):
         build_backbone("convnext_atto")

@@ -15,6 +15,7 @@ import torch
 from tiny import PROFILE, RUN, TRAINING, prepared
 
 from magan_core.errors import MaganError
+from magan_core.files import atomic
 from magan_core.training import log, state, trainer
 from magan_core.training.run import state_name, train_run
 from magan_core.training.state import Interrupted, Resume, forget, key, stoppable
@@ -148,6 +149,20 @@ def test_a_break_within_a_write_leaves_the_state_before(data, uninterrupted, tmp
     assert len(list((tmp_path / "resume").iterdir())) == (save > 1)
     go(data, tmp_path / "out", tmp_path / "resume")
     assert outcome(tmp_path / "out") == uninterrupted
+
+
+def test_unfinished_files_of_another_run_stay(tmp_path):
+    """Both names begin with the same 50 letters, and the other run may be writing at this moment."""
+    one, other = (
+        state.Resume(tmp_path, "run" * 15 + name, "0" * 16, every=60.0) for name in ("-one", "-other")
+    )
+    with atomic(other.path) as temporary:
+        temporary.write_bytes(b"half")
+        assert one.load() is None
+        assert temporary.exists()
+        assert other.load() is None
+        assert not temporary.exists(), "its own is what a kill left"
+        temporary.write_bytes(b"for the rename")
 
 
 def test_a_state_stays_until_the_run_is_forgotten(data, uninterrupted, tmp_path, monkeypatch):

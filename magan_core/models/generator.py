@@ -38,6 +38,8 @@ class MANet(nn.Module):
             raise MaganError(
                 f"parts {parts} do not make a network: HL is always needed, and SA and LCA need LL."
             )
+        if type(dilation) is not int or dilation < 1:
+            raise MaganError(f"dilation of the spatial attention is {dilation!r}; expected 1, 2, 3, ...")
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)

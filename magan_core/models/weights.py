@@ -15,18 +15,20 @@ from magan_core.models.discriminator import PatchGAN, build_discriminator
 from magan_core.models.generator import MANet, build_generator
 
 DISCRIMINATOR = "magan-discriminator"  # key of its header in the metadata
+WITHOUT_TENSORS = ("pooling", "dilation", "energy", "axis")  # settings that change a network, but no weight
 
 
-def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str:
+def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -> str:
     """Give a timm backbone its ImageNet weights, from `file` if named, otherwise from timm's hub; or give the
     whole generator the weights of a model of this project, if `file` is one, to train it further.
 
-    Returns where the weights came from. Files may name VGG's layers `features.N.` (torchvision) or
-    `features_N.` (timm). Errors: MaganError when neither the file nor the hub can be had, or the file does
-    not fit.
+    settings: those that the generator was built from. Returns where the weights came from. Files may name
+    VGG's layers `features.N.` (torchvision) or `features_N.` (timm). Errors: MaganError when neither the file
+    nor the hub can be had, or the file does not fit.
     """
     if file is not None and Path(file).is_file() and "magan" in read_metadata(file):
-        return _go_on_from(generator, Path(file))
+        return _go_on_from(generator, settings, Path(file))
+    name = settings["backbone"]
     if name in OWN:
         raise MaganError(f"backbone '{name}' has no ImageNet weights; set `pretrained: false` for it.")
     backbone = generator.backbone.features
@@ -62,16 +64,25 @@ def load_pretrained(generator: MANet, name: str, file: str | Path | None) -> str
     return file.name
 
 
-def _go_on_from(generator: MANet, file: Path) -> str:
-    tensors = load_model(file)[0].state_dict()
-    try:
-        generator.load_state_dict(tensors)
-    except RuntimeError as error:
+def _go_on_from(generator: MANet, settings: dict, file: Path) -> str:
+    header, trained = read_header(file), load_model(file)[0]
+    theirs, ours = ({"pooling": True} | values for values in (header["settings"], settings))
+    differences = [
+        f"{name} {theirs[name]!r}, not {ours[name]!r}"
+        for name in WITHOUT_TENSORS
+        if theirs[name] != ours[name]
+    ]
+    if not differences:
+        try:
+            generator.load_state_dict(trained.state_dict())
+        except RuntimeError as error:
+            differences = [str(error).splitlines()[1].strip()[:120]]
+    if differences:
         raise MaganError(
-            f"{file} holds {read_header(file)['settings']} with parts {read_header(file)['parts']}, another "
-            f"network than the one to train ({str(error).splitlines()[1].strip()[:120]}). Give `model` and "
-            "`parts` the same values, or name another file."
-        ) from error
+            f"{file} holds {header['settings']} with parts {header['parts']}, another network than the one "
+            f"to train ({'; '.join(differences)}). Give `model` and `parts` the same values, or name another "
+            "file."
+        )
     return f"the model {file.name} of sha256 {sha256(file)[:12]}"
 
 
@@ -192,7 +203,12 @@ def finite(tensors: dict[str, torch.Tensor], path: Path, remedy: str) -> None:
 
 
 def unreadable(path: Path, error: Exception) -> MaganError:
-    """The error for a file that safetensors cannot read."""
+    """The error for a file that is not there, or that safetensors cannot read."""
+    if not path.exists():
+        return MaganError(
+            f"there is no file {path}. Check the name; those of runs are "
+            "results/PROFILE/runs/RUN/model.safetensors."
+        )
     return MaganError(f"{path} is not a readable safetensors file ({error}). Make or fetch it again.")
 
 

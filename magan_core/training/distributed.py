@@ -119,6 +119,13 @@ def joined(device: torch.device, timeout: float = 600.0) -> Iterator[tuple[Team,
         device = torch.device("cuda", _environment("LOCAL_RANK", 0))
         torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise MaganError(
+            f"WORLD_SIZE is {size}, but {', '.join(missing)} of torchrun's variables are missing. Start "
+            "several processes by: torchrun --nproc-per-node N -m magan_core train RUN; for a single one, "
+            "unset WORLD_SIZE."
+        )
     try:
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
         yield team, device
@@ -134,4 +141,9 @@ def joined(device: torch.device, timeout: float = 600.0) -> Iterator[tuple[Team,
 
 
 def _environment(name: str, default: int) -> int:
-    return int(os.environ.get(name, default))
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise MaganError(
+            f"the environment variable {name} is {text!r}; expected a number, as torchrun sets it."
+        )
+    return int(text)

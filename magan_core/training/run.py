@@ -88,7 +88,7 @@ def train_run(
     if file:  # a path with a folder is one of the repository
         file = Path(file) if Path(file).parent.name else weights_folder / file
     if profile["weights"]["pretrained"]:
-        source = load_pretrained(generator, model["backbone"], file)
+        source = load_pretrained(generator, model, file)
     weights = Weights.of(run["loss"])
     discriminator = None
     if weights.adv > 0:

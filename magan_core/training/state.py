@@ -24,7 +24,7 @@ from torch import Tensor, nn
 import magan_core
 from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError
-from magan_core.files import atomic, fingerprint
+from magan_core.files import atomic, fingerprint, unfinished
 
 CODE = ("models", "training", "losses.py", "data/augment.py")  # what a training step is made of
 
@@ -136,8 +136,8 @@ class Resume:
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and progress of the state saved last, None if there is none."""
-        for unfinished in self.folder.glob(f".{self.path.stem[:40]}-*"):  # a kill came within the write
-            unfinished.unlink(missing_ok=True)
+        for broken in self.folder.glob(f"{unfinished(self.path)}*"):  # a kill came within the write
+            broken.unlink(missing_ok=True)
         if not self.path.exists():
             return None
         try:
