@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from magan_core import metrics
-from magan_core.data.images import CUT, cut, read_map, resize
+from magan_core.data.images import CUT, OVERLAY, cut, read_map, resize
 from magan_core.data.sets import read_names, stem_key
 from magan_core.errors import MaganError, nearest
 from magan_core.score_files import mask_fingerprint, read_pair, write_scores
@@ -140,7 +140,7 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
         raise MaganError(f"{folder}: no such folder; check the path")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.endswith(".overlay.jpg") or not path.is_file():
+        if path.name.startswith(".") or path.name.endswith(OVERLAY) or not path.is_file():
             continue
         if not path.stem.endswith(suffix):
             raise MaganError(

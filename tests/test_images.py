@@ -418,6 +418,7 @@ def test_what_is_a_map(tmp_path):
     others = [
         saved(tmp_path / "colour.png", Image.fromarray(COLOUR)),
         saved(tmp_path / "grey.tif", Image.fromarray(GREY)),
+        saved(tmp_path / "mask.png", Image.fromarray(GREY)),
         tmp_path / "text.png",
         tmp_path / "missing.png",
     ]

@@ -31,7 +31,7 @@ def names(found):
 def test_a_folder_without_and_with_its_sub_folders(root):
     found = find(["photos"], Path("maps"))
     assert names(found) == [("photos/a.png", "a.png"), ("photos/b.JPG", "b.JPG")]
-    assert found.passed_over == {".nef": 1, ".txt": 1}
+    assert found.passed_over == {".nef": 1, ".txt": 1, "(sub-folder, see --recursive)": 1}
     assert not found.failed
     deep = find(["photos"], Path("maps"), recursive=True)
     assert names(deep) == [

@@ -13,7 +13,7 @@ from PIL import Image
 from tiny import MODEL, decided, scenes
 
 from magan_core import cli, paths
-from magan_core.data.images import read_map, read_photo
+from magan_core.data.images import read_map, read_photo, write_map
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import load_model, read_header, save_model
 from magan_core.prediction import predict
@@ -71,7 +71,7 @@ def test_a_folder(folder, run):
 def test_twice_gives_the_same_bytes_and_replaces_what_was_there(folder, run):
     run("photos")
     first = [path.read_bytes() for path in sorted(Path("maps").iterdir())]
-    Image.new("L", (3, 3)).save("maps/grün.png")
+    write_map("maps/grün.png", np.zeros((3, 3), np.uint8))
     assert run("photos")[0] == 0
     assert [path.read_bytes() for path in sorted(Path("maps").iterdir())] == first
 
@@ -166,7 +166,7 @@ def test_an_earlier_map_of_what_now_fails_stays(folder, run):
         (["none"], "none does not exist"),
         (["empty"], "empty holds no photograph"),
         (["bad.jpg"], "bad.jpg: damaged"),
-        (["photos", "--model", "none.safetensors"], "not a readable safetensors"),
+        (["photos", "--model", "none.safetensors"], "there is no file none.safetensors"),
         (["photos", "--out", "file/maps"], "file is not a folder"),
         (["photos", "--out", "photos"], "Choose another folder for --out"),
         (["photos/grün.png", "--out", "photos/../photos"], "would overwrite photos/grün.png"),
@@ -193,10 +193,11 @@ def test_a_linked_photograph_is_not_overwritten_either(folder, run):
     assert "would overwrite photos/grün.png" in err
 
 
-def test_a_picture_that_is_no_map_is_not_replaced(folder, run):
+@pytest.mark.parametrize("mode", ["RGB", "L"], ids=["photograph", "mask"])
+def test_a_picture_that_is_no_map_is_not_replaced(folder, run, mode):
     """Of a camera's a.jpg and the edited a.png beside it, --out . would have replaced the second."""
     (folder / "maps").mkdir()
-    Image.new("RGB", (5, 5), "red").save("maps/grün.png")
+    Image.new(mode, (5, 5), "white").save("maps/grün.png")
     before = Path("maps/grün.png").read_bytes()
     status, _, err = run("photos")
     assert status == 3

@@ -58,7 +58,8 @@ def add_parser(commands) -> None:
         action="store_true",
         help="print nothing but JSON on standard output: `photographs`, each with file, map, overlay, "
         "width, height, in_focus (share of the map at 128 or above) and seconds (reading and writing "
-        "included); `failed`, each with file and reason; `passed_over`, other files by suffix",
+        "included); `failed`, each with file and reason; `passed_over`, other files by suffix, and "
+        "sub-folders",
     )
     command.add_argument(
         "--model", type=Path, help="model.safetensors of a run (default: the one that comes with magan)"
@@ -92,13 +93,14 @@ def predict(options: argparse.Namespace) -> None:
         show_json(facts, done, failed, found.passed_over)
     elif done:
         seconds = sum(entry["seconds"] for entry in done) / len(done)
-        print(f"{len(done)} maps in {options.out}, {seconds:.3f} s a photograph on {facts['device']}")
+        maps = "1 map" if len(done) == 1 else f"{len(done)} maps"
+        print(f"{maps} in {options.out}, {seconds:.3f} s a photograph on {facts['device']}")
         plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
         if set(targets.values()) - plain:
             print("names repeat: some maps have the suffix or the folder of their photograph in the name")
     if found.passed_over:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.passed_over.items()))
-        print(f"passed over, not photographs that magan reads: {kinds}", file=sys.stderr)
+        print(f"passed over: {kinds}", file=sys.stderr)
     report(failed, len(done))
 
 
@@ -123,7 +125,9 @@ def status(path: Path) -> os.stat_result | None:
 
 def overlay_of(target: Path) -> Path:
     """Beside the map; maps end in .png, so that the two never meet."""
-    return target.with_suffix(".overlay.jpg")
+    from magan_core.data.images import OVERLAY
+
+    return target.with_suffix(OVERLAY)
 
 
 def check_writable(out: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from magan_core.errors import MaganError
 from magan_core.files import atomic
@@ -14,6 +15,8 @@ SUFFIXES = {  # in lower case
     ".avif", ".bmp", ".heic", ".heif", ".hif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
 }  # fmt: skip
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # ISO/IEC 23008-12
+MAKER = "magan-core"  # named in every map
+OVERLAY = ".overlay.jpg"  # what the overlay beside a map ends in, where the map has .png
 CUT = 128  # grey values from here on are the white class of a mask
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -44,10 +47,10 @@ def colour_profile(path: str | Path) -> bytes | None:
 
 
 def is_map(path: str | Path) -> bool:
-    """Whether the file at `path` is an 8-bit grey PNG, as `write_map` makes them."""
+    """Whether `write_map` made the file at `path`: a mask, for one, says nothing of where it is from."""
     try:
         with Image.open(path) as picture:
-            return (picture.format, picture.mode) == ("PNG", "L")
+            return (picture.format, picture.info.get("Software")) == ("PNG", MAKER)
     except (OSError, ValueError, SyntaxError):
         return False
 
@@ -94,7 +97,8 @@ def read_thumbnail(path: str | Path, side: int) -> np.ndarray:
 
 
 def write_map(path: str | Path, values: np.ndarray) -> None:
-    """Write uint8 (H, W) `values` as an 8-bit grey PNG, whole or not at all; the folder is made if need be.
+    """Write uint8 (H, W) `values` as an 8-bit grey PNG that says who made it, whole or not at all; the folder
+    is made if need be.
 
     Raises MaganError for another shape or type and when the file cannot be written.
     """
@@ -103,8 +107,10 @@ def write_map(path: str | Path, values: np.ndarray) -> None:
         raise MaganError(
             f"{path}: cannot store {values.dtype} {values.shape} as a map; expected uint8 (H, W)"
         )
+    maker = PngInfo()
+    maker.add_text("Software", MAKER)  # one of the keywords of the PNG specification, 11.3.3.2
     with atomic(path) as temporary:
-        Image.fromarray(values).save(temporary, format="PNG")
+        Image.fromarray(values).save(temporary, format="PNG", pnginfo=maker)
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -15,7 +15,8 @@ from magan_core.errors import MaganError
 class Found:
     """photos: each photograph once, with its path below the folder that was named, in the order of the names.
     failed: what was named and is not there, and folders that cannot be listed, with the reason. passed_over:
-    files of other kinds in the folders, counted by suffix, and links to folders."""
+    files of other kinds in the folders, counted by suffix, links to folders, and sub-folders unless
+    `recursive`."""
 
     photos: dict[Path, Path] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -71,10 +72,11 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
                 others[path.suffix.lower() or "(no suffix)"] += 1
         if not recursive:
             deeper = bool(folders)
+            others["(sub-folder, see --recursive)"] += len(folders)
             break
         if links := sum(os.path.islink(os.path.join(parent, name)) for name in folders):
             others["(link to a folder)"] += links
-    found.passed_over.update(others)
+    found.passed_over.update(+others)
     if not photos and str(folder) not in found.failed:
         hint = " Its sub-folders count with --recursive." if deeper else ""
         found.failed[str(folder)] = f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}).{hint}"
