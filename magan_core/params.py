@@ -32,7 +32,8 @@ SECTIONS = {
     "weights": {"pretrained": bool, "file": str | None},
     "discriminator": {"channels": int},
     "training": {
-        "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "jitter": float,
+        "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "window": float,
+        "jitter": float,
         "lr": float, "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
         "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
         "precision": str, "compile": bool, "average": float, "save_seconds": float, "maps_every": int,

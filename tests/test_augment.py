@@ -37,40 +37,48 @@ def resized(picture, side):
     return affine_transform(picture, scale, 0.5 * scale - 0.5, (side, side), order=1, mode="reflect")
 
 
-def cropped(picture, top, left, crop):
-    return affine_transform(picture, [1, 1], [top, left], (crop, crop), order=1, mode="reflect")
+def cropped(picture, top, left, seen, crop):
+    """A window of `seen` x `seen` pixels, which lies between pixels, at crop x crop."""
+    scale = seen / crop
+    corner = np.array([top, left]) + 0.5 * scale - 0.5
+    return affine_transform(picture, [scale, scale], corner, (crop, crop), order=1, mode="reflect")
 
 
-def draw(count, sizes, side, crop, rotation, seed):
-    """The matrices, and the same random numbers in words: flip, angle, and the corner of the crop in
+def draw(count, sizes, side, crop, rotation, seed, window=1.0):
+    """The matrices, and the same random numbers in words: flip, angle, and the window's corner and side in
     pixels."""
-    matrices = transforms(count, sizes, side, crop, rotation, torch.Generator().manual_seed(seed))
+    matrices = transforms(count, sizes, side, crop, rotation, torch.Generator().manual_seed(seed), window)
     random = torch.Generator().manual_seed(seed)
     flip = torch.rand(count, generator=random) < 0.5
-    angle, left, top = (torch.rand(count, generator=random) for _ in range(3))
-    angle = (2 * angle - 1) * rotation * math.pi
-    return matrices, flip, angle, top * (side - crop), left * (side - crop)
+    angle = (2 * torch.rand(count, generator=random) - 1) * rotation * math.pi
+    seen = torch.full((count,), float(crop))
+    if window > 1:
+        seen = crop * (1 + (window - 1) * torch.rand(count, generator=random))
+    left, top = (torch.rand(count, generator=random) * (side - seen) for _ in range(2))
+    return matrices, flip, angle, top, left, seen
 
 
-def test_one_resampling_is_flip_rotation_resize_and_crop():
+@pytest.mark.parametrize("window", [1.0, 4 / 3])
+def test_one_resampling_is_flip_rotation_resize_and_crop(window):
     """The photograph is 1.8 times as wide as high: a rotation of the square would be another one."""
     height, width, side, crop, count = 200, 360, 160, 120, 6
     photo = smooth(height, width)
     prepared = np.round(resized(photo, side) * 255).astype(np.uint8)
     images = torch.from_numpy(prepared)[None, :, :, None].repeat(count, 1, 1, 3)
     sizes = torch.tensor([[height, width]]).repeat(count, 1)
-    matrices, flip, angle, top, left = draw(count, sizes, side, crop, 0.15, seed=4)
+    matrices, flip, angle, *corners = draw(count, sizes, side, crop, 0.15, 4, window)
+    windows = torch.stack(corners, dim=1).tolist()  # top, left, side
+    assert len({seen for *_, seen in windows}) == (1 if window == 1 else count)
     found, _ = augment(images, None, matrices, crop)
     square_sizes = torch.full((count, 2), height)
-    other, _ = augment(images, None, draw(count, square_sizes, side, crop, 0.15, seed=4)[0], crop)
+    other, _ = augment(images, None, draw(count, square_sizes, side, crop, 0.15, 4, window)[0], crop)
     assert 0 < flip.sum() < count
     for k in range(count):
         steps = rotated(flipped(photo, flip[k]), angle[k].item())
-        expected = cropped(resized(steps, side), top[k].item(), left[k].item(), crop)
+        expected = cropped(resized(steps, side), *windows[k], crop)
         inside = cropped(
             resized(rotated(np.pad(np.ones((height - 20, width - 20)), 10), angle[k].item()), side),
-            top[k].item(),
-            left[k].item(),
+            *windows[k],
             crop,
         )
         error = np.abs(found[k, 0].numpy() - expected)[inside > 0.999]
@@ -212,15 +220,15 @@ def test_saturation_moves_colours_away_from_their_mean():
         torch.testing.assert_close(found, grey + factor * (images - grey))
 
 
-def jittered(jitter):
+def small(**settings):
     images, masks = (torch.randint(0, 256, (10, 16, 16, *more), dtype=torch.uint8) for more in ((3,), ()))
     sizes = torch.tensor([[20, 30]] * 10)
-    return Sampler(images, masks, sizes, batch=4, crop=12, rotation=0.15, seed=5, jitter=jitter)
+    return Sampler(images, masks, sizes, batch=4, crop=12, rotation=0.15, seed=5, **settings)
 
 
 def test_jitter_recolours_each_photograph_and_no_mask():
     torch.manual_seed(0)
-    plain, changed = jittered(0.0), jittered(0.3)
+    plain, changed = small(), small(jitter=0.3)
     changed.images, changed.masks = plain.images, plain.masks
     (before, masks), (after, same) = plain.next(), changed.next()
     assert torch.equal(masks, same)
@@ -231,7 +239,12 @@ def test_jitter_recolours_each_photograph_and_no_mask():
     assert after.max() <= 1
 
 
-@pytest.mark.parametrize("jitter", [-0.1, 1.0])
-def test_impossible_jitter(jitter):
-    with pytest.raises(MaganError, match=f"jitter is {jitter}"):
-        jittered(jitter)
+@pytest.mark.parametrize(
+    "setting",
+    [{"jitter": -0.1}, {"jitter": 1.0}, {"window": 0.9}, {"window": 1.4}, {"window": math.nan}],
+    ids=str,
+)
+def test_impossible_settings(setting):
+    (name, value), *_ = setting.items()
+    with pytest.raises(MaganError, match=f"{name} is {value}"):
+        small(**setting)

@@ -25,6 +25,7 @@ TRAINING = {
     "batch": 4,
     "crop": 32,
     "rotation": 0.15,
+    "window": 1.0,
     "jitter": 0.0,
     "lr": 3e-3,
     "backbone_lr": 3e-3,

@@ -10,14 +10,21 @@ from magan_core.errors import MaganError
 
 
 def transforms(
-    count: int, sizes: Tensor, side: int, crop: int, rotation: float, generator: torch.Generator
+    count: int,
+    sizes: Tensor,
+    side: int,
+    crop: int,
+    rotation: float,
+    generator: torch.Generator,
+    window: float = 1.0,
 ) -> Tensor:
     """Random flip, rotation, and crop as affine matrices (section IV-C), on the CPU.
 
     sizes: int (count, 2), original height and width; the rotation happens at the photograph's own aspect
-        ratio, before the resize to side x side. rotation: largest angle in units of pi. Returns float (count,
-        2, 3) that takes output coordinates in [-1, 1] to input coordinates in [-1, 1] (as `affine_grid` wants
-        them).
+        ratio, before the resize to side x side. rotation: largest angle in units of pi. window: a crop shows
+        a window of 1 to this many times its side, drawn evenly (not in the paper); 1: always of its side.
+    Returns float (count, 2, 3) that takes output coordinates in [-1, 1] to input coordinates in [-1, 1] (as
+    `affine_grid` wants them).
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -25,7 +32,7 @@ def transforms(
 
     flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     angle = uniform(-rotation, rotation) * math.pi
-    scale = crop / side
+    scale = crop / side if window == 1 else uniform(1.0, window) * (crop / side)
     shift_x, shift_y = uniform(scale - 1, 1 - scale), uniform(scale - 1, 1 - scale)
     aspect = sizes[:, 1].float() / sizes[:, 0].float()  # width / height
     cos, sin = angle.cos(), angle.sin()
@@ -81,9 +88,10 @@ class Sampler:
     """Endless shuffled epochs of a prepared set, as augmented batches on the device.
 
     images: uint8 (N, S, S, 3); masks: uint8 (N, S, S) or None for an unlabelled set; sizes: int (N, 2).
-    jitter: brightness, contrast and saturation of a photograph change by up to this share, 0 to below 1.
-    Every draw comes from `seed`. A batch may take the end of one epoch and the beginning of the next. part:
-    the rows of each batch that are made here; the others are drawn only (see training.distributed).
+    window: a crop shows a window of 1 to this many times its side. jitter: brightness, contrast and
+    saturation of a photograph change by up to this share, 0 to below 1. Every draw comes from `seed`. A batch
+    may take the end of one epoch and the beginning of the next. part: the rows of each batch that are made
+    here; the others are drawn only (see training.distributed).
     """
 
     def __init__(
@@ -96,14 +104,20 @@ class Sampler:
         crop: int,
         rotation: float,
         seed: int,
+        window: float = 1.0,
         jitter: float = 0.0,
         part: slice = slice(None),
     ) -> None:
         if not 0 <= jitter < 1:
             raise MaganError(f"jitter is {jitter}; it must be 0 (off) or a share below 1, such as 0.25.")
+        if not 1 <= window <= images.shape[1] / crop:
+            raise MaganError(
+                f"window is {window}; crops of {crop} px in a set of {images.shape[1]} px allow 1 (off) to "
+                f"{images.shape[1] / crop:.4g}. Prepare a larger `training_size`, or lower it."
+            )
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
-        self.part = part
+        self.window, self.part = window, part
         self.random = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
@@ -112,8 +126,9 @@ class Sampler:
         while len(self.order) < self.batch:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.random)])
         chosen, self.order = self.order[: self.batch], self.order[self.batch :]
+        side = self.images.shape[1]
         matrices = transforms(
-            self.batch, self.sizes[chosen], self.images.shape[1], self.crop, self.rotation, self.random
+            self.batch, self.sizes[chosen], side, self.crop, self.rotation, self.random, self.window
         )
         chosen, matrices = chosen[self.part].to(self.images.device), matrices[self.part]
         masks = None if self.masks is None else self.masks[chosen]

@@ -44,6 +44,7 @@ def sampler(arrays: Training, training: dict, seed: int, device: torch.device, t
         batch=training["batch"],
         crop=training["crop"],
         rotation=training["rotation"],
+        window=training["window"],
         jitter=training["jitter"],
         seed=seed,
         part=team.part,
