@@ -149,6 +149,19 @@ def test_a_second_seed_is_one_more_run_and_shows_a_deviation(clone):
     edit(clone, "manet-dut, manet-dut-s2,", "manet-dut,")
 
 
+def test_a_run_that_misses_the_margin_fails_the_pipeline_when_all_else_is_there(clone):
+    edit(clone, "mae_margin: null", "mae_margin: 0.9")
+    done = run(clone, "dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "miss the margin of 0.9 in MAE" in done.stderr
+    assert stages_run(done.stdout) == {"report@smoke", "check@smoke"}
+    assert json.loads(run(clone, "dvc", "status", "--json").stdout).keys() == {"check@smoke"}
+    assert not (clone / "results/smoke/check.txt").exists()
+    edit(clone, "mae_margin: 0.9", "mae_margin: null")
+    assert stages_run(run(clone, "dvc", "repro").stdout) <= {"report@smoke", "check@smoke"}
+    assert "not checked" in (clone / "results/smoke/check.txt").read_text()
+
+
 def test_removing_a_run_empties_its_row(clone):
     edit(clone, "supervised: [baseline-dut, manet-dut,", "supervised: [manet-dut,")
     run(clone, "dvc", "repro")
