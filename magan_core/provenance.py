@@ -26,9 +26,12 @@ def provenance(device: torch.device | str = "cpu", threads: int | None = None) -
 
 
 def commit() -> str | None:
-    """Short hash of HEAD, with `+` when something of SOURCES is changed, or new and not ignored; None outside
-    a Git checkout."""
+    """Short hash of HEAD, with `+` when something of SOURCES is changed, or new and not ignored; None unless
+    the working directory, which is that of params.yaml, is the top of a Git checkout: a copy of the project
+    that lies within another repository has no commit."""
     try:
+        if _git("rev-parse", "--show-prefix"):
+            return None
         head = _git("rev-parse", "--short=10", "HEAD")
         # Which profile is switched on does not change a result of it.
         changed = _git("diff", "--shortstat", "-I", "^profile: ", "HEAD", "--", *SOURCES)

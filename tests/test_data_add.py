@@ -120,6 +120,21 @@ def test_what_is_wrong_with_a_download_is_named_and_nothing_is_left(download, tm
     assert not list((tmp_path / "raw").iterdir())
 
 
+def test_a_photograph_that_cannot_be_read_is_named(download, tmp_path, monkeypatch):
+    blocked = sorted(download.rglob("*.bmp"))[0]
+    real = Path.open
+
+    def opened(path, *arguments, **options):
+        if path == blocked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(MaganError, match=rf"cannot read .*{blocked.name}: Permission denied"):
+        add(TWO_PARTS, download, tmp_path / "raw/own")
+    assert not any((tmp_path / "raw").iterdir())
+
+
 def test_another_number_of_photographs_has_to_be_meant(download, tmp_path):
     for folder in ("A600", "a600-gt"):
         (download / "un packed/train" / folder / "3.bmp").unlink()

@@ -82,6 +82,14 @@ def test_a_new_source_that_is_staged_and_one_that_is_gone_are_changes(checkout):
     assert commit().endswith("+")
 
 
+def test_a_folder_of_another_repository_has_no_commit(checkout, monkeypatch):
+    write("copies/magan/params.yaml", "a: 1\n")
+    git("add", "-A")
+    git("commit", "-qm", "a copy")
+    monkeypatch.chdir("copies/magan")
+    assert commit() is None
+
+
 def test_no_checkout(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)

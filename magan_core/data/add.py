@@ -128,6 +128,10 @@ def _pictures(download: Path) -> list[Path]:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        raise MaganError(f"cannot read {source}: {error.strerror or error}; make it readable") from error
     shutil.copyfile(source, target)
 
 
