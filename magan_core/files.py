@@ -41,8 +41,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def unfinished(path: Path) -> str:
-    """How the temporary files of `atomic` for this path begin, and those of no other of its folder that ends
-    in other 40 characters: names of files are limited to 255 bytes."""
+    """What the names of `atomic`'s temporary files for this path begin with: the end of its own name, at most
+    40 characters, since file systems allow 255 bytes."""
     return f".{path.stem[-40:]}-"
 
 
