@@ -208,7 +208,7 @@ MISTAKES = {
     "tolerance as text": ("{f_beta: 0.01,", "{f_beta: 1e-2,", "comparison.tolerance: f_beta is '1e-2'"),
     "number of resamples": ("resamples: 2000", "resamples: 2e3", "resamples is '2e3', not int"),
     "missing key of the comparison": ("  resamples: 2000", "", "'resamples' is missing"),
-    "steps that are no whole number": ("steps: 240", "steps: 240.5", "steps is 240.5, not int"),
+    "steps that are no whole number": ("steps: 360", "steps: 360.5", "steps is 360.5, not int"),
     "batch that is true": ("      batch: 4", "      batch: true", "batch is True, not int"),
     "pooling that is a number": ("pooling: true", "pooling: 1", "pooling is 1, not bool"),
     "seed as text": ("    seed: 1", "    seed: one", "seed is 'one', not int"),
