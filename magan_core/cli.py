@@ -191,7 +191,7 @@ def pages(options: argparse.Namespace) -> None:
     from magan_core.reporting.pages import render
 
     params.get_profile(params.load(), options.name)
-    print(render(paths.notebooks(options.name), paths.pages(options.name))[0])
+    print(render(options.name, paths.notebooks(options.name), paths.pages(options.name))[0])
 
 
 def profile(options: argparse.Namespace) -> None:
