@@ -71,9 +71,11 @@ def test_the_index_follows_the_story_with_the_runs_of_a_notebook_under_its_title
 
 
 def test_the_index_says_what_it_is_and_what_each_notebook_does(notebooks, tmp_path):
-    executed(notebooks, "03_scores", "# Scores\n\nEvery *map* against its mask, <as it is>. And more.")
+    executed(
+        notebooks, "03_scores", "# Scores\n\nEvery *map* against its mask, <as it is> (Eq. 6). And more."
+    )
     index = render("smoke", notebooks, tmp_path / "pages")[0].read_text(encoding="utf-8")
-    assert '<p class="soft">Every map against its mask, &lt;as it is&gt;.</p>' in index
+    assert '<p class="soft">Every map against its mask, &lt;as it is&gt; (Eq. 6).</p>' in index
     assert "<strong>smoke</strong>" in index
     assert 'href="../report.html"' in index
 

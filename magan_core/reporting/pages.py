@@ -115,8 +115,8 @@ def _plain(markdown: str) -> str:
 
 
 def _sentence(markdown: str) -> str:
-    """The first sentence of a text."""
-    return re.split(r"(?<=[.?!])\s", _plain(markdown), maxsplit=1)[0]
+    """The first sentence of a text; one does not end with an abbreviation such as Eq."""
+    return re.split(r"(?<=[.?!])(?<!\b(?:Eq|al)\.)(?<!\bFig\.)\s", _plain(markdown), maxsplit=1)[0]
 
 
 def _linked(pages: set[str], sources: set[str]):
