@@ -8,8 +8,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from magan_core.errors import MaganError
 from magan_core.files import write_text
 from magan_core.notebook import read
@@ -43,7 +41,7 @@ def render(profile: str, notebooks: Path, out: Path) -> list[Path]:
         body, _ = exporter.from_notebook_node(_tidy(notebook))
         body = body.replace('href="../', 'href="../../../')
         body = re.sub(r'href="([\w-]+)\.ipynb"', _linked(set(found), set(sources.values())), body)
-        page = fill("notebook.html.j2", title=title, colours=colours, body=Markup(body))
+        page = fill("notebook.html.j2", title=title, colours=colours, body=body)
         write_text(Path(out) / f"{name}.html", page)
     index = fill("notebooks.html.j2", profile=profile, entries=_entries(found, sources))
     write_text(Path(out) / "index.html", index)
@@ -73,12 +71,12 @@ def _entries(found: dict[str, dict], sources: dict[str, str]) -> list[dict[str, 
     return entries
 
 
-def _colours() -> Markup:
+def _colours() -> str:
     """The colours of code, for light pages and for dark ones."""
     from pygments.formatters import HtmlFormatter
 
     light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in (LIGHT, DARK))
-    return Markup(f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
 
 
 def _tidy(notebook: dict) -> dict:

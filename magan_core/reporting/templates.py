@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def fill(template: str, **words: Any) -> str:
-    """The text of a template of this folder with these words. Marked as `Markup`, a word is HTML already."""
+    """The text of a template of this folder with these words."""
     environment = Environment(
         loader=PackageLoader("magan_core", "reporting"),
         autoescape=True,
