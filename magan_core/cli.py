@@ -7,6 +7,7 @@ from pathlib import Path
 
 from magan_core.commands import data, evaluate, predict, train
 from magan_core.errors import MaganError
+from magan_core.wording import counted
 
 DESCRIPTION = """Which parts of a photograph are in focus: maps of photographs, their scores, and the tables
 and figures of the paper MA-GANet."""
@@ -200,7 +201,7 @@ def pages(options: argparse.Namespace) -> None:
     from magan_core.reporting.pages import render
 
     params.get_profile(params.load(), options.name)
-    print(render(paths.notebooks(options.name), paths.pages(options.name))[0])
+    print(render(options.name, paths.notebooks(options.name), paths.pages(options.name))[0])
 
 
 def check(options: argparse.Namespace) -> None:
@@ -231,5 +232,4 @@ def profile(options: argparse.Namespace) -> None:
         print(current)
         return
     for name, entry in settings["profiles"].items():
-        count = len(entry["runs"])
-        print(f"{'*' if name == current else ' '} {name}: {count} run{'s' if count > 1 else ''}")
+        print(f"{'*' if name == current else ' '} {name}: {counted(len(entry['runs']), 'run')}")

@@ -102,6 +102,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
             path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
             progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
             extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about TCP on this machine alone
+            **_ending_in_order(),
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise MaganError(
@@ -116,3 +117,27 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     working.replace(out)
+
+
+def _ending_in_order() -> dict[str, Any]:
+    """Arguments of nbclient by which a kernel is interrupted at its end only while a cell runs.
+
+    jupyter_client interrupts every kernel before it asks it to end, so that a cell that runs can save. A
+    kernel that is done, and still puts away the last message, reports that as an error, which it is not.
+    """
+    from jupyter_client import AsyncKernelManager
+
+    class Manager(AsyncKernelManager):
+        running = False  # a cell
+
+        async def _async_interrupt_kernel(self) -> None:
+            if Manager.running or not self.shutting_down:
+                await super()._async_interrupt_kernel()
+
+        interrupt_kernel = _async_interrupt_kernel
+
+    return {
+        "kernel_manager_class": Manager,
+        "on_cell_execute": lambda **cell: setattr(Manager, "running", True),
+        "on_cell_executed": lambda **cell: setattr(Manager, "running", False),
+    }

@@ -13,7 +13,9 @@ import pandas as pd
 
 from magan_core import metrics
 from magan_core.errors import MaganError
-from magan_core.files import atomic, read_json, write_json, write_text
+from magan_core.files import atomic, write_json, write_text
+
+READ = ("summary.json", "statistics.npy", "per_image.csv")  # the first is written last
 
 
 def mask_fingerprint(mask: np.ndarray) -> str:
@@ -89,14 +91,19 @@ def read_pair(a: Path, b: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _read(folder: Path) -> tuple[np.ndarray, dict[str, str]]:
     """Statistics, and the fingerprint of each image's mask by its stem."""
+    where = "name the --out folder of `magan evaluate`"
+    if not folder.is_dir():
+        raise MaganError(f"{folder}: no such folder; {where}")
+    for name in READ:
+        if not (folder / name).is_file():
+            raise MaganError(f"{folder} is no folder of scores: it has no {name}; {where}")
+    statistics = read_statistics(folder / "statistics.npy")
     try:
-        read_json(folder / "summary.json")
-        statistics = read_statistics(folder / "statistics.npy")
         images = pd.read_csv(folder / "per_image.csv", dtype=str, keep_default_na=False)
         stems = list(images["stem"])
-    except (OSError, ValueError, KeyError, MaganError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise MaganError(
-            f"{folder} is no folder of scores ({error}); name the --out folder of `magan evaluate`"
+            f"{folder}/per_image.csv is no table of scores with a column 'stem'; evaluate these maps again"
         ) from error
     if len(statistics) != len(stems):
         raise MaganError(

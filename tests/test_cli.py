@@ -102,7 +102,7 @@ def test_a_single_image_is_scored_without_an_interval(folder, capsys):
     predict(folder, folder / "photos" / "grün.png")
     cli.main([str(word) for word in evaluate(folder, "--split", folder / "split.txt")])
     out = capsys.readouterr().out
-    assert "1 images" in out
+    assert "\n1 image\n" in out
     assert "interval" not in out
 
 
@@ -118,13 +118,36 @@ def test_compare_prints_signed_differences(folder, capsys):
     arguments = [str(folder / "maps scores"), str(folder / "worse scores"), "--resamples", "50"]
     cli.main(["compare", *arguments])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"protocol paper; {folder / 'worse scores'} minus {folder / 'maps scores'}"
+    assert lines[0] == f"protocol paper; {folder / 'worse scores'} minus {folder / 'maps scores'}; 3 images"
     assert [line.split()[0] for line in lines[1:]] == list(metrics.SCORES)
     assert lines[2].startswith(f"mae      {64 / 255:+.4f}  (95 % interval +0.2")
     assert lines[4].startswith("auc      +0.0000  (95 % interval +0.0000 to +0.0000, p 1.0000)")
     cli.main(["compare", *arguments, "--protocol", "pooled", "--seed", "3"])
     assert capsys.readouterr().out.startswith("protocol pooled; ")
-    assert "no folder of scores" in fails(capsys, "compare", folder / "maps", folder / "worse scores")
+    empty = fails(capsys, "compare", folder / "maps", folder / "worse scores")
+    assert "no folder of scores: it has no summary.json" in empty
+    missing = fails(capsys, "compare", folder / "nowhere", folder / "worse scores")
+    assert missing == f"magan: {folder}/nowhere: no such folder; name the --out folder of `magan evaluate`"
+
+
+def test_compare_prints_no_negative_zero(folder, capsys):
+    """A difference that is rounded away has no direction."""
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        for path in (folder / "masks").iterdir():
+            mask = np.array(Image.open(path))
+            values = np.where(mask > 127, 255, 100).astype(np.uint8)
+            values[0, 0] ^= name == "two"
+            Image.fromarray(values).save(folder / name / path.name)
+        options = ("--maps", folder / name, "--masks", folder / "masks", "--out", folder / f"{name} scores")
+        cli.main(["evaluate", *map(str, options)])
+    scores = [np.load(folder / f"{name} scores/statistics.npy") for name in ("one", "two")]
+    assert (scores[0] != scores[1]).any()
+    for pair in (("one", "two"), ("two", "one")):
+        capsys.readouterr()
+        cli.main(["compare", *(str(folder / f"{name} scores") for name in pair), "--resamples", "50"])
+        assert "mae      +0.0000  (" in (shown := capsys.readouterr().out)
+        assert "-0.0000" not in shown
 
 
 def test_protocols_are_listed_with_their_rules_and_sources(capsys):

@@ -1,10 +1,14 @@
 """Whether a set is here: what `magan data list` and `verify` say."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from magan_core import cli
+from magan_core.data.catalogue import CATALOGUE
 from magan_core.data.manifest import write_manifest
 from magan_core.data.state import inspect
 from magan_core.errors import MaganError
@@ -87,6 +91,37 @@ def test_a_manifest_that_cannot_be_read_is_named(own, content):
         inspect("cuhk", own / "raw/cuhk", own / "manifests")
 
 
+def test_how_to_get_a_set_is_said_only_while_it_is_wanting(own, monkeypatch, capsys):
+    """CTCUG is here, with the manifest that adding it wrote."""
+    monkeypatch.setenv("MAGAN_DATA", str(own / "raw"))
+    ctcug = (own / "raw/cuhk").rename(own / "raw/ctcug")
+    write_manifest(ctcug, ctcug / "manifest.csv")
+    cli.main(["data", "list"])
+    whole = entry(capsys.readouterr().out, "ctcug")
+    assert "here and intact" in whole
+    assert "to get it" not in whole
+    one_missing(ctcug)
+    cli.main(["data", "list"])
+    assert "to get it: download it" in entry(capsys.readouterr().out, "ctcug")
+
+
+def entry(listed, name):
+    """What `magan data list` says of one set."""
+    return re.search(rf"^{name}: .*(?:\n    .*)*", listed, re.M)[0]
+
+
+@pytest.mark.parametrize("name", [name for name, known in CATALOGUE.items() if known.parts])
+def test_the_command_and_the_page_name_the_folders_that_are_looked_for(name, own, monkeypatch, capsys):
+    monkeypatch.setenv("MAGAN_DATA", str(own / "none"))
+    cli.main(["data", "list"])
+    expects = entry(capsys.readouterr().out, name).split("expects in it ")[1].splitlines()[0]
+    page = (Path(__file__).parent.parent / "data/README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{name}` .*", page, re.M)[0]
+    wanted = [folder for part in CATALOGUE[name].parts for folder in (*part.images, *part.masks)]
+    assert re.split(", | or ", expects) == wanted
+    assert re.findall(r"`([\w-]+)/`", row) == wanted
+
+
 def test_commands(own, monkeypatch, capsys):
     monkeypatch.setenv("MAGAN_DATA", str(own / "none"))
     cli.main(["data", "list"])
@@ -106,7 +141,9 @@ def test_commands(own, monkeypatch, capsys):
 
     monkeypatch.setenv("MAGAN_DATA", str(own / "raw"))
     cli.main(["data", "list"])
-    assert "here, but 1408 missing" in capsys.readouterr().out.replace("4 not of the set", "")
+    listed = capsys.readouterr().out
+    assert "here, but 1408 missing" in listed.replace("4 not of the set", "")
+    assert "to get it: magan data fetch cuhk" in listed
     with pytest.raises(SystemExit) as stop:
         cli.main(["data", "verify", "cuhk", "szu-bd"])
     assert stop.value.code == 1

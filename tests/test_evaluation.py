@@ -437,19 +437,19 @@ def test_scores_of_an_older_version_are_to_be_evaluated_again(two):
 
 
 def test_what_is_no_folder_of_scores(two):
-    with pytest.raises(MaganError, match=r"maps is no folder of scores .*`magan evaluate`"):
+    with pytest.raises(MaganError, match=r"maps is no folder of scores: it has no .*`magan evaluate`"):
         compare(two / "maps", two / "two")
     statistics = two / "one/statistics.npy"
     np.save(statistics, np.load(statistics)[:3])  # left by an evaluation of other images
     with pytest.raises(MaganError, match=r"one: statistics\.npy \(3, 2, 256\) does not go with the 5 images"):
         compare(two / "one", two / "two")
     statistics.write_bytes(b"")
-    with pytest.raises(MaganError, match="one is no folder of scores"):
+    with pytest.raises(MaganError, match=r"one/statistics\.npy.*evaluate these maps again"):
         compare(two / "one", two / "two")
     np.save(statistics, np.array([print] * 5, dtype=object), allow_pickle=True)
-    with pytest.raises(MaganError, match="one is no folder of scores"):
+    with pytest.raises(MaganError, match=r"one/statistics\.npy.*evaluate these maps again"):
         compare(two / "one", two / "two")
     evaluate(two / "maps", two / "masks", out=two / "one")
     (two / "one/per_image.csv").write_text("name\na\n")
-    with pytest.raises(MaganError, match="one is no folder of scores"):
+    with pytest.raises(MaganError, match=r"one/per_image\.csv is no table.*evaluate these maps again"):
         compare(two / "one", two / "two")

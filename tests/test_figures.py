@@ -146,6 +146,35 @@ def test_a_small_test_set_shows_no_image_twice(results):
     assert len(figures._picked(results, "dut", np.linspace(0, 1, 40))) == 5
 
 
+@pytest.mark.parametrize(
+    ("draw", "quantiles", "said"),
+    [
+        (figures.figure_8, (0.0, 0.5, 1.0), False),
+        (figures.figure_8, (0.4, 0.5, 0.6, 0.7), True),
+        (figures.figure_9, (0.0, 0.5, 1.0), False),
+        (figures.figure_9, (0.4, 0.5, 0.6, 0.7), True),
+    ],
+)
+def test_the_caption_says_when_fewer_images_than_quantiles_are_shown(draw, quantiles, said, results):
+    drawing = draw(results, quantiles)
+    assert ("one image at several of these quantiles" in drawing.caption) == said
+    rows = len({round(axes.get_position().y0, 4) for axes in drawing.figure.axes})
+    sets = 3 if draw is figures.figure_8 else 1
+    assert (rows < sets * len(quantiles)) == said
+    assert "  " not in drawing.caption
+
+
+def test_the_legend_of_figure_10_covers_no_curve(results):
+    figure = figures.figure_10(results).figure
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    (legend,) = figure.legends
+    assert axes.get_legend() is None
+    assert legend.get_window_extent().y0 >= axes.get_window_extent().y1
+    assert legend.get_window_extent().x0 >= 0
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_the_box_is_where_the_laplacian_map_is_wrong(breakable):
     """A planted white patch on out-of-focus ground is found, to the pixel."""
     entry = breakable.test_images("dut")[3]

@@ -115,6 +115,27 @@ def test_a_notebook_runs_in_the_current_folder_with_its_parameters(tmp_path, mon
     assert [file.name for file in out.parent.iterdir()] == ["a.ipynb"]
 
 
+SLOW_ANSWER = """
+import time
+handlers = get_ipython().kernel.shell_handlers
+answer = handlers["kernel_info_request"]
+async def slow(*message):
+    await answer(*message)
+    time.sleep(0.5)
+handlers["kernel_info_request"] = slow
+"""
+
+
+@pytest.mark.filterwarnings("ignore")  # of the Jupyter client's own sockets, when its kernel ends
+def test_a_kernel_that_is_done_is_not_interrupted(tmp_path, monkeypatch, capfd):
+    """papermill's last question is answered, and the kernel is still busy with it, when its end comes."""
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "a.ipynb", parameters(), new_code_cell(SLOW_ANSWER))
+    notebook.run(path, tmp_path / "out.ipynb", [])
+    assert (tmp_path / "out.ipynb").exists()
+    assert "Interrupt" not in capfd.readouterr().err
+
+
 # ---- cleaned bytes ----
 
 

@@ -47,7 +47,7 @@ def notebooks(tmp_path):
 
 
 def test_every_executed_notebook_has_a_page_with_its_output(notebooks, tmp_path):
-    pages = render(notebooks, tmp_path / "pages")
+    pages = render("demo", notebooks, tmp_path / "pages")
     assert [page.name for page in pages] == ["index.html", "01_data.html", "magan-dut.html", "manet-dut.html"]
     assert "<pre>42</pre>" in pages[1].read_text(encoding="utf-8").replace("\n", "")
     assert "loss &lt;0.1&gt;" in pages[3].read_text(encoding="utf-8")
@@ -56,18 +56,35 @@ def test_every_executed_notebook_has_a_page_with_its_output(notebooks, tmp_path)
 
 def test_the_index_follows_the_story_with_the_runs_of_a_notebook_under_its_title(notebooks, tmp_path):
     executed(notebooks, "03_scores", "# Scores")
-    index = render(notebooks, tmp_path / "pages")[0].read_text(encoding="utf-8")
-    entries = re.findall(r"<li.*?</li>", index, re.S)
+    index = render("demo", notebooks, tmp_path / "pages")[0].read_text(encoding="utf-8")
+    entries = [f"<li id={entry}" for entry in index.split("<li id=")[1:]]
     assert [re.findall(r'(?:href|id)="([^"]*)"', entry) for entry in entries] == [
-        ["01_data.html"],
+        ["01_data", "01_data.html"],
         ["02_train", "magan-dut.html", "manet-dut.html"],
-        ["03_scores.html"],
+        ["03_scores", "03_scores.html"],
     ]
     assert [re.sub("<[^>]*>|\\s+", " ", entry).split()[0] for entry in entries] == [
         "Data",
-        "Training:",
+        "Training",
         "Scores",
     ]
+
+
+def test_the_index_says_what_it_is_and_what_each_notebook_does(notebooks, tmp_path):
+    executed(
+        notebooks, "03_scores", "# Scores\n\nEvery *map* against its mask, <as it is> (Eq. 6). And more."
+    )
+    index = render("smoke", notebooks, tmp_path / "pages")[0].read_text(encoding="utf-8")
+    assert '<p class="soft">Every map against its mask, &lt;as it is&gt; (Eq. 6).</p>' in index
+    assert "<strong>smoke</strong>" in index
+    assert 'href="../report.html"' in index
+
+
+def test_every_page_is_light_or_dark_as_its_reader_wants(notebooks, tmp_path):
+    for page in render("demo", notebooks, tmp_path / "pages"):
+        text = page.read_text(encoding="utf-8")
+        assert "color-scheme: light dark" in text
+        assert "prefers-color-scheme: dark" in text
 
 
 def test_a_picture_has_a_text_from_its_caption_or_from_what_stands_before_it(tmp_path):
@@ -76,7 +93,7 @@ def test_a_picture_has_a_text_from_its_caption_or_from_what_stands_before_it(tmp
     executed(
         tmp_path / "n", "07_figures", text, shown("image/png", PIXEL), caption, shown("image/png", PIXEL)
     )
-    page = render(tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
+    page = render("demo", tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
     assert re.findall(r'<img[^>]*?alt="([^"]*)"', page) == [
         "Maps of all methods.",
         "A look: Three photographs of dut.",
@@ -89,7 +106,7 @@ def test_progress_bars_are_left_out_and_warnings_are_not(tmp_path):
     executed(
         tmp_path / "n", "02_train", "# T", printed(bars, "stderr"), printed(f"{bars}Beware: 5%\n", "stderr")
     )
-    page = render(tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
+    page = render("demo", tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
     assert "█" not in page
     assert page.count("output_stderr") == 1
     assert "Beware: 5%" in page
@@ -97,12 +114,12 @@ def test_progress_bars_are_left_out_and_warnings_are_not(tmp_path):
 
 def test_headings_in_outputs_stand_below_that_of_the_page(tmp_path):
     executed(tmp_path / "n", "06_tables", "# Tables", shown("text/markdown", "# Table I\n\n## DUT"))
-    page = render(tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
+    page = render("demo", tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")
     assert re.findall(r"<h(\d)", page) == ["1", "3", "4"]
 
 
 def test_links_lead_to_pages_and_else_into_the_repository(notebooks, tmp_path):
-    _, data, _, run = render(notebooks, tmp_path / "pages")
+    _, data, _, run = render("demo", notebooks, tmp_path / "pages")
     assert 'href="01_data.html"' in run.read_text(encoding="utf-8")
     text = data.read_text(encoding="utf-8")
     assert 'href="index.html#02_train"' in text
@@ -112,7 +129,7 @@ def test_links_lead_to_pages_and_else_into_the_repository(notebooks, tmp_path):
 
 
 def test_a_page_asks_no_other_machine_and_runs_nothing(notebooks, tmp_path):
-    for page in render(notebooks, tmp_path / "pages"):
+    for page in render("demo", notebooks, tmp_path / "pages"):
         text = page.read_text(encoding="utf-8")
         assert "<script" not in text
         assert not re.search(r"(src|href)=.https?:|url\(|@import", text)
@@ -122,10 +139,10 @@ def test_a_page_asks_no_other_machine_and_runs_nothing(notebooks, tmp_path):
 
 def test_without_an_executed_notebook_the_remedy_is_named(tmp_path):
     with pytest.raises(MaganError, match="no executed notebook; run `make repro` first"):
-        render(tmp_path, tmp_path / "pages")
+        render("demo", tmp_path, tmp_path / "pages")
 
 
 def test_a_broken_notebook_is_named(notebooks, tmp_path):
     (notebooks / "03_broken.ipynb").write_text("{")
     with pytest.raises(MaganError, match="03_broken"):
-        render(notebooks, tmp_path / "pages")
+        render("demo", notebooks, tmp_path / "pages")

@@ -29,6 +29,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.sections: list[str] = []
         self.rows: dict[str, list[list[str]]] = {}
+        self.items: list[tuple[str, str]] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -51,6 +52,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+        if self.open and self.open[-1] == "li":
+            self.items.append((self.sections[-1], data.strip()))
         if {"td", "th"} & set(self.open):
             self.rows[self.sections[-1]][-1][-1] += f" {data}" if self.open[-1] == "span" else data
 
@@ -95,6 +98,8 @@ def test_every_table_and_figure_has_a_section_and_a_link_to_it(project):
     assert {f"table-{number}" for number in ("I", "II", "III", "IV", "V", "VI")} <= set(sections)
     assert {f"figure-{number}" for number in range(1, 11)} <= set(sections)
     assert {"data", "verdicts", "differences", "provenance", "training-curves"} <= set(sections)
+    linked = [link["href"][1:] for link in page.all("a") if link["href"] != PAGES]
+    assert linked == [name for name in sections if name not in ("tables", "figures")]
     targets = {attributes["href"].removeprefix("#") for attributes in page.all("a")} - {PAGES}
     assert targets <= set(sections)
     assert len(targets) == 6 + 11 + 4
@@ -139,7 +144,8 @@ def test_claimed_and_own_stand_side_by_side_and_empty_cells_stay_empty(project):
     assert page.row("table-V", "MA-GANet") == ["0.940", "0.880 −0.060 0.860–0.890"] * 5
     assert page.row("table-V", "DBDF <old>") == ["0.780", "–"] * 5
     assert page.row("table-V", "Constant map") == ["–", "0.700 0.680–0.710"] * 5
-    assert "No own numbers for DBDF <old>" in page.text
+    assert "No own numbers, because" in page.text
+    assert ("table-V", "DBDF <old>") in page.items
 
 
 def test_only_numbers_on_the_papers_data_are_marked_as_reproduced_or_not(project):
@@ -175,12 +181,25 @@ def test_verdicts_are_counted_by_table_and_data_set(project):
 
 def test_differences_have_their_sign_interval_and_p_value(project):
     page = Page(build())
-    assert page.row("differences", "DUT (here: synthetic: clutter)") == [
-        "manet",
-        "magan",
-        "−0.012 (−0.023 to −0.002), p 0.018",
-        *["+0.012 (+0.002 to +0.023), p 0.018"] * 2,
+    assert page.rows["differences"][:2] == [
+        ["With", "Without", "MAE ↓", "Fβ ↑", "AUFβ ↑"],
+        ["DUT (here: synthetic: clutter)"],
     ]
+    assert page.row("differences", "magan", "manet") == [
+        "−0.012 −0.023 to −0.002, p 0.018",
+        *["+0.012 +0.002 to +0.023, p 0.018"] * 2,
+    ]
+
+
+def test_a_difference_that_is_rounded_away_has_no_direction(project):
+    """Neither in the tables nor between methods is there a minus before 0.000."""
+    differences = Path("results/demo/tables/differences.csv")
+    differences.write_text(re.sub(r"-0\.01\d*", "-0.0001", differences.read_text()))
+    claims = Path("results/demo/tables/claims.csv")
+    claims.write_text(re.sub(r"(?m),-0\.0(6|59)\d*,", ",-0.0001,", claims.read_text()))
+    page = Page(build())
+    assert page.row("differences", "magan", "manet")[0].startswith("+0.000 ")
+    assert page.row("table-I", "MA-GANet")[1].startswith("0.880 +0.000 ")
 
 
 def test_without_a_pair_to_compare_there_is_no_section_of_differences(project):
@@ -227,6 +246,15 @@ def test_provenance_adds_up(project):
     assert "torch 2.15" in page.text
     assert f"{9 * 45.2:,.0f} s" in page.text
     assert "dut 0.012" in page.text
+
+
+@pytest.mark.parametrize("name", ["a <fast> machine", "a <fast> machine, 2 threads"])
+def test_threads_are_said_once_whether_or_not_the_name_of_the_hardware_has_them(name, project):
+    for path in Path("results/demo/runs").glob("*/provenance.json"):
+        path.write_text(path.read_text().replace("a <fast> machine", name))
+    page = Page(build())
+    assert page.row("provenance", "Hardware") == ["a <fast> machine, 2 threads"]
+    assert page.text.lower().count("threads") == 1
 
 
 def test_the_same_results_give_the_same_bytes(project):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from magan_core import paths
 from magan_core.errors import MaganError
+from magan_core.wording import counted
 
 DESCRIPTIONS = {
     "list": "For each real data set: what it is, its licence, where it "
@@ -89,17 +90,21 @@ def show(options: argparse.Namespace) -> None:
 
     for name, data_set in CATALOGUE.items():
         masks = f"with masks (white = {WHITE[data_set.white]})" if data_set.white else "without masks"
-        folders = [folder for part in data_set.parts for folder in (part.images[0], *part.masks[:1])]
+        folders = [
+            " or ".join(names) for part in data_set.parts for names in (part.images, part.masks) if names
+        ]
         get = f"magan data fetch {name}"
         if not data_set.repository:
-            get = f"download it, then magan data add {name} FOLDER; expects {', '.join(folders)} in it"
+            get = f"download it, then magan data add {name} FOLDER; expects in it {', '.join(folders)}"
+        state = inspect(name, _folder(name))
+        wanting = not state.here or state.intact is False
         print(
             f"{name}: {data_set.title}\n"
             f"    {data_set.count} photographs {masks}; size {data_set.size}\n"
             f"    licence: {data_set.licence}\n"
             f"    from {data_set.origin}\n"
-            f"    to get it: {get}\n"
-            f"    {_folder(name)}: {inspect(name, _folder(name))}"
+            + f"    to get it: {get}\n" * wanting
+            + f"    {_folder(name)}: {state}"
         )
 
 
@@ -121,7 +126,7 @@ def fetch(options: argparse.Namespace) -> None:
     for name in options.names:
         files = wanted(name)
         count = fetch_files(files, _folder(name), options.url or data_set(name).repository)
-        print(f"{name}: {count} of {len(files)} files fetched; all are in {_folder(name)}")
+        print(f"{name}: {count} of {counted(len(files), 'file')} fetched; all are in {_folder(name)}")
 
 
 def add(options: argparse.Namespace) -> None:
@@ -136,10 +141,11 @@ def add(options: argparse.Namespace) -> None:
     if found.repository and (options.white or options.partial):
         raise MaganError(f"the manifest says what {options.name} is; leave --white and --partial out")
     if found.repository:
-        print(f"{add_known(wanted(options.name), options.download, folder)} files in {folder}")
+        print(f"{counted(add_known(wanted(options.name), options.download, folder), 'file')} in {folder}")
         return
     counts = add_parts(found, options.download, folder, options.white, options.partial)
-    print(f"{', '.join(f'{count} {part}' for part, count in counts.items())} photographs in {folder}")
+    parts = [counted(count, f"{part} photograph") for part, count in counts.items()]
+    print(f"{', '.join(parts)} in {folder}")
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -178,7 +184,9 @@ def leaks(options: argparse.Namespace) -> None:
             f"{_where(pair.b['stem'], options.b or options.a)}"
         )
     where = f"{options.a} and {options.b}" if options.b else options.a
-    print(f"{len(pairs)} pairs of photographs in {where} look the same (thumbnails correlate above {limit})")
+    looks = "looks" if len(pairs) == 1 else "look"
+    found = counted(len(pairs), "pair")
+    print(f"{found} of photographs in {where} {looks} the same (thumbnails correlate above {limit})")
     if options.write:
         lines = sorted({pair.b["stem"]: pair.a["stem"] for pair in reversed(pairs)}.items())
         write_text(options.write, "".join(f"{b} {a}\n" for b, a in lines))

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from magan_core.wording import counted
+
 EVALUATE = """
 Score every map against the mask of the same name, and print F_beta, MAE, IoU, AUC and AUF_beta with 95 %
 intervals over the images, and the protocol that they follow. Maps and masks are grey pictures of the same
@@ -84,7 +86,7 @@ def evaluate(options: argparse.Namespace) -> None:
         seed=options.seed,
         out=options.out,
     )
-    print(f"protocol {summary['protocol']}: {summary['rules']}\n{summary['images']} images")
+    print(f"protocol {summary['protocol']}: {summary['rules']}\n{counted(summary['images'], 'image')}")
     for name in SCORES:
         low, high = (summary["intervals"] or {}).get(name, (None, None))
         interval = "" if low is None else f"  (95 % interval over images {low:.4f} to {high:.4f})"
@@ -96,13 +98,16 @@ def evaluate(options: argparse.Namespace) -> None:
 def compare(options: argparse.Namespace) -> None:
     """`magan compare`."""
     from magan_core.evaluation import compare as difference
+    from magan_core.score_files import read_statistics
 
     keys = ("protocol", "resamples", "seed")
     found = difference(options.a, options.b, **{key: getattr(options, key) for key in keys})
-    print(f"protocol {options.protocol}; {options.b} minus {options.a}")
+    images = counted(len(read_statistics(options.a / "statistics.npy")), "image")
+    print(f"protocol {options.protocol}; {options.b} minus {options.a}; {images}")
     for name, one in found.items():
         print(
-            f"{name:9}{one.difference:+.4f}  (95 % interval {one.low:+.4f} to {one.high:+.4f}, p {one.p:.4f})"
+            f"{name:9}{one.difference:+z.4f}  "
+            f"(95 % interval {one.low:+z.4f} to {one.high:+z.4f}, p {one.p:.4f})"
         )
 
 

@@ -3,6 +3,7 @@
 import argparse
 
 from magan_core.errors import MaganError
+from magan_core.wording import counted
 
 
 def add_parser(commands) -> None:
@@ -67,5 +68,5 @@ def train(options: argparse.Namespace) -> None:
         maps = paths.maps(profile["name"]) / options.run / name
         seconds = predict_files(model, photos, maps, size=size, device=device, flip=profile["test_flip"])
         add_timing(out, name, seconds)
-        print(f"{name}: {len(photos)} maps in {maps}, {seconds:.3f} s a photograph")
+        print(f"{name}: {counted(len(photos), 'map')} in {maps}, {seconds:.3f} s a photograph")
     forget(paths.resume(), state_name(profile, run))

@@ -190,10 +190,12 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
         for variant in (*results.others, *OURS)
         if variant != "constant" and any(variant in dict(found) for found, _ in methods.values())
     ]
-    rows, labels, stems = [], [], []
+    rows, labels, stems, fewest = [], [], [], len(quantiles)
     for role in roles:
         available = dict(methods[role][0])
-        for entry in _picked(results, role, quantiles):
+        entries = _picked(results, role, quantiles)
+        fewest = min(fewest, len(entries))
+        for entry in entries:
             maps = [
                 results.map(available[variant], role, entry["stem"]) if variant in available else None
                 for variant in variants
@@ -212,6 +214,7 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
     caption = (
         "Maps of the available methods; white is in focus. Rule: of each set the test images at the "
         f"{_percent(quantiles)} quantiles of the mean absolute error of {judges} (here {', '.join(stems)}). "
+        f"{_coinciding(fewest, quantiles)}"
         "The constant map is one shade everywhere and not shown. A dash marks a method without a run on "
         "that set."
     )
@@ -246,8 +249,8 @@ def figure_9(results: Results, quantiles: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
     caption = (
         f"The parts of the network, on {results.data_name('dut')}; white is in focus. Rule: the test images "
         f"at the {_percent(quantiles)} quantiles of the mean absolute error of {_judge(results, 'dut')[0]} "
-        f"(here {', '.join(entry['stem'] for entry in entries)})."
-    )
+        f"(here {', '.join(entry['stem'] for entry in entries)}). {_coinciding(len(entries), quantiles)}"
+    ).rstrip()
     return Drawing(
         figure,
         caption + _left_out(missing),
@@ -286,7 +289,7 @@ def figure_10(results: Results) -> Drawing:
         ylabel="pixels an image (mean)",
         xlim=(-0.01, 1.01),
     )
-    axes.legend(loc="upper center")
+    figure.legend(loc="outside upper center", ncols=len(methods))
     caption = (
         f"Distribution of map values on {results.data_name('dut')}, mean number of pixels an image, "
         f"logarithmic. Share of undecided pixels, with values between 0.1 and 0.9: {', '.join(undecided)}."
@@ -401,6 +404,13 @@ def _picked(results: Results, role: str, quantiles: Sequence[float]) -> list[dic
     order = [stem for _, stem in sorted(zip(mae, stems, strict=True))]
     places = dict.fromkeys(round(quantile * (len(order) - 1)) for quantile in quantiles)
     return [entries[order[place]] for place in places]
+
+
+def _coinciding(shown: int, quantiles: Sequence[float]) -> str:
+    """That a set is too small for as many images as quantiles; "" where it is not."""
+    if shown == len(quantiles):
+        return ""
+    return "A set this small has one image at several of these quantiles, which is shown once. "
 
 
 def _worst_rectangle(results: Results, entry: dict[str, str]) -> tuple[float, int, int, int, int]:

@@ -4,39 +4,30 @@ Executed notebooks are a log: they hold times and never have the same bytes twic
 or on these pages, which are made when the report is.
 """
 
-import html
 import re
 from pathlib import Path
+from typing import Any
 
 from magan_core.errors import MaganError
 from magan_core.files import write_text
 from magan_core.notebook import read
+from magan_core.reporting.templates import fill
 
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
 BAR = re.compile(r"\r[^\r\n]*\d+%\|[^\r\n]*\n?")  # one state of a progress bar
-STYLE = """
-:root { color-scheme: light; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 64rem; background: #fff; color: #1c1c1c;
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-a { color: #0b5cad; }
-pre { overflow-x: auto; padding: .6rem .8rem; background: #f5f6f8; font-size: .82rem; line-height: 1.4; }
-.jp-RenderedImage img, img { max-width: 100%; height: auto; }
-.jp-InputPrompt, .jp-OutputPrompt, .prompt, .anchor-link { display: none; }
-.jp-OutputArea-output { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .55rem; border-bottom: 1px solid #d8dbe0; text-align: right; }
-"""
+LIGHT, DARK = "default", "github-dark"  # of pygments
 
 
-def render(notebooks: Path, out: Path) -> list[Path]:
-    """Write every executed notebook of a folder to OUT/NAME.html, and OUT/index.html with links to them.
+def render(profile: str, notebooks: Path, out: Path) -> list[Path]:
+    """Write every executed notebook of a folder to OUT/NAME.html, and OUT/index.html, which says what they
+    are.
 
-    The pages need no network. Links between notebooks become links between pages, or, to a notebook that ran
-    for many runs, to its part of the index. Progress bars are left out; every picture has a text. Returns the
-    pages, the index first. MaganError when there is no executed notebook, or one cannot be read.
+    profile: the name of the one that they ran for. The pages look like the report, light and dark, and need
+    no network. Links between notebooks become links between pages, or, to a notebook that ran for many runs,
+    to its part of the index. Progress bars are left out; every picture has a text. Returns the pages, the
+    index first. MaganError when there is no executed notebook, or one cannot be read.
     """
     from nbconvert import HTMLExporter  # here: a second that other commands should not cost
-    from pygments.formatters import HtmlFormatter
 
     files = [file for file in sorted(Path(notebooks).glob("*.ipynb")) if not file.stem.endswith(".failed")]
     if not files:
@@ -44,19 +35,16 @@ def render(notebooks: Path, out: Path) -> list[Path]:
     found = {file.stem: read(file) for file in files}
     sources = {name: _source(notebook) or name for name, notebook in found.items()}
     exporter = HTMLExporter(template_name="basic")
-    colours = HtmlFormatter().get_style_defs(".highlight")
+    colours = _colours()
     for name, notebook in found.items():
         title = ": ".join([_title(notebook) or name, *([name] if sources[name] != name else [])])
         body, _ = exporter.from_notebook_node(_tidy(notebook))
         body = body.replace('href="../', 'href="../../../')
         body = re.sub(r'href="([\w-]+)\.ipynb"', _linked(set(found), set(sources.values())), body)
-        write_text(Path(out) / f"{name}.html", _page(title, colours, _back() + body))
-    index = (
-        "<h1>Executed notebooks</h1>\n"
-        + '<p><a href="../report.html">Report</a></p>\n'
-        + _list(found, sources)
-    )
-    write_text(Path(out) / "index.html", _page("Executed notebooks", "", index))
+        page = fill("notebook.html.j2", title=title, colours=colours, body=body)
+        write_text(Path(out) / f"{name}.html", page)
+    index = fill("notebooks.html.j2", profile=profile, entries=_entries(found, sources))
+    write_text(Path(out) / "index.html", index)
     return [Path(out) / f"{name}.html" for name in ("index", *found)]
 
 
@@ -70,18 +58,25 @@ def _title(notebook: dict) -> str:
     return found[1].strip() if found else ""
 
 
-def _list(found: dict[str, dict], sources: dict[str, str]) -> str:
-    """Links to the pages, in the order of the story; the runs of one notebook under its title."""
-    lines = ["<ul>"]
+def _entries(found: dict[str, dict], sources: dict[str, str]) -> list[dict[str, Any]]:
+    """The notebooks in the order of the story, each with its title and first sentence, and its page or, where
+    it ran for many runs, the pages of these."""
+    entries = []
     for source in sorted(set(sources.values())):
         names = [name for name in found if sources[name] == source]
-        title = html.escape(_title(found[names[0]]) or source)
-        if names == [source]:
-            lines.append(f'<li><a href="{source}.html">{title}</a></li>')
-        else:
-            links = ",\n".join(f'<a href="{name}.html">{html.escape(name)}</a>' for name in names)
-            lines.append(f'<li id="{html.escape(source)}">{title}:\n{links}</li>')
-    return "\n".join([*lines, "</ul>"])
+        first = found[names[0]]
+        text = first["cells"][0]["source"] if first["cells"] else ""
+        entry = {"source": source, "title": _title(first) or source, "sentence": _sentence(text)}
+        entries.append(entry | {"page": source if names == [source] else "", "runs": names})
+    return entries
+
+
+def _colours() -> str:
+    """The colours of code, for light pages and for dark ones."""
+    from pygments.formatters import HtmlFormatter
+
+    light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in (LIGHT, DARK))
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
 
 
 def _tidy(notebook: dict) -> dict:
@@ -118,8 +113,8 @@ def _plain(markdown: str) -> str:
 
 
 def _sentence(markdown: str) -> str:
-    """The first sentence of a text."""
-    return re.split(r"(?<=[.?!])\s", _plain(markdown), maxsplit=1)[0]
+    """The first sentence of a text; one does not end with an abbreviation such as Eq."""
+    return re.split(r"(?<=[.?!])(?<!\b(?:Eq|al)\.)(?<!\bFig\.)\s", _plain(markdown), maxsplit=1)[0]
 
 
 def _linked(pages: set[str], sources: set[str]):
@@ -133,16 +128,3 @@ def _linked(pages: set[str], sources: set[str]):
         return f'href="index.html#{name}"' if name in sources else f'href="../../../notebooks/{name}.ipynb"'
 
     return target
-
-
-def _back() -> str:
-    return '<nav><a href="index.html">All notebooks</a> · <a href="../report.html">Report</a></nav>\n'
-
-
-def _page(title: str, colours: str, body: str) -> str:
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}{colours}</style>\n</head>\n<body>\n"
-        f"<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )

@@ -10,7 +10,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from magan_core.errors import MaganError
@@ -18,9 +17,12 @@ from magan_core.files import read_json, write_text
 from magan_core.reporting import paper, typeset
 from magan_core.reporting.sources import PAPER_NAMES, Results, read_rows
 from magan_core.reporting.style import listed
+from magan_core.reporting.templates import fill
+from magan_core.wording import counted
 
 Rows = list[dict[str, str]]
 VERDICTS = ("reproduced", "not reproduced", "other data", "not run")
+COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
 
 
 def build_report(profile: str, params: Mapping[str, Any], results: str | Path, out: str | Path) -> None:
@@ -34,24 +36,19 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     """
     results = Path(results)
     sources = Results.of(profile, params)
-    environment = Environment(
-        loader=PackageLoader("magan_core", "reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     claims = read_rows(results / "tables" / "claims.csv")
     differences = results / "tables" / "differences.csv"
     records = {name: _record(sources.runs / name / "provenance.json") for name in sources.listed}
     detectors = {name: _record(sources.runs / name / "provenance.json", ()) for name in params["classical"]}
     cost = _cost(sources, records, detectors)
-    page = environment.get_template("report.html.j2").render(
+    page = fill(
+        "report.html.j2",
         profile=profile,
         banner=_banner(sources),
         data=_data(sources),
         tables=[_table(number, claim, claims) for number, claim in paper.TABLES.items()],
         verdicts=_verdicts(claims),
+        compared=[_headed(metric) for metric in COMPARED],
         differences=_differences(read_rows(differences, empty=True)),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=cost[-1][1],
@@ -111,15 +108,26 @@ def _verdicts(claims: Rows) -> list[list[str]]:
     return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in counts.items()]
 
 
-def _differences(rows: Rows) -> list[dict[str, str]]:
-    """One line a pair of methods: the differences of MAE and F_beta with interval and p-value."""
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
+def _differences(rows: Rows) -> list[dict[str, Any]]:
+    """Groups by data set of one line a pair of methods, a cell a metric of COMPARED."""
+    groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
-        pair = (row["dataset"], row["data"], row["without"], row["with"])
-        line = lines.setdefault(pair, dict(zip(("dataset", "data", "without", "with"), pair, strict=True)))
+        lines = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
         difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
-        line[row["metric"]] = f"{difference:+.3f} ({low:+.3f} to {high:+.3f}), p {p:.2g}".replace("-", "−")
-    return list(lines.values())
+        lines.setdefault((row["with"], row["without"]), {})[row["metric"]] = {
+            "difference": f"{difference:+z.3f}".replace("-", "−"),
+            "spread": f"{low:+z.3f} to {high:+z.3f}, p {p:.2g}".replace("-", "−"),
+        }
+    return [
+        {
+            "name": name,
+            "lines": [
+                {"with": after, "without": before, "cells": [cells[metric] for metric in COMPARED]}
+                for (after, before), cells in lines.items()
+            ],
+        }
+        for name, lines in groups.items()
+    ]
 
 
 def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
@@ -146,17 +154,23 @@ def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
         "number": number,
         "title": typeset.TITLES[number],
         "claim": claim,
-        "metrics": [
-            f"{name} {'↑' if best is max else '↓'}" for name, _, best in map(typeset.METRICS.get, metrics)
-        ],
+        "metrics": [_headed(metric) for metric in metrics],
         "groups": groups,
+        "bare": _bare(rows),
         "notes": [*_notes(rows), *(note for note in typeset.NOTES[number] if note != typeset.SCORED)],
     }
 
 
+def _headed(metric: str) -> str:
+    """The name of a metric with an arrow to its better end."""
+    name, _, best = typeset.METRICS[metric]
+    return f"{name} {'↑' if best is max else '↓'}"
+
+
 def _cell(row: Mapping[str, str]) -> dict[str, str]:
     """The numbers of a cell as text, "" for none: scores with three decimals, seconds with three digits."""
-    style = ("{:.6g}", "{:.3g}", "{:+.3g}") if row["metric"] == "seconds" else ("{:.3f}", "{:.3f}", "{:+.3f}")
+    timed = row["metric"] == "seconds"
+    style = ("{:.6g}", "{:.3g}", "{:+.3g}") if timed else ("{:.3f}", "{:.3f}", "{:+z.3f}")
     names = ("claimed", "own", "difference")
     try:
         cell = {
@@ -179,15 +193,14 @@ def _published(row: Mapping[str, str], method: str | None = None) -> bool:
     return row["data"].startswith("published") and method in (None, row["method"])
 
 
-def _notes(rows: Rows) -> list[str]:
-    """Which rows are empty, and whether ours come in the paper's order."""
+def _bare(rows: Rows) -> list[str]:
+    """The methods without any own number."""
     filled = {row["method"] for row in rows if row["own"]}
-    bare = [method for method in dict.fromkeys(row["method"] for row in rows) if method not in filled]
-    notes = []
-    if bare:
-        notes.append(
-            f"No own numbers for {listed(bare)}: this profile has no such run, or no maps of that method."
-        )
+    return [method for method in dict.fromkeys(row["method"] for row in rows) if method not in filled]
+
+
+def _notes(rows: Rows) -> list[str]:
+    """Whether our numbers come in the paper's order."""
     both = [row for row in rows if row["own"] and row["claimed"]]
     same = [
         (float(one["claimed"]) - float(two["claimed"])) * (float(one["own"]) - float(two["own"])) > 0
@@ -195,12 +208,13 @@ def _notes(rows: Rows) -> list[str]:
         if (one["dataset"], one["metric"]) == (two["dataset"], two["metric"])
         and one["claimed"] != two["claimed"]
     ]
-    if same:
-        notes.append(
-            f"Order: of {len(same)} pairs of numbers that the paper puts in an order, {sum(same)} come out "
-            "in the same order here; by chance it would be about half."
-        )
-    return notes
+    if not same:
+        return []
+    return [
+        f"Order: of {counted(len(same), 'pair')} of numbers that the paper puts in an order, {sum(same)} "
+        f"{'comes' if sum(same) == 1 else 'come'} out in the same order here; by chance it would be about "
+        "half."
+    ]
 
 
 def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
@@ -249,17 +263,19 @@ def _provenance(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str
     """Name and value of what all runs share, every value that occurs once."""
     if not records:
         return [("Runs", "none in this profile")]
-    lines = [
-        (title, "; ".join(sorted({_plain(record.get(key)) for record in records.values()})))
-        for key, title in (
-            ("commit", "Commit"),
-            ("hardware", "Hardware"),
-            ("threads", "Threads"),
-            ("versions", "Versions"),
-            ("backbone_weights", "Backbone weights"),
-        )
-    ]
-    return lines
+    shown = {
+        "Commit": [record.get("commit") for record in records.values()],
+        "Hardware": [_machine(record) for record in records.values()],
+        "Versions": [record.get("versions") for record in records.values()],
+        "Backbone weights": [record.get("backbone_weights") for record in records.values()],
+    }
+    return [(title, "; ".join(sorted(set(map(_plain, values))))) for title, values in shown.items()]
+
+
+def _machine(record: Mapping[str, Any]) -> str:
+    """Hardware and threads; the name of a CPU has its threads already, that of a GPU has not."""
+    name, threads = _plain(record.get("hardware")), record.get("threads")
+    return name if "thread" in name or not threads else f"{name}, {counted(threads, 'thread')}"
 
 
 def _cost(
@@ -282,8 +298,8 @@ def _cost(
         ("Maps of the test photographs", f"networks {networks:,.0f} s, other detectors {others:,.0f} s"),
         (
             "Total cost",
-            f"{total:,.0f} s ({total / 60:,.0f} minutes) for {len(records)} trainings and all maps, without "
-            "preparation, scoring and drawing",
+            f"{total:,.0f} s ({counted(round(total / 60), 'minute')}) for "
+            f"{counted(len(records), 'training')} and all maps, without preparation, scoring and drawing",
         ),
     ]
 
