@@ -9,6 +9,7 @@ from pathlib import Path
 
 from magan_core import paths
 from magan_core.errors import MaganError
+from magan_core.wording import counted
 
 SOME_FAILED = 3
 HELP = """
@@ -93,8 +94,9 @@ def predict(options: argparse.Namespace) -> None:
         show_json(facts, done, failed, found.passed_over)
     elif done:
         seconds = sum(entry["seconds"] for entry in done) / len(done)
-        maps = "1 map" if len(done) == 1 else f"{len(done)} maps"
-        print(f"{maps} in {options.out}, {seconds:.3f} s a photograph on {facts['device']}")
+        print(
+            f"{counted(len(done), 'map')} in {options.out}, {seconds:.3f} s a photograph on {facts['device']}"
+        )
         plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
         if set(targets.values()) - plain:
             print("names repeat: some maps have the suffix or the folder of their photograph in the name")

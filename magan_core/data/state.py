@@ -7,6 +7,7 @@ from magan_core import paths
 from magan_core.data.manifest import read_manifest
 from magan_core.data.sets import stem_key, visible
 from magan_core.files import sha256
+from magan_core.wording import counted
 
 OWN_MANIFEST = "manifest.csv"  # in the folder of a set that `magan data add` wrote
 
@@ -35,7 +36,7 @@ class State:
         if not self.described:
             return "here; no manifest says what its files should be"
         if self.intact:
-            return f"here and intact, {self.whole} files"
+            return f"here and intact, {counted(self.whole, 'file')}"
         faults = ((self.missing, "missing"), (self.changed, "changed"), (self.extra, "not of the set"))
         return "here, but " + ", ".join(
             f"{len(files)} {what} (first: {files[0]})" for files, what in faults if files

@@ -1,5 +1,6 @@
 """Algorithm 1: alternate steps of discriminator and generator; semi-supervised training (section III-C)."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -138,6 +139,7 @@ def train(
     bar = tqdm(
         total=recipe.steps, initial=start, disable=not progress, mininterval=5, unit="step", desc="train"
     )
+    begun = time.perf_counter()
     pending = None  # a state is written when the losses of the next step show that its weights are good
     with bar, stoppable() as stop:
         for step in range(start, recipe.steps):
@@ -164,7 +166,7 @@ def train(
             pending = None
             if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
                 row = log.row(step + 1, recipe.lr * scale, generator.alphas())
-                speed = (bar.format_dict["rate"] or 0.0) * full
+                speed = full * (step + 1 - start) / max(time.perf_counter() - begun, 1e-9)
                 bar.set_postfix_str(f"{row} {speed:.1f} img/s", refresh=False)
                 if live is not None:
                     live.write(log.rows)
