@@ -11,7 +11,7 @@ def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> l
     summaries: {run or baseline: {set: {"mae": ...}}}. own: {run: its test set}. check: {"baselines": [...],
     "mae_margin": float or None}; None checks nothing (the smoke profile learns next to nothing). Returns one
     line a comparison, prints nothing.
-    Errors: MaganError that lists all runs that do not.
+    Errors: MaganError that lists all runs that do not, or names one without a score.
     """
     margin = check["mae_margin"]
     if margin is None:
@@ -19,7 +19,7 @@ def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> l
     lines, failures = [], []
     for run, name in own.items():
         for baseline in check["baselines"]:
-            mae, bar = summaries[run][name]["mae"], summaries[baseline][name]["mae"]
+            mae, bar = (_mae(summaries, one, name) for one in (run, baseline))
             line = f"{run} on {name}: MAE {mae:.3f}, {baseline} {bar:.3f}"
             (lines if mae < bar - margin else failures).append(line)
     if failures:
@@ -31,3 +31,10 @@ def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> l
             "them longer, or with another `seed`, before you lower `check.mae_margin`."
         )
     return lines
+
+
+def _mae(summaries: Summaries, name: str, on: str) -> float:
+    try:
+        return summaries[name][on]["mae"]
+    except KeyError:
+        raise MaganError(f"{name} has no score on {on}; `make repro` trains and scores what is new") from None

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import maximum_filter
 
-from magan_core.data.images import CUT
+from magan_core.data.images import CUT, MAKER
 from magan_core.errors import MaganError
 from magan_core.files import atomic
 
@@ -42,7 +42,7 @@ def overlay(photo: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None) -> None:
-    """Write uint8 (H, W, 3) as JPEG, whole or not at all.
+    """Write uint8 (H, W, 3) as JPEG that says who made it, whole or not at all.
 
     profile: the photograph's ICC profile, so that the colours look as in the photograph. Errors: MaganError
     when the file cannot be written.
@@ -53,5 +53,14 @@ def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None)
         )
     with atomic(path) as temporary:
         Image.fromarray(picture).save(
-            temporary, format="JPEG", quality=92, subsampling=0, icc_profile=profile
+            temporary, format="JPEG", quality=92, subsampling=0, icc_profile=profile, comment=MAKER
         )
+
+
+def is_overlay(path: str | Path) -> bool:
+    """Whether `write_overlay` made the file at `path`."""
+    try:
+        with Image.open(path) as picture:
+            return (picture.format, picture.info.get("comment")) == ("JPEG", MAKER.encode())
+    except (OSError, ValueError, SyntaxError):
+        return False

@@ -61,26 +61,46 @@ def test_no_margin_checks_nothing():
     ]
 
 
-@pytest.mark.parametrize("worse", [[], ["magan-s-zhao"]], ids=["all good", "one bad"])
-def test_magan_check(tmp_path, monkeypatch, capsys, worse):
-    """On the test set of each run's own data set; what the runs of DUT make of CTCUG is not judged."""
-    settings = params.load(ROOT / "params.yaml")
-    demo = settings["profiles"]["demo"]
+def test_a_run_without_a_score_is_named():
+    """The metrics are older than the run, or than its set."""
+    with pytest.raises(MaganError, match="new has no score on dut; `make repro`"):
+        beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=0.01), OWN | {"new": "dut"}, CHECK)
+    with pytest.raises(MaganError, match="laplacian has no score on dut"):
+        beats_baselines(summaries(constant=0.4, manet=0.01), OWN, CHECK)
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """The folder of results of a demo whose runs are good on the test set of their own data set; what the
+    runs of DUT make of CTCUG is not judged."""
+    profile = params.load(ROOT / "params.yaml")["profiles"]["demo"]
     sets = ("shi", "zhao", "dut", "ctcug")
-    found = {name: {s: {"mae": 0.4} for s in sets} for name in demo["check"]["baselines"]}
-    for run, definition in demo["runs"].items():
-        found[run] = {definition["set"]: {"mae": 0.9 if run in worse else 0.1}, "ctcug": {"mae": 0.9}}
+    found = {name: {s: {"mae": 0.4} for s in sets} for name in profile["check"]["baselines"]}
+    for run, definition in profile["runs"].items():
+        found[run] = {definition["set"]: {"mae": 0.1}, "ctcug": {"mae": 0.9}}
     folder = tmp_path / "results/demo"
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(found))
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
-    if worse:
-        with pytest.raises(SystemExit):
-            cli.main(["check", "demo"])
-        assert "2 of 48 comparisons miss" in capsys.readouterr().err
-        assert not (folder / "check.txt").exists()
-    else:
+    return folder
+
+
+@pytest.mark.parametrize("margin", ["0.005", "0.0"])
+def test_magan_check(demo, capsys, margin):
+    settings = Path("params.yaml")
+    settings.write_text(settings.read_text().replace("mae_margin: 0.005", f"mae_margin: {margin}"))
+    cli.main(["check", "demo"])
+    assert capsys.readouterr().out == "48 comparisons: results/demo/check.txt\n"
+    assert len((demo / "check.txt").read_text().splitlines()) == 48
+
+
+def test_magan_check_fails_and_leaves_nothing_that_says_otherwise(demo, capsys):
+    cli.main(["check", "demo"])
+    found = json.loads((demo / "metrics.json").read_text())
+    found["magan-s-zhao"]["zhao"]["mae"] = 0.9
+    (demo / "metrics.json").write_text(json.dumps(found))
+    with pytest.raises(SystemExit):
         cli.main(["check", "demo"])
-        assert capsys.readouterr().out == "48 comparisons: results/demo/check.txt\n"
-        assert len((folder / "check.txt").read_text().splitlines()) == 48
+    assert "2 of 48 comparisons miss" in capsys.readouterr().err
+    assert not (demo / "check.txt").exists()

@@ -193,17 +193,22 @@ def test_a_linked_photograph_is_not_overwritten_either(folder, run):
     assert "would overwrite photos/grün.png" in err
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L"], ids=["photograph", "mask"])
-def test_a_picture_that_is_no_map_is_not_replaced(folder, run, mode):
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("grün.png", "RGB"), ("grün.png", "L"), ("grün.overlay.jpg", "RGB")],
+    ids=["photograph", "mask", "overlay"],
+)
+def test_what_magan_did_not_write_is_not_replaced(folder, run, name, mode):
     """Of a camera's a.jpg and the edited a.png beside it, --out . would have replaced the second."""
     (folder / "maps").mkdir()
-    Image.new(mode, (5, 5), "white").save("maps/grün.png")
-    before = Path("maps/grün.png").read_bytes()
-    status, _, err = run("photos")
+    Image.new(mode, (5, 5), "white").save(f"maps/{name}")
+    before = Path(f"maps/{name}").read_bytes()
+    status, _, err = run("photos", "--overlay")
     assert status == 3
-    assert "maps/grün.png is there already and is no map" in err
-    assert Path("maps/grün.png").read_bytes() == before
-    assert files(folder / "maps") == ["a b.png", "grün.png", "x.y.png"]
+    assert f"maps/{name} is there already, and this version of magan did not write it" in err
+    assert Path(f"maps/{name}").read_bytes() == before
+    done = [f"{stem}.{kind}" for stem in ("a b", "x.y") for kind in ("overlay.jpg", "png")]
+    assert files(folder / "maps") == sorted([*done, name])
 
 
 def test_a_name_that_is_no_unicode(folder, run):

@@ -217,6 +217,9 @@ def test_the_order_of_methods_is_held_against_the_paper(project):
     flipped = re.sub(r"(?m)^(I,DUT,MANet,mae,[\d.]+),[\d.]+,", r"\1,0.99,", claims.read_text())
     claims.write_text(flipped)
     assert "of 15 pairs of numbers that the paper puts in an order, 14 come out in the same order" in build()
+    kept = [line for line in flipped.splitlines() if re.match("(?!I,)|I,DUT,(MANet|MA-GANet),auc,", line)]
+    claims.write_text("\n".join(kept) + "\n")
+    assert "of 1 pair of numbers that the paper puts in an order, 1 comes out in the same order" in build()
 
 
 def test_stand_ins_are_said_at_the_top(project):

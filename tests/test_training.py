@@ -372,6 +372,16 @@ def test_same_bytes_twice(tmp_path):
     assert (tmp_path / "one/model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("changed", [{"rotation": 0.0}, {"window": 1.2}, {"jitter": 0.3}], ids=str)
+def test_what_photographs_go_through_is_of_the_profile(tmp_path, changed):
+    data = prepared(tmp_path / "data")
+    histories = [
+        go(data, tmp_path / f"{len(own)}", profile=PROFILE | {"training": TRAINING | own})
+        for own in ({}, changed)
+    ]
+    assert not histories[0].equals(histories[1])
+
+
 def test_provenance_says_what_was_done(tmp_path):
     data = prepared(tmp_path / "data")
     hashes = {"shi": "a" * 64, "frd": "b" * 64}

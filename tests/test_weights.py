@@ -374,6 +374,23 @@ def test_going_on_from_another_network(tmp_path, other):
         load_pretrained(build_generator(MODEL | other), MODEL | other, tmp_path / "model.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("tf_mobilenetv3_small_075.in1k", True), ("mobilenetv3_small_075", False)],
+)
+def test_going_on_with_a_backbone_whose_weights_have_the_same_shapes(tmp_path, name, fits):
+    """A tag says with which weights a backbone began; without tf_ it pads otherwise."""
+    trained = MODEL | {"backbone": "tf_mobilenetv3_small_075"}
+    save_model(build_generator(trained), trained, PARTS, 32, tmp_path / "model.safetensors")
+    settings = MODEL | {"backbone": name}
+    generator = build_generator(settings)
+    if fits:
+        load_pretrained(generator, settings, tmp_path / "model.safetensors")
+    else:
+        with pytest.raises(MaganError, match=r"\(backbone 'tf_mobilenetv3_small_075', not 'mobilenetv3"):
+            load_pretrained(generator, settings, tmp_path / "model.safetensors")
+
+
 @pytest.mark.skipif("MAGAN_WEIGHTS" not in os.environ, reason="MAGAN_WEIGHTS names no folder of weights")
 @pytest.mark.parametrize("profile", ["cuhk", "cuhk-cpu"])
 def test_the_files_that_params_yaml_names(profile):

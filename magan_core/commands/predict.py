@@ -20,8 +20,8 @@ BMP are read, and HEIC where pillow-heif is installed. A folder's sub-folders co
 appear in the output too.
 
 The map of a.jpg is OUT/a.png: 8-bit grey, of the photograph's size, white = in focus. Where photographs would
-share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). A map that is
-there already is replaced; a photograph, or any picture that is no map, never is.
+share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). What this
+command wrote before is replaced; a photograph, or any other file, never is.
 """
 EXIT = """
 exit status: 0 every photograph has its map; 1 nothing was done (wrong input, or every photograph failed);
@@ -174,18 +174,23 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
     from magan_core.prediction import predict as map_of
 
     start = time.perf_counter()
-    if target.exists() and not is_map(target):
-        raise MaganError(
-            f"{photo}: {target} is there already and is no map. Move it, or choose another folder for --out."
-        )
+    own = {target: is_map}
+    if with_overlay:
+        from magan_core.overlay import is_overlay, overlay, write_overlay
+
+        own[overlay_of(target)] = is_overlay
+    for file, is_own in own.items():
+        if file.exists() and not is_own(file):
+            raise MaganError(
+                f"{photo}: {file} is there already, and this version of magan did not write it. Move it, or "
+                "choose another folder for --out."
+            )
     pixels = read_photo(photo)
     entry = {"file": str(photo), "map": str(target)}
     try:
         values = map_of(model, pixels, size, device, flip=flip)
         write_map(target, values)
         if with_overlay:
-            from magan_core.overlay import overlay, write_overlay
-
             write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))
             entry["overlay"] = str(overlay_of(target))
     except (MemoryError, RuntimeError) as error:

@@ -15,7 +15,9 @@ from magan_core.models.discriminator import PatchGAN, build_discriminator
 from magan_core.models.generator import MANet, build_generator
 
 DISCRIMINATOR = "magan-discriminator"  # key of its header in the metadata
-WITHOUT_TENSORS = ("pooling", "dilation", "energy", "axis")  # settings that change a network, but no weight
+# Settings that change a network, and perhaps no weight: efficientnet_lite0 pads otherwise than
+# tf_efficientnet_lite0, and normalises its input otherwise.
+WITHOUT_TENSORS = ("backbone", "pooling", "dilation", "energy", "axis")
 
 
 def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -> str:
@@ -66,7 +68,10 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
 
 def _go_on_from(generator: MANet, settings: dict, file: Path) -> str:
     header, trained = read_header(file), load_model(file)[0]
-    theirs, ours = ({"pooling": True} | values for values in (header["settings"], settings))
+    theirs, ours = (
+        {"pooling": True} | values | {"backbone": values["backbone"].partition(".")[0]}  # without its tag
+        for values in (header["settings"], settings)
+    )
     differences = [
         f"{name} {theirs[name]!r}, not {ours[name]!r}"
         for name in WITHOUT_TENSORS
