@@ -27,8 +27,8 @@ def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> l
             f"{len(failures)} of {len(lines) + len(failures)} comparisons miss the margin of {margin} in "
             "MAE: "
             + "; ".join(failures)
-            + ". Tables, figures and report are there all the same; look at the maps of these runs. Train "
-            "them longer, or with another `seed`, before you lower `check.mae_margin`."
+            + ". Tables, figures and report.html are there all the same; look at the maps of these runs. "
+            "Train them longer, or with another `seed`, before you lower `check.mae_margin`."
         )
     return lines
 

@@ -119,14 +119,24 @@ def test_more_processes_than_gpus(monkeypatch):
         pytest.fail("joined")
 
 
+TORCHRUN = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
 @pytest.mark.parametrize(
-    ("size", "message"),
-    [("2", "RANK, MASTER_ADDR, MASTER_PORT.*torchrun --nproc-per-node"), ("two", "WORLD_SIZE is 'two'")],
+    ("variables", "message"),
+    [
+        ({"WORLD_SIZE": "2"}, "RANK, MASTER_ADDR, MASTER_PORT.*torchrun --nproc-per-node"),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two'"),
+        (TORCHRUN | {"MASTER_PORT": "99999"}, "MASTER_PORT is 99999"),
+        (TORCHRUN | {"MASTER_PORT": "abc"}, "MASTER_PORT is 'abc'"),
+        (TORCHRUN | {"RANK": "5"}, "RANK 5 of WORLD_SIZE 2"),
+    ],
 )
-def test_variables_that_torchrun_does_not_set_like_that(monkeypatch, size, message):
-    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+def test_variables_that_torchrun_does_not_set_like_that(monkeypatch, variables, message):
+    for name in TORCHRUN:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("WORLD_SIZE", size)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(MaganError, match=message), joined(CPU):
         pytest.fail("joined")
 

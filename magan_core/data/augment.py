@@ -110,6 +110,11 @@ class Sampler:
     ) -> None:
         if not 0 <= jitter < 1:
             raise MaganError(f"jitter is {jitter}; it must be 0 (off) or a share below 1, such as 0.25.")
+        if crop > images.shape[1]:
+            raise MaganError(
+                f"crop {crop} is larger than the prepared {images.shape[1]} px. Lower `crop`, or prepare a "
+                "larger `training_size`."
+            )
         if not 1 <= window <= images.shape[1] / crop:
             raise MaganError(
                 f"window is {window}; crops of {crop} px in a set of {images.shape[1]} px allow 1 (off) to "

@@ -126,6 +126,11 @@ def joined(device: torch.device, timeout: float = 600.0) -> Iterator[tuple[Team,
             "several processes by: torchrun --nproc-per-node N -m magan_core train RUN; for a single one, "
             "unset WORLD_SIZE."
         )
+    if not 0 < _environment("MASTER_PORT", 0) < 65536 or team.rank >= size:
+        raise MaganError(
+            f"MASTER_PORT is {os.environ['MASTER_PORT']} and RANK {team.rank} of WORLD_SIZE {size}; expected "
+            "a port of 1 to 65535 and a rank below the size, as torchrun sets them."
+        )
     try:
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
         yield team, device

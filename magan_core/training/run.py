@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from magan_core.data.augment import Sampler
 from magan_core.data.prepare import Training, load_train
-from magan_core.errors import MaganError
 from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_pretrained, save_discriminator, save_model
@@ -32,10 +31,6 @@ BYSTANDERS = ("save_seconds", "maps_every", "memory_share")  # settings that tra
 
 def sampler(arrays: Training, training: dict, seed: int, device: torch.device, team: Team) -> Sampler:
     """Sampler over a prepared set, as bytes on the device where there is room, else streamed."""
-    if arrays.images.shape[1] < training["crop"]:
-        raise MaganError(
-            f"crop {training['crop']} is larger than the prepared {arrays.images.shape[1]} px. Lower `crop`."
-        )
     images, masks = place([arrays.images, arrays.masks], device, training["memory_share"], team.neighbours)
     return Sampler(
         images,
