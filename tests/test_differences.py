@@ -110,18 +110,25 @@ def test_a_profile_without_a_pair_gives_a_file_with_a_head_only(results):
     assert text == "dataset,data,without,with,metric,difference,low,high,p\n"
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None, "pickle"])
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", "pickle"])
 def test_damaged_statistics_are_named_and_never_run(results, content):
     path = results.score("magan-shi", "shi", "statistics.npy")
-    path.unlink()
     if content == "pickle":
         np.save(path, np.array([print], dtype=object), allow_pickle=True)
-    elif content is not None:
+    else:
         path.write_bytes(content)
     damaged = r"cannot read .*magan-shi.shi.statistics\.npy.* evaluate these maps again"
     with pytest.raises(MaganError, match=damaged):
         results.statistics("magan-shi", "shi")
     with pytest.raises(MaganError, match=damaged):
+        write(results)
+
+
+def test_missing_statistics_are_named(results):
+    results.score("magan-shi", "shi", "statistics.npy").unlink()
+    with pytest.raises(MaganError, match=r"cannot read .*statistics\.npy.* evaluate these maps again"):
+        results.statistics("magan-shi", "shi")
+    with pytest.raises(MaganError, match=r"magan-shi.shi is no folder of scores: it has no statistics\.npy"):
         write(results)
 
 
