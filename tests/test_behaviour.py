@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 
 from magan_core.errors import MaganError
-from magan_core.metrics import histograms
+from magan_core.metrics import PROTOCOLS, histograms, summary
 from magan_core.reporting import behaviour
 
 
@@ -49,6 +49,75 @@ def test_a_map_of_black_and_white_is_decided_and_a_grey_one_is_not():
     mask = pictures(3)[1]
     assert behaviour.undecided(histograms(mask, mask)[None]) == 0
     assert behaviour.undecided(histograms(np.full_like(mask, 100), mask)[None]) == 1
+
+
+# ---- contrast
+
+
+@pytest.mark.parametrize("gain", [0.3, 1.0, 1.7, 6.0, 300.0])
+def test_contrast_of_counts_is_contrast_of_maps(gain):
+    expected = []
+    for seed in (1, 2):
+        focus_map, mask = pictures(seed)
+        changed = np.empty_like(focus_map)
+        for place, value in np.ndenumerate(focus_map):
+            focus, blurred = (int(value) / 255) ** gain, (1 - int(value) / 255) ** gain
+            changed[place] = round(255 * focus / (focus + blurred))
+        expected.append(histograms(changed, mask))
+    assert (behaviour.with_contrast(statistics(1, 2), gain) == np.stack(expected)).all()
+
+
+@given(st.floats(0.2, 5), st.integers(0, 50))
+def test_contrast_keeps_pixels_and_their_order(gain, seed):
+    counts = statistics(seed)
+    changed = behaviour.with_contrast(counts, gain)
+    assert (changed.sum(axis=2) == counts.sum(axis=2)).all()
+    single = np.eye(256, dtype=int)[:, None, :].repeat(2, axis=1)  # an image a value
+    moved = behaviour.with_contrast(single, gain)[:, 0].argmax(axis=1)
+    assert (np.diff(moved) >= 0).all()
+    assert (moved[0], moved[255]) == (0, 255)
+    assert gain < 1 or ((moved >= 128) == (np.arange(256) >= 128)).all()
+
+
+def test_contrast_moves_mae_and_auf_beta_but_no_decision():
+    paper, counts = PROTOCOLS["paper"], statistics(1, 2, 3)
+    before, after = (summary(behaviour.with_contrast(counts, gain), paper) for gain in (1, 3))
+    assert before == summary(counts, paper)
+    assert after["iou"] == before["iou"]
+    assert after["f_beta"] == pytest.approx(before["f_beta"], abs=0.01)
+    assert after["mae"] < before["mae"] - 0.03
+    assert after["auf_beta"] > before["auf_beta"] + 0.01
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.0, 4.0])
+def test_the_contrast_that_was_applied_is_found_again(gain):
+    counts = statistics(1, 2, 3)
+    share = behaviour.undecided(behaviour.with_contrast(counts, gain)).mean()
+    assert behaviour.matching_contrast(counts, share) == pytest.approx(gain, rel=0.05)
+
+
+def test_contrast_without_end_cuts_at_one_half():
+    focus_map, mask = pictures(1)
+    cut = np.where(focus_map >= 128, np.uint8(255), np.uint8(0))
+    changed = behaviour.with_contrast(histograms(focus_map, mask)[None], 1e9)
+    assert (changed[0] == histograms(cut, mask)).all()
+
+
+def test_contrast_of_maps_of_black_and_white_is_no_contrast():
+    mask = pictures(3)[1]
+    assert behaviour.matching_contrast(histograms(mask, mask)[None], 0.4) == 1
+
+
+@pytest.mark.parametrize("gain", [0, -1, np.inf, np.nan])
+def test_a_gain_that_makes_no_sense(gain):
+    with pytest.raises(MaganError, match=f"a gain of {gain}; expected a number above 0"):
+        behaviour.with_contrast(statistics(1), gain)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
+def test_an_undecided_share_that_makes_no_sense(share):
+    with pytest.raises(MaganError, match=f"an undecided share of {share}; expected 0 to 1"):
+        behaviour.matching_contrast(statistics(1), share)
 
 
 # ---- reliability

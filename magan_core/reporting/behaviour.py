@@ -6,6 +6,7 @@ counted from statistics, int (n, 2, 256), as `metrics.histograms` gives them; ed
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
+from scipy.special import expit, logit
 
 from magan_core.data.images import CUT
 from magan_core.errors import MaganError
@@ -72,6 +73,33 @@ def plateau(threshold: np.ndarray, score: np.ndarray, within: float = 0.01) -> t
     if after.size:
         high = _crossing(threshold, score, floor, after[0] - 1)
     return float(low), float(high)
+
+
+def with_contrast(statistics: np.ndarray, gain: float) -> np.ndarray:
+    """Statistics of the same maps with their contrast turned up: the logit of every value times `gain`.
+
+    What a discriminator may be suspected of, without one. Black, white and the order of values stay, values
+    may fall together; from gain 1 on, what is at one half or above stays there, so that IoU stays as it is.
+    statistics: int (n, 2, 256), as is what is returned. MaganError for a gain that is not above 0.
+    """
+    if not 0 < gain < np.inf:
+        raise MaganError(f"a gain of {gain}; expected a number above 0, 1 for no change")
+    moved = np.rint(255 * expit(gain * logit(LEVELS / 255))).astype(int)
+    found = np.zeros_like(statistics)
+    np.add.at(found, (..., moved), statistics)
+    return found
+
+
+def matching_contrast(statistics: np.ndarray, share: float) -> float:
+    """The gain of `with_contrast` that leaves the mean `undecided` share of the images nearest to `share`.
+
+    statistics: int (n, 2, 256). Returns one of 97 gains from 1/8 to 8, in even steps of their logarithm; the
+    one nearest to 1 where several do equally well. MaganError for a share outside 0..1.
+    """
+    if not 0 <= share <= 1:
+        raise MaganError(f"an undecided share of {share}; expected 0 to 1")
+    gains = sorted(np.geomspace(1 / 8, 8, 97), key=lambda gain: abs(np.log(gain)))
+    return float(min(gains, key=lambda gain: abs(undecided(with_contrast(statistics, gain)).mean() - share)))
 
 
 def edge_step(focus_map: np.ndarray) -> float:
