@@ -134,6 +134,19 @@ def test_editing_one_run_reruns_it_and_what_depends_on_it_and_switching_back_is_
     assert tables(clone) == before
 
 
+def test_a_run_that_misses_the_margin_fails_the_pipeline_when_all_else_is_there(clone):
+    edit(clone, "mae_margin: null", "mae_margin: 0.9")
+    done = run(clone, "dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "miss the margin of 0.9 in MAE" in done.stderr
+    assert stages_run(done.stdout) == {"report@smoke", "check@smoke"}
+    assert json.loads(run(clone, "dvc", "status", "--json").stdout).keys() == {"check@smoke"}
+    assert not (clone / "results/smoke/check.txt").exists()
+    edit(clone, "mae_margin: 0.9", "mae_margin: null")
+    assert stages_run(run(clone, "dvc", "repro").stdout) <= {"report@smoke", "check@smoke"}
+    assert "not checked" in (clone / "results/smoke/check.txt").read_text()
+
+
 def test_a_second_seed_is_one_more_run_and_shows_a_deviation(clone):
     line = "  manet-dut-s2: {<<: *manet, seed: 2}\n"
     edit(clone, "  manet-ce-dut:", f"{line}  manet-ce-dut:")
@@ -147,19 +160,6 @@ def test_a_second_seed_is_one_more_run_and_shows_a_deviation(clone):
     assert row.count("2 seeds") == 5
     edit(clone, line, "")
     edit(clone, "manet-dut, manet-dut-s2,", "manet-dut,")
-
-
-def test_a_run_that_misses_the_margin_fails_the_pipeline_when_all_else_is_there(clone):
-    edit(clone, "mae_margin: null", "mae_margin: 0.9")
-    done = run(clone, "dvc", "repro", check=False)
-    assert done.returncode != 0
-    assert "miss the margin of 0.9 in MAE" in done.stderr
-    assert stages_run(done.stdout) == {"report@smoke", "check@smoke"}
-    assert json.loads(run(clone, "dvc", "status", "--json").stdout).keys() == {"check@smoke"}
-    assert not (clone / "results/smoke/check.txt").exists()
-    edit(clone, "mae_margin: 0.9", "mae_margin: null")
-    assert stages_run(run(clone, "dvc", "repro").stdout) <= {"report@smoke", "check@smoke"}
-    assert "not checked" in (clone / "results/smoke/check.txt").read_text()
 
 
 def test_removing_a_run_empties_its_row(clone):
