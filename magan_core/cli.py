@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         "pages",
         help="render the executed notebooks as web pages",
         description="Render the executed notebooks of a profile as web pages in results/PROFILE/pages, as "
-        "`make repro` does at its end.",
+        "`make repro` does once the report is there.",
     )
     command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
     command.set_defaults(function=pages)

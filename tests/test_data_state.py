@@ -102,7 +102,19 @@ def test_how_to_get_a_set_is_said_only_while_it_is_wanting(own, monkeypatch, cap
     assert "to get it" not in whole
     one_missing(ctcug)
     cli.main(["data", "list"])
-    assert "to get it: download it" in entry(capsys.readouterr().out, "ctcug")
+    broken = entry(capsys.readouterr().out, "ctcug")
+    assert f"to get it: download it, remove {ctcug}, then magan data add ctcug FOLDER" in broken
+
+
+def test_a_file_too_many_is_not_got_rid_of_by_getting_the_set_again(own, monkeypatch, capsys):
+    monkeypatch.setenv("MAGAN_DATA", str(own / "raw"))
+    ctcug = (own / "raw/cuhk").rename(own / "raw/ctcug")
+    write_manifest(ctcug, ctcug / "manifest.csv")
+    one_more(ctcug)
+    cli.main(["data", "list"])
+    listed = entry(capsys.readouterr().out, "ctcug")
+    assert "1 not of the set" in listed
+    assert "to get it" not in listed
 
 
 def entry(listed, name):

@@ -211,6 +211,17 @@ def test_what_magan_did_not_write_is_not_replaced(folder, run, name, mode):
     assert files(folder / "maps") == sorted([*done, name])
 
 
+def test_large_pictures_that_are_there_already(folder, run, monkeypatch):
+    """Pillow warns of its limit and refuses twice that; photographs of 40 x 30 px lie between."""
+    assert run("photos", "--overlay")[0] == 0
+    Image.new("1", (100, 50)).save("maps/grün.png")
+    Image.new("RGB", (100, 50)).save("maps/x.y.overlay.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    status, out, err = run("photos", "--overlay")
+    assert (status, out.split(",")[0]) == (3, "1 map in maps")
+    assert err.count("is there already") == 2
+
+
 def test_a_name_that_is_no_unicode(folder, run):
     name = os.fsdecode(b"photos/\xff.png")
     try:

@@ -191,6 +191,15 @@ def test_every_dependency_in_git_exists():
                 assert (ROOT / dep).exists(), f"{name}: {dep}"
 
 
+def test_the_gpu_workflow_does_what_every_stage_does():
+    """All but cleaning notebooks, on which only DVC depends."""
+    workflow = (ROOT / ".github/workflows/gpu.yml").read_text(encoding="utf-8")
+    for name, stage in stages().items():
+        path, command = WITH_NOTEBOOK.get(name), stage["cmd"].split()[3]
+        wanted = rf"\b{path.stem}\b" if path else rf'magan_core {command} "\$PROFILE"'
+        assert re.search(wanted, workflow) or name == "notebooks", name
+
+
 def test_no_stage_that_trains_keeps_its_outputs_out_of_the_cache_or_between_runs():
     """Either would switch DVC's run cache off, and every switch of profiles would train again."""
     for name in ("train", "train-semi"):

@@ -93,11 +93,12 @@ def show(options: argparse.Namespace) -> None:
         folders = [
             " or ".join(names) for part in data_set.parts for names in (part.images, part.masks) if names
         ]
+        state = inspect(name, _folder(name))
         get = f"magan data fetch {name}"
         if not data_set.repository:
-            get = f"download it, then magan data add {name} FOLDER; expects in it {', '.join(folders)}"
-        state = inspect(name, _folder(name))
-        wanting = not state.here or state.intact is False
+            rest = f"remove {_folder(name)}, " if state.here else ""  # `add` takes a set as a whole
+            get = f"download it, {rest}then magan data add {name} FOLDER; expects in it {', '.join(folders)}"
+        wanting = not state.here or bool(state.missing or state.changed)
         print(
             f"{name}: {data_set.title}\n"
             f"    {data_set.count} photographs {masks}; size {data_set.size}\n"

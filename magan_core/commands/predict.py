@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from magan_core import paths
@@ -180,7 +181,7 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
 
         own[overlay_of(target)] = is_overlay
     for file, is_own in own.items():
-        if file.exists() and not is_own(file):
+        if file.exists() and not wrote(is_own, file):
             raise MaganError(
                 f"{photo}: {file} is there already, and this version of magan did not write it. Move it, or "
                 "choose another folder for --out."
@@ -204,6 +205,19 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
         "in_focus": round(float((values >= CUT).mean()), 4),
         "seconds": round(time.perf_counter() - start, 3),
     }
+
+
+def wrote(is_own, file: Path) -> bool:
+    """What `is_own` says of a file; nothing that Pillow thinks too large is ours, and 89 megapixels are no
+    reason to warn."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return is_own(file)
+    except Image.DecompressionBombError:
+        return False
 
 
 def show_json(facts: dict, done: list[dict], failed: dict[str, str], passed_over: dict[str, int]) -> None:
