@@ -27,15 +27,15 @@ def predict(
 
     photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is
     given up, as in training. flip: map the mirrored photograph too, in the same batch, and take the mean of
-    the two maps. Returns uint8 (H, W), 255 = in focus.
+    the two maps' logits. Returns uint8 (H, W), 255 = in focus.
     """
     images = network_input(photo, size, device)
     if flip:
         images = torch.cat([images, images.flip(3)])
-    maps = generator(images).sigmoid()  # 1 or 2, 1, size, size
+    logits = generator(images)  # 1 or 2, 1, size, size
     if flip:
-        maps = (maps[:1] + maps[1:].flip(3)) / 2
-    return full_size(maps, photo)
+        logits = (logits[:1] + logits[1:].flip(3)) / 2
+    return full_size(logits, photo)
 
 
 @torch.inference_mode()
@@ -44,7 +44,7 @@ def attention_maps(
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """As `predict`, with the attention of the forward pass on the CPU (see MANet.forward)."""
     logits, attention = generator(network_input(photo, size, device), attention=True)
-    return full_size(logits.sigmoid(), photo), {name: values.cpu() for name, values in attention.items()}
+    return full_size(logits, photo), {name: values.cpu() for name, values in attention.items()}
 
 
 def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:
@@ -53,10 +53,13 @@ def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> t
     return small.permute(2, 0, 1)[None].float().div_(255)
 
 
-def full_size(maps: torch.Tensor, photo: np.ndarray) -> np.ndarray:
-    """Map in [0, 1] of the network's size (1, 1, size, size) -> the photograph's size, uint8 (H, W)."""
-    full = F.interpolate(maps, size=photo.shape[:2], mode="bilinear", align_corners=False)
-    return (full[0, 0] * 255).round_().byte().cpu().numpy()
+def full_size(logits: torch.Tensor, photo: np.ndarray) -> np.ndarray:
+    """Logits of the network's size (1, 1, size, size) -> map of the photograph's size, uint8 (H, W).
+
+    Logits, not the map, are enlarged: what lies between two pixels of the network is decided sooner.
+    """
+    full = F.interpolate(logits, size=photo.shape[:2], mode="bilinear", align_corners=False)[0, 0]  # H, W
+    return full.sigmoid_().mul_(255).round_().byte().cpu().numpy()
 
 
 def predict_files(

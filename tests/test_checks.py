@@ -26,6 +26,19 @@ def test_a_run_that_beats_both():
     ]
 
 
+@pytest.mark.parametrize("bar", [round(0.05 + 0.0001 * step, 4) for step in range(50)])
+def test_exactly_the_margin_is_enough_and_a_little_less_is_not(bar):
+    check = {"baselines": ["laplacian"], "mae_margin": 0.005}
+    beats_baselines(summaries(laplacian=bar, manet=round(bar - 0.005, 4)), OWN, check)
+    with pytest.raises(MaganError, match="1 of 1 comparisons"):
+        beats_baselines(summaries(laplacian=bar, manet=round(bar - 0.0049, 4)), OWN, check)
+
+
+def test_a_margin_of_0_is_not_met_by_the_same_error():
+    with pytest.raises(MaganError, match="1 of 2 comparisons"):
+        beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=0.1), OWN, CHECK | {"mae_margin": 0.0})
+
+
 @pytest.mark.parametrize("mae", [0.0901, 0.1, 0.3])
 def test_a_run_within_the_margin_or_worse(mae):
     with pytest.raises(

@@ -118,7 +118,8 @@ class Sampler:
         if not 1 <= window <= images.shape[1] / crop:
             raise MaganError(
                 f"window is {window}; crops of {crop} px in a set of {images.shape[1]} px allow 1 (off) to "
-                f"{images.shape[1] / crop:.4g}. Prepare a larger `training_size`, or lower it."
+                f"{math.floor(images.shape[1] / crop * 1000) / 1000:g}. Lower `window` to that, or prepare a "
+                "larger `training_size`."
             )
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
