@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def folder(tmp_path, monkeypatch):
         Image.fromarray(mask).save(tmp_path / f"mine/{stem}.png")
         Image.fromarray(255 - mask // 2).save(tmp_path / f"theirs/{stem}_lbp.png")
         Image.fromarray(255 - mask).save(tmp_path / f"masks/{stem}.png")
+    shutil.copytree(ROOT / "docs/photographs", tmp_path / "docs/photographs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paths, "RELEASED", tmp_path / "model.safetensors")
     return tmp_path
@@ -69,7 +71,8 @@ def test_the_examples_of_the_command_line_run_as_they_stand(folder, capsys):
             magan(line)
             assert capsys.readouterr().out or ">" in line, line
     assert {path.name for path in (folder / "maps").rglob("*")} == {
-        *("garden.png", "garden.overlay.jpg", "lake.png", "lake.overlay.jpg", "day 2", "street.png")
+        *("cat.png", "cat.overlay.jpg", "coffee.png", "coffee.overlay.jpg"),
+        *("garden.png", "lake.png", "day 2", "street.png"),
     }
     listed = json.loads((folder / "maps.json").read_text(encoding="utf-8"))["photographs"]
     assert {(entry["width"], entry["height"]) for entry in listed} == {(40, 40)}
