@@ -112,6 +112,25 @@ def test_progress_bars_are_left_out_and_warnings_are_not(tmp_path):
     assert "Beware: 5%" in page
 
 
+def test_controls_are_left_out_with_their_scripts(tmp_path):
+    """They work in JupyterLab alone; a page would show an error."""
+    view = {"model_id": "1", "version_major": 2, "version_minor": 0}
+    controls = v4.new_output(
+        "display_data",
+        data={"application/vnd.jupyter.widget-view+json": view, "text/plain": "VBox(children)"},
+    )
+    executed(tmp_path / "notebooks", "08_look", "# Look", controls, printed("all else"))
+    file = tmp_path / "notebooks/08_look.ipynb"
+    notebook = nbformat.read(file, as_version=4)
+    state = {"state": {"1": {"model_name": "VBoxModel"}}, "version_major": 2, "version_minor": 0}
+    notebook["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": state}
+    nbformat.write(notebook, file)
+    page = render("demo", tmp_path / "notebooks", tmp_path / "pages")[1].read_text(encoding="utf-8")
+    assert "all else" in page
+    for trace in ("<script", "widget", "VBox"):
+        assert trace not in page
+
+
 def test_headings_in_outputs_stand_below_that_of_the_page(tmp_path):
     executed(tmp_path / "n", "06_tables", "# Tables", shown("text/markdown", "# Table I\n\n## DUT"))
     page = render("demo", tmp_path / "n", tmp_path / "pages")[1].read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from magan_core.reporting.templates import fill
 
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
 BAR = re.compile(r"\r[^\r\n]*\d+%\|[^\r\n]*\n?")  # one state of a progress bar
+WIDGET = "application/vnd.jupyter.widget-view+json"  # wants scripts that a page does not have
 LIGHT, DARK = "default", "github-dark"  # of pygments
 
 
@@ -80,7 +81,9 @@ def _colours() -> str:
 
 
 def _tidy(notebook: dict) -> dict:
-    """The notebook without progress bars, with one first heading, and with a text for every picture."""
+    """The notebook without progress bars and widgets, with one first heading, and with a text for every
+    picture."""
+    notebook["metadata"].pop("widgets", None)
     heading = sentence = ""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
@@ -101,7 +104,10 @@ def _tidy(notebook: dict) -> dict:
                 output["metadata"].setdefault(kind, {}).setdefault("alt", text)
         if cell["cell_type"] == "code":
             cell["outputs"] = [
-                output for output in outputs if output["output_type"] != "stream" or output["text"].strip()
+                output
+                for output in outputs
+                if WIDGET not in output.get("data", {})
+                and (output["output_type"] != "stream" or output["text"].strip())
             ]
     return notebook
 
