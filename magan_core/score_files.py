@@ -13,7 +13,7 @@ import pandas as pd
 
 from magan_core import metrics
 from magan_core.errors import MaganError
-from magan_core.files import atomic, write_json, write_text
+from magan_core.files import atomic, read_json, write_json, write_text
 
 READ = ("summary.json", "statistics.npy", "per_image.csv")  # the first is written last
 
@@ -89,14 +89,34 @@ def read_pair(a: Path, b: Path) -> tuple[np.ndarray, np.ndarray]:
     return first, second[[place[stem] for stem in masks]]
 
 
-def _read(folder: Path) -> tuple[np.ndarray, dict[str, str]]:
-    """Statistics, and the fingerprint of each image's mask by its stem."""
+def common_protocol(a: Path, b: Path) -> str:
+    """The protocol by which two folders were scored. MaganError for two protocols, and for a folder without
+    scores."""
+    names = []
+    for folder in (a, b):
+        _check(folder)
+        names.append(read_json(folder / "summary.json")["protocol"])
+    if names[0] != names[1]:
+        raise MaganError(
+            f"{a} was scored by protocol {names[0]}, {b} by {names[1]}; name the one to compare them by: "
+            f"--protocol {names[0]}, or another of `magan protocols`"
+        )
+    return names[0]
+
+
+def _check(folder: Path) -> None:
+    """MaganError for a folder without scores."""
     where = "name the --out folder of `magan evaluate`"
     if not folder.is_dir():
         raise MaganError(f"{folder}: no such folder; {where}")
     for name in READ:
         if not (folder / name).is_file():
             raise MaganError(f"{folder} is no folder of scores: it has no {name}; {where}")
+
+
+def _read(folder: Path) -> tuple[np.ndarray, dict[str, str]]:
+    """Statistics, and the fingerprint of each image's mask by its stem."""
+    _check(folder)
     statistics = read_statistics(folder / "statistics.npy")
     try:
         images = pd.read_csv(folder / "per_image.csv", dtype=str, keep_default_na=False)

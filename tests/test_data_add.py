@@ -1,5 +1,6 @@
 """Taking in downloads: by the folders of their authors, or by content."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import pytest
 from PIL import Image
 
 from magan_core import cli
-from magan_core.data import sets
+from magan_core.data import polarity, sets
 from magan_core.data.add import add_known, add_parts
 from magan_core.data.catalogue import CATALOGUE, DataSet, Part
 from magan_core.data.fetch import Wanted
-from magan_core.data.polarity import white_is_sharper
+from magan_core.data.polarity import check_polarity, white_is_sharper
 from magan_core.data.prepare import load_test, load_train, prepare
 from magan_core.data.state import inspect
 from magan_core.errors import MaganError
@@ -183,6 +184,26 @@ def test_a_known_set_that_is_not_all_there(download, tmp_path):
 def test_what_is_white_in_the_file_counts_however_it_is_called(download, white, sharper):
     top = download / "un packed/train"
     assert white_is_sharper(sets.pairs(top, white, "A600", "a600-gt")) == (sharper, 3)
+
+
+def test_a_set_of_ones_own_with_the_wrong_white_is_refused(download):
+    top = download / "un packed/train"
+    check_polarity(sets.pairs(top, "focus", "A600", "a600-gt"), "garden")
+    with pytest.raises(MaganError, match=r"set garden: white is blur .* in 3 of 3 .* `white: focus`"):
+        check_polarity(sets.pairs(top, "blur", "A600", "a600-gt"), "garden")
+    for file in (top / "a600-gt").iterdir():
+        mask = Image.open(file).convert("L").point(lambda value: 255 - value)
+        mask.save(file)
+    check_polarity(sets.pairs(top, "blur", "A600", "a600-gt"), "garden")
+    with pytest.raises(MaganError, match=r"set garden: white is focus .* in 3 of 3 .* `white: blur`"):
+        check_polarity(sets.pairs(top, "focus", "A600", "a600-gt"), "garden")
+
+
+def test_three_of_four_photographs_are_no_proof(monkeypatch):
+    for sharper, refused in ((3, False), (4, True)):
+        monkeypatch.setattr(polarity, "white_is_sharper", lambda records, n=sharper: (n, 4))
+        with pytest.raises(MaganError) if refused else contextlib.nullcontext():
+            check_polarity([{"white": "blur"}], "garden")
 
 
 @pytest.mark.parametrize("name", ["cuhk", "szu-bd"])

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from magan_core import metrics
+from magan_core import cli, metrics
 from magan_core.data.images import read_map
 from magan_core.errors import MaganError
 from magan_core.evaluation import compare, evaluate, published_test_list
@@ -362,6 +362,28 @@ def test_compare_follows_its_protocol(two):
     assert found["iou"] != compare(two / "one", two / "two", resamples=10)["iou"]
     with pytest.raises(MaganError, match="did you mean 'paper'"):
         compare(two / "one", two / "two", protocol="papper")
+
+
+def test_the_command_compares_by_the_protocol_that_both_were_scored_by(two, capsys):
+    folders = [str(two / name) for name in ("one", "two")]
+    cli.main(["compare", *folders, "--resamples", "10"])
+    assert capsys.readouterr().out.startswith("protocol paper; ")
+    for name in ("one", "two"):
+        summary = json.loads((two / name / "summary.json").read_text())
+        (two / name / "summary.json").write_text(json.dumps(summary | {"protocol": "paper-focus"}))
+        if name == "one":
+            with pytest.raises(SystemExit):
+                cli.main(["compare", *folders])
+            told = capsys.readouterr().err
+            assert "one was scored by protocol paper-focus" in told
+            assert "two by paper; name the one" in told
+    cli.main(["compare", *folders, "--resamples", "10"])
+    assert capsys.readouterr().out.startswith("protocol paper-focus; ")
+    cli.main(["compare", *folders, "--resamples", "10", "--protocol", "paper"])
+    assert capsys.readouterr().out.startswith("protocol paper; ")
+    with pytest.raises(SystemExit):
+        cli.main(["compare", folders[0], str(two / "none")])
+    assert "no such folder; name the --out folder" in capsys.readouterr().err
 
 
 def test_compare_matches_images_by_name_not_by_place(two):

@@ -32,7 +32,7 @@ def add_parsers(commands) -> None:
         command.add_argument(
             f"--{kind}-white", default="focus", choices=WHITE, help=f"white in the {kind} (default focus)"
         )
-    _add_rules(command)
+    _add_rules(command, "paper", "paper")
     command.add_argument("--split", type=Path, help="text file of the names to score, one a line")
     command.add_argument("--suffix", default="", help="what the maps' names end in, for example _lbp")
     command.add_argument(
@@ -51,7 +51,7 @@ def add_parsers(commands) -> None:
     )
     command.add_argument("a", metavar="A", type=Path, help="--out folder of `magan evaluate`")
     command.add_argument("b", metavar="B", type=Path, help="another one, for the same images")
-    _add_rules(command)
+    _add_rules(command, None, "that of both")
     command.set_defaults(function=compare)
 
     command = commands.add_parser(
@@ -60,8 +60,8 @@ def add_parsers(commands) -> None:
     command.set_defaults(function=protocols)
 
 
-def _add_rules(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--protocol", default="paper", help="see `magan protocols` (default paper)")
+def _add_rules(command: argparse.ArgumentParser, protocol: str | None, told: str) -> None:
+    command.add_argument("--protocol", default=protocol, help=f"see `magan protocols` (default {told})")
     command.add_argument(
         "--resamples", type=int, default=2000, help="how many, for the intervals (default 2000)"
     )
@@ -98,12 +98,14 @@ def evaluate(options: argparse.Namespace) -> None:
 def compare(options: argparse.Namespace) -> None:
     """`magan compare`."""
     from magan_core.evaluation import compare as difference
-    from magan_core.score_files import read_statistics
+    from magan_core.score_files import common_protocol, read_statistics
 
-    keys = ("protocol", "resamples", "seed")
-    found = difference(options.a, options.b, **{key: getattr(options, key) for key in keys})
+    protocol = options.protocol or common_protocol(options.a, options.b)
+    found = difference(
+        options.a, options.b, protocol=protocol, resamples=options.resamples, seed=options.seed
+    )
     images = counted(len(read_statistics(options.a / "statistics.npy")), "image")
-    print(f"protocol {options.protocol}; {options.b} minus {options.a}; {images}")
+    print(f"protocol {protocol}; {options.b} minus {options.a}; {images}")
     for name, one in found.items():
         print(
             f"{name:9}{one.difference:+z.4f}  "

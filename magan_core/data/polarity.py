@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from magan_core.data.sets import Record, load
+from magan_core.errors import MaganError
 
 SAMPLE = 100  # photographs looked at, at least
 
@@ -18,6 +19,23 @@ def white_is_sharper(records: Sequence[Record]) -> tuple[int, int]:
     """
     looked_at = records[:: max(1, len(records) // SAMPLE)]
     return sum(_white_is_sharper(record) for record in looked_at), len(looked_at)
+
+
+def check_polarity(records: Sequence[Record], name: str) -> None:
+    """Raise a MaganError for a data set whose masks look as if white meant the other class than its records
+    say, in more than three of four photographs.
+
+    name: of the set in params.yaml. Errors also as in `sets.load`.
+    """
+    sharper, looked_at = white_is_sharper(records)
+    told = records[0]["white"]
+    other, against = ("blur", looked_at - sharper) if told == "focus" else ("focus", sharper)
+    if against > 0.75 * looked_at:
+        raise MaganError(
+            f"set {name}: white is {told} in these masks, says params.yaml, but in {against} of "
+            f"{looked_at} photographs it looks as if it were {other}: look at some. If it is, write "
+            f"`white: {other}` there"
+        )
 
 
 def _white_is_sharper(record: Record) -> bool:
