@@ -233,6 +233,7 @@ def test_command_takes_in_a_download(tmp_path, monkeypatch, capsys):
         (["cuhk", "--white", "focus"], "the manifest says what cuhk is"),
         (["szu-bd", "--partial"], "the manifest says what szu-bd is"),
         (["duts"], "unknown data set 'duts'; did you mean 'dut'"),
+        (["garden"], "A set of your own needs no command"),
     ],
 )
 def test_command_refuses_what_makes_no_sense(arguments, message, tmp_path, monkeypatch, capsys):

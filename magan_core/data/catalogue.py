@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from magan_core.errors import nearest
+from magan_core.errors import MaganError, nearest
 
 NONE = "none stated: for study, not to be handed on"
 ASK = "as its authors offer it, which was not looked into; not to be handed on"
@@ -88,5 +88,11 @@ CATALOGUE = {
 
 
 def data_set(name: str) -> DataSet:
-    """The set called `name`; MaganError with the nearest name for another."""
-    return CATALOGUE[nearest(name, CATALOGUE, "data set")]
+    """The set called `name`; MaganError for another, with the nearest name and what to do for one's own."""
+    try:
+        return CATALOGUE[nearest(name, CATALOGUE, "data set")]
+    except MaganError as error:
+        raise MaganError(
+            f"{error}. A set of your own needs no command: it goes into the folder of data sets "
+            "(docs/extending.md)"
+        ) from None
