@@ -125,7 +125,7 @@ def test_the_example_in_the_documentation_runs_as_it_stands(tmp_path):
         picture[:, 40:] = gaussian_filter(picture, 2)[:, 40:]
         mask = np.repeat(np.uint8([[255, 0]]), 40, axis=1).repeat(60, axis=0)
         Image.fromarray(picture.clip(0, 255).astype(np.uint8)).convert("RGB").save(
-            tmp_path / f"photos/{index}.png"
+            tmp_path / f"photos/{index}.jpg", quality=95
         )
         Image.fromarray(mask).save(tmp_path / f"masks/{index}.png")
     show = (
