@@ -11,7 +11,8 @@ from torch import nn
 from magan_core.errors import MaganError
 from magan_core.models import PARTS, build_discriminator, build_generator, patch_grid, receptive_field
 from magan_core.models.attention import ChannelAttention, SpatialAttention
-from magan_core.models.backbone import build_backbone
+from magan_core.models.backbone import TimmBackbone, build_backbone
+from magan_core.models.efficientnet_lite import NAME as LITE
 
 TABLE_IV = [
     ["HL"],
@@ -298,11 +299,37 @@ def test_backbones_normalise_as_they_were_trained():
     assert (lite.mean, lite.std) == ((0.5,) * 3, (0.5,) * 3)
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18"])
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0.in1k", "resnet18"])
 def test_generator_on_timm_backbones_has_the_size_of_its_input(name):
     generator = build_generator(MODEL | {"backbone": name}).eval()
     with torch.no_grad():
         assert generator(torch.rand(1, 3, 65, 50)).shape == (1, 1, 65, 50)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "mapping"])
+def test_our_efficientnet_lite0_is_timms(training):
+    """Same seed: same weights, levels (also where strides do not divide the sides), gradients and state."""
+    networks = []
+    for build in (lambda: TimmBackbone("tf_efficientnet_lite0"), lambda: build_backbone(LITE)):
+        torch.manual_seed(5)
+        networks.append(build().train(training))
+        networks[-1].after = torch.rand(3)
+    theirs, ours = networks
+    assert torch.equal(theirs.after, ours.after)
+    assert (theirs.channels, theirs.strides) == (ours.channels, ours.strides)
+    assert (theirs.mean, theirs.std) == (ours.mean, ours.std)
+    for height, width in ((64, 64), (77, 130), (33, 95)):
+        images = torch.rand(2, 3, height, width)
+        levels = [network(images) for network in networks]
+        assert all(torch.equal(a, b) for a, b in zip(*levels, strict=True))
+        for outputs in levels:
+            sum(output.square().mean() for output in outputs).backward()
+    assert list(theirs.state_dict()) == list(ours.state_dict())
+    for a, b in zip(theirs.state_dict().values(), ours.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(theirs.parameters(), ours.parameters(), strict=True):
+        assert a.grad is not None
+        assert torch.equal(a.grad, b.grad)
 
 
 def test_vgg16_has_its_thirteen_convolutions():

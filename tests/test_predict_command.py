@@ -318,10 +318,12 @@ def test_an_empty_out_is_no_folder(folder, run):
     assert files(folder) == before
 
 
-def test_it_loads_only_what_it_needs(folder):
-    """The slim network needs no timm, and no command that maps needs what training and reports do."""
+@pytest.mark.parametrize("model", [["--model", "model.safetensors"], []], ids=["slim", "released"])
+def test_it_loads_only_what_it_needs(folder, model):
+    """Neither the slim network nor the released one needs timm, and mapping needs nothing of training and
+    reports."""
     heavy = ("timm", "torchvision", "pandas", "matplotlib", "skimage", "scipy", "dvc")
-    words = ["predict", "photos", "--out", "maps", "--model", "model.safetensors"]
+    words = ["predict", "photos", "--out", "maps", *model]
     code = (
         f"import sys, magan_core.cli as c; c.main({words!r}); "
         f"sys.exit(str([name for name in {heavy} if name in sys.modules]))"

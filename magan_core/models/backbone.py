@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from magan_core.errors import MaganError, nearest
+from magan_core.models import efficientnet_lite
 from magan_core.registry import find
 
 SLIM = "slim_vgg"
@@ -47,7 +48,7 @@ class TimmBackbone(nn.Module):
     """Any timm backbone with five feature levels, built without weights (see models.weights)."""
 
     def __init__(self, name: str) -> None:
-        import timm  # here: it takes a second or two, which the slim network should not cost
+        import timm  # here: it takes two seconds, which mapping with other backbones should not cost
         from timm.data import resolve_model_data_config
 
         super().__init__()
@@ -73,7 +74,8 @@ def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn
     """Backbone by name, without pretrained weights.
 
     name: one of OWN, such as `slim_vgg` (of `width` times VGG-16's channels), or a timm model with five
-        feature levels, with or without the tag of its weights (`vgg16.tv_in1k`).
+        feature levels, with or without the tag of its weights (`vgg16.tv_in1k`); tf_efficientnet_lite0 is
+        built without timm, to the same bits.
     pooling: False leaves out VGG's poolings (the other reading of section III-A: about 25 times the cost).
     The result has `channels`, `strides`, `mean` and `std` (input normalisation).
     """
@@ -85,6 +87,8 @@ def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn
                     f"backbone '{name}' has {key} {getattr(backbone, key, 'missing')}; expected {count} "
                     f"numbers: set self.{key} in {OWN[name]}"
                 )
+    elif name.partition(".")[0] == efficientnet_lite.NAME:
+        backbone = efficientnet_lite.EfficientNetLite0()
     else:
         backbone = TimmBackbone(name)
     if not pooling:
