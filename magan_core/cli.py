@@ -96,9 +96,10 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "pack",
         help="write a run's model at half its size",
-        description="Write a run's model with 16-bit weights, half as large: what the released model is.",
+        description="Write a run's model with 16-bit weights, half as large: what the released model is. Of "
+        "several models, all trained on from the same weights, write the mean of the weights.",
     )
-    command.add_argument("model", metavar="MODEL", type=Path, help="model.safetensors of a run")
+    command.add_argument("models", metavar="MODEL", type=Path, nargs="+", help="model.safetensors of a run")
     command.add_argument("out", metavar="FILE", type=Path, help="the file to write")
     command.set_defaults(function=pack)
 
@@ -135,10 +136,10 @@ def parser() -> argparse.ArgumentParser:
 
 def pack(options: argparse.Namespace) -> None:
     """`magan pack`."""
-    from magan_core.models.weights import load_model, read_header, save_model
+    from magan_core.models.weights import load_mean, read_header, save_model
 
-    network, size = load_model(options.model)
-    header = read_header(options.model)
+    network, size = load_mean(options.models)
+    header = read_header(options.models[0])
     save_model(
         network,
         header["settings"],

@@ -276,6 +276,8 @@ def test_packed_it_takes_half_the_room_and_maps_alike(folder, run, capsys):
         assert run("photos/grün.png", model=("--model", f"{name}.safetensors"))[0] == 0
         maps[name] = read_map("maps/grün.png").astype(int)
     assert abs(maps["model"] - maps["packed"]).max() <= 2
+    cli.main(["pack", "model.safetensors", "model.safetensors", "mean.safetensors"])
+    assert Path("mean.safetensors").read_bytes() == Path("packed.safetensors").read_bytes()
 
 
 @pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")

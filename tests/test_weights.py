@@ -6,6 +6,7 @@ import re
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -18,6 +19,7 @@ from magan_core.models import PARTS, build_discriminator, build_generator
 from magan_core.models.discriminator import DEPTHS
 from magan_core.models.weights import (
     load_discriminator,
+    load_mean,
     load_model,
     load_pretrained,
     read_header,
@@ -372,6 +374,27 @@ def test_going_on_from_another_network(tmp_path, other):
     save_model(trained, MODEL, PARTS, 32, tmp_path / "model.safetensors")
     with pytest.raises(MaganError, match=r"another network than the one to train.*Give `model`"):
         load_pretrained(build_generator(MODEL | other), MODEL | other, tmp_path / "model.safetensors")
+
+
+def test_the_mean_of_models(tmp_path):
+    names = [tmp_path / f"{index}.safetensors" for index in range(3)]
+    states = [saved(name, seed=index).state_dict() for index, name in enumerate(names)]
+    network, size = load_mean(names)
+    assert (size, network.training) == (64, False)
+    for key, value in network.state_dict().items():
+        slow = np.mean([state[key].double().numpy() for state in states], axis=0)
+        assert value.dtype == states[0][key].dtype
+        np.testing.assert_allclose(value.double().numpy(), slow, rtol=1e-5, atol=1e-7)
+    for key, value in load_mean(names[:1])[0].state_dict().items():
+        assert torch.equal(value, states[0][key])
+
+
+@pytest.mark.parametrize("other", [{"parts": ("HL", "LL")}, {"test_size": 32}], ids=str)
+def test_models_that_have_no_mean(tmp_path, other):
+    saved(tmp_path / "one.safetensors")
+    saved(tmp_path / "two.safetensors", **other)
+    with pytest.raises(MaganError, match=r"two\.safetensors holds .* of one network and test size"):
+        load_mean([tmp_path / "one.safetensors", tmp_path / "two.safetensors"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Weights as safetensors: pretrained backbones and our own models. Nothing here can run code."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -169,6 +170,30 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
     except (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return generator.to(device, memory_format=torch.channels_last).eval(), header["test_size"]
+
+
+def load_mean(paths: Sequence[str | Path]) -> tuple[nn.Module, int]:
+    """As `load_model`, with the mean of the weights of several models (Wortsman et al., 2022). It is a good
+    network only if all were trained on from the same weights.
+
+    Errors: those of `load_model`, and MaganError when the models are not of one network and test size.
+    """
+    network, size = load_model(paths[0])
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    for path in paths[1:]:
+        if read_header(path) != read_header(paths[0]):
+            raise MaganError(
+                f"{path} holds {read_header(path)}, but {paths[0]} {read_header(paths[0])}; a mean needs "
+                "models of one network and test size"
+            )
+        for key, value in load_model(path)[0].state_dict().items():
+            state[key] += value
+    means = {
+        key: value / len(paths) if value.is_floating_point() else value // len(paths)
+        for key, value in state.items()
+    }
+    network.load_state_dict(means)
+    return network, size
 
 
 def save_discriminator(discriminator: PatchGAN, receptive_field: int, channels: int, path: Path) -> None:

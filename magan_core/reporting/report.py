@@ -293,13 +293,14 @@ def _cost(
     training = sum(record["seconds"]["train"] for record in records.values())
     networks, others = mapping(records), mapping(detectors)
     total = training + networks + others
+    minutes = f" ({counted(round(total / 60), 'minute')})" if total >= 60 else ""
     return [
         ("Training, all runs", f"{training:,.0f} s"),
         ("Maps of the test photographs", f"networks {networks:,.0f} s, other detectors {others:,.0f} s"),
         (
             "Total cost",
-            f"{total:,.0f} s ({counted(round(total / 60), 'minute')}) for "
-            f"{counted(len(records), 'training')} and all maps, without preparation, scoring and drawing",
+            f"{total:,.0f} s{minutes} for {counted(len(records), 'training')} and all maps, without "
+            "preparation, scoring and drawing",
         ),
     ]
 
