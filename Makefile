@@ -26,11 +26,12 @@ repro: setup
 # The model that comes with the project, again: needs CUHK, SZU-BD and hours (docs/model-card.md).
 released-model: setup
 	$(MAKE) repro PROFILE=released
-	python -m magan_core pack results/released/runs/manet-zhao/model.safetensors build/released-start.safetensors
+	python -m magan_core pack results/released/runs/manet-zhao/model.safetensors --out build/released-start.safetensors
 	$(MAKE) repro PROFILE=released-same
 	$(MAKE) repro PROFILE=released-wide
-	python -m magan_core pack build/released-start.safetensors results/released-{same,wide}/runs/*/model.safetensors \
-	  magan_core/released/model.safetensors
+	python -m magan_core pack build/released-start.safetensors \
+	  results/released-same/runs/manet-zhao-s{2,4}/model.safetensors \
+	  results/released-wide/runs/manet-zhao-s{3,5}/model.safetensors --out magan_core/released/model.safetensors
 
 test: setup check
 	python -m pytest

@@ -17,6 +17,9 @@ any folder; the others in that of params.yaml."""
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a MaganError becomes one line on standard error and exit status 1."""
+    os.environ.setdefault(
+        "GOMP_SPINCOUNT", "0"
+    )  # before torch: threads that spin harm beside a busy neighbour
     try:
         try:
             options = parser().parse_args(arguments)
@@ -100,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
         "several models, all trained on from the same weights, write the mean of the weights.",
     )
     command.add_argument("models", metavar="MODEL", type=Path, nargs="+", help="model.safetensors of a run")
-    command.add_argument("out", metavar="FILE", type=Path, help="the file to write")
+    command.add_argument("--out", required=True, metavar="FILE", type=Path, help="the file to write")
     command.set_defaults(function=pack)
 
     command = commands.add_parser(

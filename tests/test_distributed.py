@@ -58,9 +58,10 @@ def test_dropout_of_all_processes_is_that_of_one():
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("backbone", ["slim_vgg", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("backbone", ["slim_vgg", "tf_efficientnet_lite0", "efficientnet_lite0"])
 def test_shared_layers_keep_names_weights_and_maps(backbone, device):
-    """timm's batch norm holds the activation, which torch's own conversion to SyncBatchNorm would lose."""
+    """timm's batch norm (of efficientnet_lite0) holds the activation, which torch's own conversion to
+    SyncBatchNorm would lose."""
     torch.manual_seed(0)
     network = build_generator(MODEL | {"backbone": backbone})
     photographs = torch.rand(2, 3, 64, 64)

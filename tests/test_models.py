@@ -300,7 +300,7 @@ def test_backbones_normalise_as_they_were_trained():
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0.in1k", "resnet18"])
-def test_generator_on_timm_backbones_has_the_size_of_its_input(name):
+def test_generator_on_pretrained_backbones_has_the_size_of_its_input(name):
     generator = build_generator(MODEL | {"backbone": name}).eval()
     with torch.no_grad():
         assert generator(torch.rand(1, 3, 65, 50)).shape == (1, 1, 65, 50)
@@ -350,6 +350,11 @@ def test_unknown_names_get_the_nearest_one(change, hint):
     with pytest.raises(MaganError, match=hint) as caught:
         build_generator(MODEL | change)
     assert len(str(caught.value)) < 1500  # timm knows more than a thousand networks
+
+
+def test_a_tag_of_weights_that_timm_does_not_know():
+    with pytest.raises(MaganError, match="nonsense"):
+        build_backbone(f"{LITE}.nonsense")
 
 
 def test_unknown_and_impossible_parts():

@@ -270,6 +270,21 @@ def test_unknown_profile_and_run():
         params.source_set(smoke, "szu")
 
 
+def test_crops_of_every_profile_fit_its_set():
+    for profile in params.load(SHIPPED)["profiles"].values():
+        training = profile["training"]
+        assert training["window"] * training["crop"] <= profile["training_size"]
+
+
+def test_the_released_model_is_trained_on_from_what_make_packs():
+    commands = (SHIPPED.parent / "Makefile").read_text(encoding="utf-8")
+    for name in ("released-same", "released-wide"):
+        profile = params.load(SHIPPED)["profiles"][name]
+        assert f"--out {profile['weights']['file']}\n" in commands
+        seeds = ",".join(run.rpartition("-s")[2] for run in profile["supervised"])
+        assert f"results/{name}/runs/manet-zhao-s{{{seeds}}}/model.safetensors" in commands
+
+
 def test_switch_changes_one_line_and_back(edited):
     path = edited("profile: *demo", "profile: *demo")
     before = path.read_text(encoding="utf-8")

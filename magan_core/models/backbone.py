@@ -7,7 +7,7 @@ from magan_core.models import efficientnet_lite
 from magan_core.registry import find
 
 SLIM = "slim_vgg"
-OWN = {  # backbones of this project, called with the width; every other name is one of timm's
+OWN = {  # backbones of this project, called with the width; every other name is timm's
     SLIM: "magan_core.models.backbone:SlimVGG",
 }
 VGG_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions; conv1_2 ... conv5_3
@@ -87,7 +87,7 @@ def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn
                     f"backbone '{name}' has {key} {getattr(backbone, key, 'missing')}; expected {count} "
                     f"numbers: set self.{key} in {OWN[name]}"
                 )
-    elif name.partition(".")[0] == efficientnet_lite.NAME:
+    elif name in (efficientnet_lite.NAME, f"{efficientnet_lite.NAME}.in1k"):
         backbone = efficientnet_lite.EfficientNetLite0()
     else:
         backbone = TimmBackbone(name)

@@ -28,7 +28,7 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        kernel, stride = self.kernel_size[0], self.stride[0]
         padding: list[int] = []
         for side in (x.shape[-1], x.shape[-2]):
             missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
@@ -36,7 +36,7 @@ class SameConv2d(nn.Conv2d):
         return F.conv2d(F.pad(x, padding), self.weight, None, self.stride, groups=self.groups)
 
 
-class Block(nn.Module):
+class Block(nn.Sequential):
     """Inverted residual block: expand the channels (1 x 1; not in the first stage), filter each, project them
     (1 x 1). Layers have timm's names."""
 
@@ -44,56 +44,19 @@ class Block(nn.Module):
         super().__init__()
         self.shortcut = stride == 1 and channels == out
         inner = channels * expansion
-        layers = {"conv_pw": nn.Conv2d(channels, inner, 1, bias=False)} if expansion > 1 else {}
+        layers = {"conv_pw": _convolution(channels, inner, 1)} if expansion > 1 else {}
         layers["conv_dw"] = _convolution(inner, inner, kernel, stride, groups=inner)
-        layers["conv_pwl" if expansion > 1 else "conv_pw"] = nn.Conv2d(inner, out, 1, bias=False)
+        layers["conv_pwl" if expansion > 1 else "conv_pw"] = _convolution(inner, out, 1)
         for number, (name, layer) in enumerate(layers.items(), 1):
             self.add_module(name, layer)
             self.add_module(f"bn{number}", _norm(layer.out_channels))
+            if number < len(layers):
+                self.add_module(f"act{number}", nn.ReLU6(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> (B, out, ceil(H / stride), ceil(W / stride))."""
-        *layers, project, norm = self.children()
-        y = x
-        for layer, its_norm in zip(layers[::2], layers[1::2], strict=True):
-            y = F.relu6(its_norm(layer(y)), inplace=True)
-        y = norm(project(y))
+        y = super().forward(x)
         return x + y if self.shortcut else y
-
-
-class Features(nn.Module):
-    """Stem and stages under timm's names, so that its weights fit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv_stem = _convolution(3, STEM, 3, 2)
-        self.bn1 = _norm(STEM)
-        for _ in range(2):  # timm tries two such layers here: so the same seed gives the same weights
-            nn.Conv2d(8, 8, 1)
-        self.blocks = nn.Sequential()
-        channels = STEM
-        for depth, kernel, stride, expansion, out in STAGES:
-            stage = nn.Sequential()
-            for index in range(depth):
-                stage.append(
-                    Block(out if index else channels, out, kernel, 1 if index else stride, expansion)
-                )
-            self.blocks.append(stage)
-            channels = out
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fan_out = module.out_channels * module.kernel_size[0] ** 2 // module.groups
-                nn.init.normal_(module.weight, 0, sqrt(2 / fan_out))
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) -> levels of 16, 24, 40, 112 and 320 channels, strides 2 to 32."""
-        x = F.relu6(self.bn1(self.conv_stem(images)), inplace=True)
-        levels = []
-        for index, stage in enumerate(self.blocks):
-            x = stage(x)
-            if index in LEVELS:
-                levels.append(x)
-        return levels
 
 
 class EfficientNetLite0(nn.Module):
@@ -103,16 +66,35 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = Features()
         self.channels = [STAGES[index][-1] for index in LEVELS]
         self.strides = [2, 4, 8, 16, 32]
+        self.features = nn.ModuleDict({"conv_stem": _convolution(3, STEM, 3, 2), "bn1": _norm(STEM)})
+        for _ in range(2):  # timm tries a layer of these and drops it: the same seed gives the same weights
+            nn.Conv2d(8, 8, 1)
+        self.features["blocks"] = nn.Sequential()
+        channels = STEM
+        for depth, kernel, stride, expansion, out in STAGES:
+            blocks = [Block(channels, out, kernel, stride, expansion)]
+            blocks += [Block(out, out, kernel, 1, expansion) for _ in range(depth - 1)]
+            self.features["blocks"].append(nn.Sequential(*blocks))
+            channels = out
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_out = module.out_channels * module.kernel_size[0] ** 2 // module.groups
+                nn.init.normal_(module.weight, 0, sqrt(2 / fan_out))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) -> five feature maps, shallowest first."""
-        return self.features(images)
+        """Normalised images (B, 3, H, W) -> levels of 16, 24, 40, 112 and 320 channels, strides 2 to 32."""
+        x = F.relu6(self.features["bn1"](self.features["conv_stem"](images)), inplace=True)
+        levels = []
+        for index, stage in enumerate(self.features["blocks"]):
+            x = stage(x)
+            if index in LEVELS:
+                levels.append(x)
+        return levels
 
 
-def _convolution(channels: int, out: int, kernel: int, stride: int, groups: int = 1) -> nn.Conv2d:
+def _convolution(channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     if stride > 1:
         return SameConv2d(channels, out, kernel, stride, groups=groups, bias=False)
     return nn.Conv2d(channels, out, kernel, padding=kernel // 2, groups=groups, bias=False)

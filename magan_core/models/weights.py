@@ -178,21 +178,16 @@ def load_mean(paths: Sequence[str | Path]) -> tuple[nn.Module, int]:
 
     Errors: those of `load_model`, and MaganError when the models are not of one network and test size.
     """
-    network, size = load_model(paths[0])
-    state = {key: value.clone() for key, value in network.state_dict().items()}
+    header = read_header(paths[0])
     for path in paths[1:]:
-        if read_header(path) != read_header(paths[0]):
+        if (other := read_header(path)) != header:
             raise MaganError(
-                f"{path} holds {read_header(path)}, but {paths[0]} {read_header(paths[0])}; a mean needs "
-                "models of one network and test size"
+                f"{path} holds {other}, but {paths[0]} {header}; a mean needs models of one network and test "
+                "size"
             )
-        for key, value in load_model(path)[0].state_dict().items():
-            state[key] += value
-    means = {
-        key: value / len(paths) if value.is_floating_point() else value // len(paths)
-        for key, value in state.items()
-    }
-    network.load_state_dict(means)
+    network, size = load_model(paths[0])
+    states = [load_model(path)[0].state_dict() for path in paths]
+    network.load_state_dict({key: sum(state[key] for state in states) / len(paths) for key in states[0]})
     return network, size
 
 
