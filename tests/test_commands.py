@@ -35,11 +35,12 @@ PROFILES = {
 
 
 def text_of(path):
-    """A file's text; of a notebook, that of its cells; of a module, with its long messages joined."""
+    """A file's text; of a notebook, that of its cells; of a module, with its long messages joined; of others,
+    with their continued lines joined."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         return "\n\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
-    return re.sub(r'"\n\s+f?"', "", text) if path.suffix == ".py" else text
+    return re.sub(r'"\n\s+f?"', "", text) if path.suffix == ".py" else text.replace("\\\n", "")
 
 
 def written(program):
