@@ -17,9 +17,8 @@ any folder; the others in that of params.yaml."""
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a MaganError becomes one line on standard error and exit status 1."""
-    os.environ.setdefault(
-        "GOMP_SPINCOUNT", "0"
-    )  # before torch: threads that spin harm beside a busy neighbour
+    # Before torch is loaded: threads that spin while they wait starve beside a busy neighbour.
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     try:
         try:
             options = parser().parse_args(arguments)

@@ -280,7 +280,10 @@ def test_packed_it_takes_half_the_room_and_maps_alike(folder, run, capsys):
     assert Path("mean.safetensors").read_bytes() == Path("packed.safetensors").read_bytes()
 
 
-@pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
+needs_released = pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
+
+
+@needs_released
 def test_the_released_model(folder, run):
     status, out, _ = run("photos", "--json", model=())
     assert status == 0
@@ -320,14 +323,13 @@ def test_an_empty_out_is_no_folder(folder, run):
     assert files(folder) == before
 
 
-RELEASED = pytest.param(
-    [],
-    id="released",
-    marks=pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet"),
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(["--model", "model.safetensors"], id="slim"),
+        pytest.param([], id="released", marks=needs_released),
+    ],
 )
-
-
-@pytest.mark.parametrize("model", [pytest.param(["--model", "model.safetensors"], id="slim"), RELEASED])
 def test_it_loads_only_what_it_needs(folder, model):
     """Neither the slim network nor the released one needs timm, and mapping needs nothing of training and
     reports."""
