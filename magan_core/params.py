@@ -33,7 +33,7 @@ SECTIONS = {
     "discriminator": {"channels": int},
     "training": {
         "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "window": float,
-        "jitter": float,
+        "jitter": float, "cutmix": float,
         "lr": float, "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
         "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
         "precision": str, "compile": bool, "average": float, "save_seconds": float, "maps_every": int,

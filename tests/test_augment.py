@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform, gaussian_filter
 
-from magan_core.data.augment import Sampler, augment, recolour, transforms
+from magan_core.data.augment import Sampler, augment, recolour, rectangles, transforms
 from magan_core.errors import MaganError
 
 
@@ -239,9 +239,56 @@ def test_jitter_recolours_each_photograph_and_no_mask():
     assert after.max() <= 1
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_rectangles_are_a_quarter_to_three_quarters_of_their_share_of_the_crops(share):
+    crop = 40
+    found = rectangles(4000, crop, share, torch.Generator().manual_seed(1))[:, 0].numpy()
+    there = found[found.any((1, 2))]
+    assert len(there) / 4000 == pytest.approx(share, abs=0.03)
+    for axis in (1, 2) if share else ():
+        line = there.any(3 - axis)  # rows or columns that it takes
+        length = line.sum(1)
+        assert (crop / 4 - 1, 3 * crop / 4 + 1) == pytest.approx((length.min(), length.max()), abs=2)
+        assert (np.abs(np.diff(line.astype(int), axis=1)).sum(1) <= 2).all(), "one piece"
+        first = line.argmax(1)
+        assert (first.min(), (first + length).max()) == (0, crop)
+        assert abs(np.corrcoef(there.any(1).sum(1), there.any(2).sum(1))[0, 1]) < 0.1
+    assert np.array_equal(found, found.any(2)[:, :, None] & found.any(1)[:, None, :])
+
+
+def test_cutmix_pastes_another_photograph_with_its_mask():
+    """Photograph k has the grey value k, and its mask is white where k is odd."""
+    masks = (torch.arange(10) % 2 * 255).to(torch.uint8).view(-1, 1, 1).expand(10, 16, 16).contiguous()
+    options = {"batch": 10, "crop": 12, "rotation": 0.15, "seed": 5}
+    plain, mixed = (
+        Sampler(numbered(10), masks, torch.tensor([[20, 30]] * 10), cutmix=share, **options)
+        for share in (0.0, 1.0)
+    )
+    before, _ = plain.next()
+    images, found = mixed.next()
+    numbers = (images * 255).round().int()
+    assert torch.equal(found, (numbers[:, :1] % 2).float()), "each pixel has the mask of its photograph"
+    changed = (images != before).any(1)
+    assert changed.any((1, 2)).sum() >= 6, "a photograph may be pasted into itself"
+    for crop, other in zip(numbers[:, 0], changed, strict=True):
+        pasted = crop[other].unique()
+        assert len(pasted) == int(other.any())
+    unlabelled = Sampler(numbered(10), None, torch.tensor([[20, 30]] * 10), cutmix=1.0, **options)
+    assert torch.equal(unlabelled.next()[0], images)
+    assert unlabelled.next()[1] is None
+
+
 @pytest.mark.parametrize(
     "setting",
-    [{"jitter": -0.1}, {"jitter": 1.0}, {"window": 0.9}, {"window": 1.4}, {"window": math.nan}],
+    [
+        {"cutmix": -0.1},
+        {"cutmix": 1.1},
+        {"jitter": -0.1},
+        {"jitter": 1.0},
+        {"window": 0.9},
+        {"window": 1.4},
+        {"window": math.nan},
+    ],
     ids=str,
 )
 def test_impossible_settings(setting):

@@ -27,16 +27,18 @@ from magan_core.training.trainer import Recipe, Weights, train
 CPU = torch.device("cpu")
 
 
-def sampler(masks=True, batch=4, part=slice(None)):
+def sampler(masks=True, batch=4, part=slice(None), **settings):
     images, truth = map(torch.from_numpy, scenes(6))
     sizes = torch.tensor([[40, 60]] * 6)
-    options = {"batch": batch, "crop": 32, "rotation": 0.15, "seed": 3, "part": part}
+    options = {"batch": batch, "crop": 32, "rotation": 0.15, "seed": 3, "part": part} | settings
     return Sampler(images, truth if masks else None, sizes, **options)
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_the_parts_of_all_processes_are_the_batch_of_one(size):
-    whole, parts = sampler(), [sampler(part=Team(rank, size).part) for rank in range(size)]
+@pytest.mark.parametrize("settings", [{}, {"jitter": 0.3, "cutmix": 0.7}], ids=str)
+def test_the_parts_of_all_processes_are_the_batch_of_one(size, settings):
+    whole = sampler(**settings)
+    parts = [sampler(part=Team(rank, size).part, **settings) for rank in range(size)]
     for _ in range(5):  # over the end of an epoch
         images, masks = whole.next()
         for rank, one in enumerate(parts):

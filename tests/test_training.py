@@ -372,7 +372,9 @@ def test_same_bytes_twice(tmp_path):
     assert (tmp_path / "one/model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("changed", [{"rotation": 0.0}, {"window": 1.2}, {"jitter": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"rotation": 0.0}, {"window": 1.2}, {"jitter": 0.3}, {"cutmix": 0.5}], ids=str
+)
 def test_what_photographs_go_through_is_of_the_profile(tmp_path, changed):
     data = prepared(tmp_path / "data")
     histories = [

@@ -84,14 +84,36 @@ def recolour(images: Tensor, factors: Tensor) -> Tensor:
     return (grey + (images - grey) * saturation).clamp_(0, 1)
 
 
+def rectangles(count: int, crop: int, share: float, generator: torch.Generator) -> Tensor:
+    """A rectangle for about this share of the crops, nothing for the others: bool (count, 1, crop, crop).
+
+    Its height and width are a quarter to three quarters of the crop, drawn evenly and apart, and it lies
+    anywhere within.
+    """
+    first, extent = [], []
+    for _ in range(2):  # rows, columns
+        length = 0.25 + 0.5 * torch.rand(count, generator=generator)
+        extent.append(length * crop)
+        first.append(torch.rand(count, generator=generator) * (1 - length) * crop)
+    chosen = torch.rand(count, generator=generator) < share
+    middle = torch.arange(crop) + 0.5
+    rows, columns = (
+        (middle >= start[:, None]) & (middle < (start + length)[:, None])  # count, crop
+        for start, length in zip(first, extent, strict=True)
+    )
+    return (rows[:, :, None] & columns[:, None, :] & chosen[:, None, None])[:, None]
+
+
 class Sampler:
     """Endless shuffled epochs of a prepared set, as augmented batches on the device.
 
     images: uint8 (N, S, S, 3); masks: uint8 (N, S, S) or None for an unlabelled set; sizes: int (N, 2).
     window: a crop shows a window of 1 to this many times its side. jitter: brightness, contrast and
-    saturation of a photograph change by up to this share, 0 to below 1. Every draw comes from `seed`. A batch
-    may take the end of one epoch and the beginning of the next. part: the rows of each batch that are made
-    here; the others are drawn only (see training.distributed).
+    saturation of a photograph change by up to this share, 0 to below 1. cutmix: into this share of the crops
+    a rectangle of a crop of another photograph is pasted, mask and all (CutMix, Yun et al., 2019; what is in
+    focus stays so whatever is beside it). Every draw comes from `seed`. A batch may take the end of one epoch
+    and the beginning of the next. part: the rows of each batch that are made here; the others are drawn only
+    (see training.distributed).
     """
 
     def __init__(
@@ -106,10 +128,13 @@ class Sampler:
         seed: int,
         window: float = 1.0,
         jitter: float = 0.0,
+        cutmix: float = 0.0,
         part: slice = slice(None),
     ) -> None:
         if not 0 <= jitter < 1:
             raise MaganError(f"jitter is {jitter}; it must be 0 (off) or a share below 1, such as 0.25.")
+        if not 0 <= cutmix <= 1:
+            raise MaganError(f"cutmix is {cutmix}; it must be 0 (off) or a share of the crops up to 1.")
         if crop > images.shape[1]:
             raise MaganError(
                 f"crop {crop} is larger than the prepared {images.shape[1]} px. Lower `crop`, or prepare a "
@@ -123,7 +148,7 @@ class Sampler:
             )
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
-        self.window, self.part = window, part
+        self.window, self.cutmix, self.part = window, cutmix, part
         self.random = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
@@ -132,9 +157,25 @@ class Sampler:
         while len(self.order) < self.batch:
             self.order = torch.cat([self.order, torch.randperm(len(self.images), generator=self.random)])
         chosen, self.order = self.order[: self.batch], self.order[self.batch :]
-        side = self.images.shape[1]
+        images, masks = self._crops(chosen)
+        if self.cutmix:
+            inside = rectangles(self.batch, self.crop, self.cutmix, self.random)[self.part].to(images.device)
+            others = torch.randint(len(self.images), (self.batch,), generator=self.random)
+            pasted, their_masks = self._crops(others)
+            images = torch.where(inside, pasted, images)
+            masks = None if masks is None else torch.where(inside, their_masks, masks)
+        return images, masks
+
+    def _crops(self, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
+        """This part of the chosen photographs, augmented."""
         matrices = transforms(
-            self.batch, self.sizes[chosen], side, self.crop, self.rotation, self.random, self.window
+            self.batch,
+            self.sizes[chosen],
+            self.images.shape[1],
+            self.crop,
+            self.rotation,
+            self.random,
+            self.window,
         )
         chosen, matrices = chosen[self.part].to(self.images.device), matrices[self.part]
         masks = None if self.masks is None else self.masks[chosen]

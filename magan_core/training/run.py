@@ -41,6 +41,7 @@ def sampler(arrays: Training, training: dict, seed: int, device: torch.device, t
         rotation=training["rotation"],
         window=training["window"],
         jitter=training["jitter"],
+        cutmix=training["cutmix"],
         seed=seed,
         part=team.part,
     )
