@@ -148,6 +148,7 @@ def pack(options: argparse.Namespace) -> None:
         header["parts"],
         size,
         options.out,
+        test_scales=header["test_scales"],
         test_flip=header["test_flip"],
         half=True,
     )

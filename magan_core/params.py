@@ -1,5 +1,6 @@
 """params.yaml: read, checked, and switched from one profile to another."""
 
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,8 +22,8 @@ NUMBERS = ("I", "II", "III", "IV", "V", "VI")
 PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
-    "training": dict, "test_size": int, "test_flip": bool, "check": dict, "published": dict,
-    "classical": list,
+    "training": dict, "test_size": int, "test_scales": list, "test_flip": bool, "check": dict,
+    "published": dict, "classical": list,
 }  # fmt: skip
 SECTIONS = {
     "model": {
@@ -122,6 +123,14 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
     for section, allowed in SECTIONS.items():
         keys(profile[section], allowed, f"key of {section} of {where}")
         types(profile[section], allowed, f"{section} of {where}")
+    if not profile["test_scales"] or not all(
+        type(scale) in (int, float) and 0.5 < scale * profile["test_size"] < math.inf
+        for scale in profile["test_scales"]
+    ):
+        raise MaganError(
+            f"{where}: test_scales is {profile['test_scales']}; expected multiples of test_size, such as "
+            "[1.0] or [0.8, 1.2]."
+        )
     for name, entry in profile["published"].items():
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
         types(entry, PUBLISHED, f"published maps {name} of {where}")

@@ -1,7 +1,7 @@
 """From photographs to 8-bit maps of their own size, white = in focus."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +21,24 @@ def predict(
     size: int,
     device: torch.device | str = "cpu",
     *,
+    scales: Sequence[float] = (1.0,),
     flip: bool = False,
 ) -> np.ndarray:
     """Map of one photograph.
 
     photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is
-    given up, as in training. flip: map the mirrored photograph too, in the same batch, and take the mean of
-    the two maps' logits. Returns uint8 (H, W), 255 = in focus.
+    given up, as in training. scales: multiples of size; the photograph is mapped at each, and the map is
+    that of the mean of their logits. flip: the same of the photograph and its mirror image. Returns uint8
+    (H, W), 255 = in focus.
     """
-    images = network_input(photo, size, device)
-    if flip:
-        images = torch.cat([images, images.flip(3)])
-    logits = generator(images)  # 1 or 2, 1, size, size
-    if flip:
-        logits = (logits[:1] + logits[1:].flip(3)) / 2
-    return full_size(logits, photo)
+    passes = []
+    for scale in scales:
+        images = network_input(photo, round(size * scale), device)
+        if flip:
+            images = torch.cat([images, images.flip(3)])
+        logits = generator(images)  # 1 or 2, 1, side, side
+        passes.append((logits[:1] + logits[1:].flip(3)) / 2 if flip else logits)
+    return full_size(passes, photo)
 
 
 @torch.inference_mode()
@@ -44,7 +47,7 @@ def attention_maps(
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """As `predict`, with the attention of the forward pass on the CPU (see MANet.forward)."""
     logits, attention = generator(network_input(photo, size, device), attention=True)
-    return full_size(logits, photo), {name: values.cpu() for name, values in attention.items()}
+    return full_size([logits], photo), {name: values.cpu() for name, values in attention.items()}
 
 
 def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:
@@ -53,13 +56,18 @@ def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> t
     return small.permute(2, 0, 1)[None].float().div_(255)
 
 
-def full_size(logits: torch.Tensor, photo: np.ndarray) -> np.ndarray:
-    """Logits of the network's size (1, 1, size, size) -> map of the photograph's size, uint8 (H, W).
+def full_size(passes: Sequence[torch.Tensor], photo: np.ndarray) -> np.ndarray:
+    """Logits of one size of the network or several, each (1, 1, side, side) -> the map of their mean, of the
+    photograph's size, uint8 (H, W).
 
     Logits, not the map, are enlarged: what lies between two pixels of the network is decided sooner.
     """
-    full = F.interpolate(logits, size=photo.shape[:2], mode="bilinear", align_corners=False)[0, 0]  # H, W
-    return full.sigmoid_().mul_(255).round_().byte().cpu().numpy()
+    full = 0
+    for logits in passes:
+        full += F.interpolate(logits, size=photo.shape[:2], mode="bilinear", align_corners=False)[
+            0, 0
+        ]  # H, W
+    return full.div_(len(passes)).sigmoid_().mul_(255).round_().byte().cpu().numpy()
 
 
 def predict_files(
@@ -69,18 +77,19 @@ def predict_files(
     *,
     size: int,
     device: torch.device | str = "cpu",
+    scales: Sequence[float] = (1.0,),
     flip: bool = False,
     progress: bool = True,
 ) -> float:
-    """Write OUT/STEM.png for every photograph (flip: see `predict`). Returns the median seconds a photograph,
-    reading and writing apart."""
+    """Write OUT/STEM.png for every photograph (scales, flip: see `predict`). Returns the median seconds a
+    photograph, reading and writing apart."""
     seconds = []
     for path in tqdm(
         list(photos), disable=not progress, mininterval=5, unit="image", desc=f"predict {Path(out).name}"
     ):
         photo = read_photo(path)
         start = time.perf_counter()
-        values = predict(generator, photo, size, device, flip=flip)
+        values = predict(generator, photo, size, device, scales=scales, flip=flip)
         seconds.append(time.perf_counter() - start)
         write_map(Path(out) / f"{Path(path).stem}.png", values)
     return float(np.median(seconds))

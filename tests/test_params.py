@@ -39,6 +39,8 @@ def test_shipped_file_loads():
         "released",
         "released-same",
         "released-wide",
+        "released-further",
+        "released-mixed",
         "paper",
     ]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
@@ -148,6 +150,8 @@ def test_the_set_that_methods_are_shown_on():
         "released": "zhao",
         "released-same": "zhao",
         "released-wide": "zhao",
+        "released-further": "zhao",
+        "released-mixed": "zhao",
         "paper": "dut",
     }
     runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}

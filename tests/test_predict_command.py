@@ -112,14 +112,15 @@ def test_overlay_lies_beside_the_map(folder, run):
 def test_json(folder, run):
     broken(folder / "photos/bad.jpg")
     (folder / "photos/notes.txt").write_text("no photograph")
-    status, out, err = run("photos", "none.jpg", "--json", "--overlay", "--flip")
+    status, out, err = run("photos", "none.jpg", "--json", "--overlay", "--fast")
     found = json.loads(out)
     assert status == 3
-    assert {key: found[key] for key in ("model", "device", "size", "flip")} == {
+    assert {key: found[key] for key in ("model", "device", "size", "scales", "flip")} == {
         "model": "model.safetensors",
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "size": 32,
-        "flip": True,
+        "scales": [1.0],
+        "flip": False,
     }
     assert [Path(entry["file"]).name for entry in found["photographs"]] == list(NAMES)
     entry = found["photographs"][1]
@@ -264,7 +265,9 @@ def test_the_released_model_is_the_default(folder, run, monkeypatch):
 
 def test_packed_it_takes_half_the_room_and_maps_alike(folder, run, capsys):
     network, size = load_model("model.safetensors")
-    save_model(network, MODEL, list(PARTS), size, folder / "model.safetensors", test_flip=True)
+    save_model(
+        network, MODEL, list(PARTS), size, folder / "model.safetensors", test_scales=[1, 1.5], test_flip=True
+    )
     cli.main(["pack", "model.safetensors", "--out", "packed.safetensors"])
     assert "packed.safetensors: 0." in capsys.readouterr().out
     weights = sum(tensor.numel() for tensor in network.state_dict().values())
@@ -291,17 +294,19 @@ def test_the_released_model(folder, run):
     assert paths.RELEASED.stat().st_size < 10e6
 
 
-@pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize(("words", "chosen"), [([], None), (["--flip"], True), (["--no-flip"], False)])
-def test_flip_is_the_models_unless_told(folder, run, stored, words, chosen):
+@pytest.mark.parametrize("stored", [{}, {"flip": True}, {"scales": [0.75, 1.25]}], ids=str)
+@pytest.mark.parametrize("words", [[], ["--fast"]], ids=str)
+def test_how_often_is_as_the_model_says_unless_told(folder, run, stored, words):
     network, size = load_model("model.safetensors")
-    save_model(network, MODEL, list(PARTS), size, folder / "model.safetensors", test_flip=stored)
+    own = {f"test_{name}": value for name, value in stored.items()}
+    save_model(network, MODEL, list(PARTS), size, folder / "model.safetensors", **own)
     status, out, _ = run("photos/grün.png", "--json", *words)
-    flip = stored if chosen is None else chosen
-    assert (status, json.loads(out)["flip"]) == (0, flip)
-    expected = predict(network, read_photo("photos/grün.png"), size, flip=flip)
-    assert np.array_equal(read_map("maps/grün.png"), expected)
-    assert not np.array_equal(expected, predict(network, read_photo("photos/grün.png"), size, flip=not flip))
+    expected = {"scales": [1.0], "flip": False} | ({} if words else stored)
+    assert status == 0
+    assert {name: json.loads(out)[name] for name in expected} == expected
+    maps = [predict(network, read_photo("photos/grün.png"), size, **how) for how in (expected, stored, {})]
+    assert np.array_equal(read_map("maps/grün.png"), maps[0])
+    assert np.array_equal(maps[1], maps[2]) == (not stored), "else the test shows nothing"
 
 
 # ---- the process ----
@@ -356,15 +361,18 @@ print(peak * (1 if sys.platform == "darwin" else 1024), file=sys.stderr)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_fifty_megapixels_need_less_than_four_gigabytes(folder, mode):
-    """With the network of the released model, overlay and flip."""
+    """With the network of the released model, as often as it maps a photograph, and an overlay."""
     from magan_core import params
 
     model = params.load(ROOT / "params.yaml")["profiles"]["cuhk-cpu"]["model"]
-    save_model(build_generator(model), model, list(PARTS), 320, folder / "lite.safetensors", half=True)
+    often = {"test_scales": [0.8, 1.2], "test_flip": True}
+    save_model(
+        build_generator(model), model, list(PARTS), 320, folder / "lite.safetensors", half=True, **often
+    )
     size = (8660, 5774)
     ramp = Image.linear_gradient("L").resize(size)
     Image.merge(mode, [ramp] * len(mode)).save("big.tif", compression="tiff_lzw")
-    words = ["predict", "big.tif", "--out", "maps", "--overlay", "--flip", "--model", "lite.safetensors"]
+    words = ["predict", "big.tif", "--out", "maps", "--overlay", "--model", "lite.safetensors"]
     done = subprocess.run([sys.executable, "-c", PEAK, *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr

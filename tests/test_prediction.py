@@ -95,6 +95,18 @@ def test_flip_of_a_network_against_two_calls():
     assert np.abs(found - 255 * calls[0]).max() > 2, "else the test shows nothing"
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_scales_are_the_mean_of_the_logits_of_single_ones(flip):
+    generator, photo = decided(), scenes(1)[0][0][:, :30]
+    single = [predict(generator, photo, side, flip=flip).astype(float) / 255 for side in (24, 48)]
+    logits = [np.log(values / (1 - values)) for values in single]
+    sure = (np.abs(logits) < 3).all(0)  # elsewhere 8 bits say too little of the logit
+    assert sure.mean() > 0.3
+    found = predict(generator, photo, 32, scales=(0.75, 1.5), flip=flip)
+    assert np.abs(found - 255 / (1 + np.exp(-np.mean(logits, 0))))[sure].max() <= 2.5
+    assert np.abs(found - 255 * single[0]).max() > 10, "else the test shows nothing"
+
+
 class Step(torch.nn.Module):
     """Logit -6 in the left half, 6 in the right one."""
 

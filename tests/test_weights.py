@@ -102,19 +102,35 @@ def test_weights_that_are_not_finite_are_not_loaded(tmp_path):
 def test_a_model_says_how_it_is_tested(tmp_path):
     path = tmp_path / "model.safetensors"
     generator = saved(path)
-    assert read_header(path) == {"settings": MODEL, "parts": list(PARTS), "test_size": 64, "test_flip": False}
-    save_model(generator, MODEL, PARTS, 64, path, test_flip=True)
-    assert read_header(path)["test_flip"] is True
+    plain = {
+        "settings": MODEL,
+        "parts": list(PARTS),
+        "test_size": 64,
+        "test_scales": [1.0],
+        "test_flip": False,
+    }
+    assert read_header(path) == plain
+    save_model(generator, MODEL, PARTS, 64, path, test_scales=(0.5, 2), test_flip=True)
+    assert read_header(path) == plain | {"test_scales": [0.5, 2], "test_flip": True}
     rewritten(path, lambda _, metadata: metadata.update(magan=json.dumps(old_header())))
-    assert read_header(path)["test_flip"] is False
+    assert read_header(path) == plain
 
 
 def old_header():
-    """As files had it before there was a `test_flip`."""
+    """As files had it before there were `test_scales` and `test_flip`."""
     return {"settings": MODEL, "parts": list(PARTS), "test_size": 64}
 
 
-@pytest.mark.parametrize("values", [{"test_size": "64"}, {"test_size": 0}, {"test_flip": "no"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"test_size": "64"},
+        {"test_size": 0},
+        {"test_flip": "no"},
+        *({"test_scales": scales} for scales in (1.0, [], ["1"], [0.001], [1.0, -1.0], [1e400])),
+    ],
+    ids=str,
+)
 def test_a_header_that_makes_no_sense(tmp_path, values):
     path = tmp_path / "model.safetensors"
     saved(path)
@@ -319,7 +335,7 @@ def test_files_that_do_not_fit_a_backbone(tmp_path):
         "less": r"1 tensors missing, 0 of another shape \(first: conv1\.weight\)",
         "other": "0 tensors missing, 1 of another shape",
         "cut": "is not a readable safetensors file",
-        "missing": "are missing. Put the file there, set MAGAN_WEIGHTS",
+        "missing": "are missing. Put the file there",
     }
     for name, message in messages.items():
         with pytest.raises(MaganError, match=message):

@@ -67,10 +67,10 @@ def add_parser(commands) -> None:
         "--model", type=Path, help="model.safetensors of a run (default: the one that comes with magan)"
     )
     command.add_argument(
-        "--flip",
-        action=argparse.BooleanOptionalAction,
-        help="average with the map of the mirrored photograph, in twice the time (default: as the model "
-        "says)",
+        "--fast",
+        action="store_true",
+        help="map each photograph once, not at several sizes and mirrored, where the model would have it so: "
+        "about a fourth of the time with the model that comes with magan",
     )
     command.add_argument(
         "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"
@@ -159,17 +159,20 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
 
     device = choose_device(options.device)
     model, size = load_model(file, device)
-    flip = read_header(file)["test_flip"] if options.flip is None else options.flip
+    header = read_header(file)
+    how = {"scales": header["test_scales"], "flip": header["test_flip"]}
+    if options.fast:
+        how = {"scales": [1.0], "flip": False}
     done, failed = [], {}
     for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
         try:
-            done.append(predict_one(photo, target, options.overlay, model, size, device, flip))
+            done.append(predict_one(photo, target, options.overlay, model, size, device, how))
         except MaganError as error:
             failed[str(photo)] = str(error)
-    return done, failed, {"model": str(file), "device": str(device), "size": size, "flip": flip}
+    return done, failed, {"model": str(file), "device": str(device), "size": size, **how}
 
 
-def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, flip) -> dict:
+def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, how) -> dict:
     """Write the map, and the overlay if asked for. Returns the photograph's entry for --json."""
     from magan_core.data.images import CUT, colour_profile, is_map, read_photo, write_map
     from magan_core.prediction import predict as map_of
@@ -189,7 +192,7 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
     pixels = read_photo(photo)
     entry = {"file": str(photo), "map": str(target)}
     try:
-        values = map_of(model, pixels, size, device, flip=flip)
+        values = map_of(model, pixels, size, device, **how)
         write_map(target, values)
         if with_overlay:
             write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))

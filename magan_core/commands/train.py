@@ -63,10 +63,11 @@ def train(options: argparse.Namespace) -> None:
     if not team.writes:
         return
     model, size = load_model(out / "model.safetensors", device)
+    how = {"scales": profile["test_scales"], "flip": profile["test_flip"]}
     for name in params.test_sets(profile, run):
         photos = [record["image"] for record in load_test(data / name)]
         maps = paths.maps(profile["name"]) / options.run / name
-        seconds = predict_files(model, photos, maps, size=size, device=device, flip=profile["test_flip"])
+        seconds = predict_files(model, photos, maps, size=size, device=device, **how)
         add_timing(out, name, seconds)
         print(f"{name}: {counted(len(photos), 'map')} in {maps}, {seconds:.3f} s a photograph")
     forget(paths.resume(), state_name(profile, run))

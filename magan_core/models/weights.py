@@ -1,6 +1,7 @@
 """Weights as safetensors: pretrained backbones and our own models. Nothing here can run code."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,8 +52,9 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
     file = Path(file)
     if not file.is_file():
         raise MaganError(
-            f"pretrained weights {file} are missing. Put the file there, set MAGAN_WEIGHTS to its folder, "
-            "set `file: null` to download timm's, or use a profile that trains from scratch."
+            f"pretrained weights {file} are missing. Put the file there (`make released-model` makes "
+            "those in build), set MAGAN_WEIGHTS to its folder where params.yaml names none, set `file: null` "
+            "to download timm's, or use a profile that trains from scratch."
         )
     state = {key.replace("features.", "features_"): tensor.float() for key, tensor in read(file).items()}
     wanted = backbone.state_dict()
@@ -107,12 +109,13 @@ def save_model(
     test_size: int,
     path: Path,
     *,
+    test_scales: Sequence[float] = (1.0,),
     test_flip: bool = False,
     half: bool = False,
 ) -> None:
     """Write weights and the settings that rebuild the network as safetensors (same model, same bytes).
 
-    test_size, test_flip: how it maps photographs unless told otherwise (see prediction.predict).
+    test_size, test_scales, test_flip: how it maps photographs unless told otherwise (see prediction.predict).
     half: store 16-bit floats, half the size; `load_model` gives float32 again, rounded to 11 bits.
     Errors: MaganError when a weight is not finite, or too large for 16 bits, or the file cannot be written.
     """
@@ -120,6 +123,7 @@ def save_model(
         "settings": settings,
         "parts": list(parts),
         "test_size": test_size,
+        "test_scales": list(test_scales),
         "test_flip": test_flip,
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in generator.state_dict().items()}
@@ -132,8 +136,8 @@ def save_model(
 
 
 def read_header(path: str | Path) -> dict:
-    """What a model of ours says of itself: settings, parts, test_size (pixels), test_flip (False in files
-    from before it was there).
+    """What a model of ours says of itself: settings, parts, test_size (pixels), test_scales, test_flip ([1.0]
+    and False in files from before these were there).
 
     Errors: MaganError when the file is missing, broken, of something else, or says something impossible.
     """
@@ -143,10 +147,13 @@ def read_header(path: str | Path) -> dict:
             f"{path} holds weights but not a model of this project. Name a model.safetensors of a run."
         )
     try:
-        header = {"test_flip": False} | json.loads(metadata["magan"])
-        size, flip = header["test_size"], header["test_flip"]
-        if type(size) is not int or size < 1 or type(flip) is not bool:
-            raise ValueError(f"test_size {size!r}, test_flip {flip!r}")
+        header = {"test_scales": [1.0], "test_flip": False} | json.loads(metadata["magan"])
+        size, scales, flip = (header[f"test_{name}"] for name in ("size", "scales", "flip"))
+        fits = type(size) is int and size >= 1 and type(scales) is list and scales and type(flip) is bool
+        if not fits or not all(
+            type(scale) in (int, float) and 0.5 < scale * size < math.inf for scale in scales
+        ):
+            raise ValueError(f"test_size {size!r}, test_scales {scales!r}, test_flip {flip!r}")
     except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return header
@@ -186,7 +193,7 @@ def load_mean(paths: Sequence[str | Path]) -> tuple[nn.Module, int]:
                 "size"
             )
     network, size = load_model(paths[0])
-    states = [load_model(path)[0].state_dict() for path in paths]
+    states = [network.state_dict(), *(load_model(path)[0].state_dict() for path in paths[1:])]
     network.load_state_dict({key: sum(state[key] for state in states) / len(paths) for key in states[0]})
     return network, size
 

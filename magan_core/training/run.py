@@ -138,6 +138,7 @@ def train_run(
         run["parts"],
         profile["test_size"],
         out / "model.safetensors",
+        test_scales=profile["test_scales"],
         test_flip=profile["test_flip"],
     )
     if discriminator is not None:
@@ -149,7 +150,9 @@ def train_run(
         provenance(device)
         | {
             "run": run,
-            "profile": {key: profile[key] for key in ("name", "training", "test_size", "test_flip")},
+            "profile": {
+                key: profile[key] for key in ("name", "training", "test_size", "test_scales", "test_flip")
+            },
             "seed": seed,
             "model": model,
             "backbone_weights": source,
