@@ -20,6 +20,7 @@ help:
 repro: setup
 	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
 	@mkdir -p data/raw
+	scripts/train_grid.sh $(JOBS)
 	python -m dvc repro
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
 
@@ -31,7 +32,12 @@ released-model: setup
 	$(MAKE) repro PROFILE=released-wide
 	python -m magan_core pack build/released-start.safetensors \
 	  results/released-same/runs/manet-zhao-s{2,4}/model.safetensors \
-	  results/released-wide/runs/manet-zhao-s{3,5}/model.safetensors --out magan_core/released/model.safetensors
+	  results/released-wide/runs/manet-zhao-s{3,5}/model.safetensors --out build/released-mean.safetensors
+	$(MAKE) repro PROFILE=released-further
+	$(MAKE) repro PROFILE=released-mixed
+	python -m magan_core pack build/released-mean.safetensors \
+	  results/released-further/runs/manet-zhao-s{2,3}/model.safetensors \
+	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out magan_core/released/model.safetensors
 
 test: setup check
 	python -m pytest

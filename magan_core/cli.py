@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
         "queue or an array of SLURM: trainings and classical detectors (docs/scaling.md).",
     )
     command.add_argument("name", nargs="?", metavar="PROFILE", help="the current one if none is named")
+    command.add_argument(
+        "--jobs", action="store_true", help="print instead how many trainings this machine takes at once"
+    )
     command.set_defaults(function=grid)
 
     command = commands.add_parser(
@@ -196,7 +199,12 @@ def grid(options: argparse.Namespace) -> None:
 
     settings = params.load()
     chosen = params.get_profile(settings, options.name) if options.name else settings["profile"]
-    print("\n".join(params.grid(chosen)))
+    if options.jobs:
+        from magan_core.jobs import jobs
+
+        print(jobs(chosen))
+    else:
+        print("\n".join(params.grid(chosen)))
 
 
 def pages(options: argparse.Namespace) -> None:

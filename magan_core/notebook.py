@@ -90,7 +90,6 @@ def run(path: Path, out: Path, given: list[str]) -> None:
 
     root = str(Path.cwd())
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")  # a spinning thread pool starves beside a busy neighbour
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

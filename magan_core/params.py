@@ -128,8 +128,8 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         for scale in profile["test_scales"]
     ):
         raise MaganError(
-            f"{where}: test_scales is {profile['test_scales']}; expected multiples of test_size, such as "
-            "[1.0] or [0.8, 1.2]."
+            f"{where}: test_size is {profile['test_size']} and test_scales {profile['test_scales']}; "
+            "expected a side in pixels and multiples of it, such as 320 and [0.8, 1.2]."
         )
     for name, entry in profile["published"].items():
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")

@@ -27,9 +27,9 @@ def predict(
     """Map of one photograph.
 
     photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is
-    given up, as in training. scales: multiples of size; the photograph is mapped at each, and the map is
-    that of the mean of their logits. flip: the same of the photograph and its mirror image. Returns uint8
-    (H, W), 255 = in focus.
+    given up, as in training. scales: one or more multiples of size; the photograph is mapped at each, and
+    the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
+    Returns uint8 (H, W), 255 = in focus.
     """
     passes = []
     for scale in scales:
@@ -45,7 +45,7 @@ def predict(
 def attention_maps(
     generator: MANet, photo: np.ndarray, size: int, device: torch.device | str = "cpu"
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-    """As `predict`, with the attention of the forward pass on the CPU (see MANet.forward)."""
+    """As `predict` at one size, with the attention of the forward pass on the CPU (see MANet.forward)."""
     logits, attention = generator(network_input(photo, size, device), attention=True)
     return full_size([logits], photo), {name: values.cpu() for name, values in attention.items()}
 
@@ -62,11 +62,13 @@ def full_size(passes: Sequence[torch.Tensor], photo: np.ndarray) -> np.ndarray:
 
     Logits, not the map, are enlarged: what lies between two pixels of the network is decided sooner.
     """
-    full = 0
-    for logits in passes:
-        full += F.interpolate(logits, size=photo.shape[:2], mode="bilinear", align_corners=False)[
-            0, 0
-        ]  # H, W
+    enlarged = (
+        F.interpolate(logits, size=photo.shape[:2], mode="bilinear", align_corners=False)[0, 0]  # H, W
+        for logits in passes
+    )
+    full = next(enlarged)
+    for other in enlarged:
+        full += other
     return full.div_(len(passes)).sigmoid_().mul_(255).round_().byte().cpu().numpy()
 
 

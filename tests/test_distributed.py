@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,8 +19,12 @@ from tiny_workspace import ROOT, RUN, workspace
 
 from magan_core import cli
 from magan_core.data.augment import Sampler
+from magan_core.data.images import read_map, read_photo
+from magan_core.data.prepare import load_test
 from magan_core.errors import MaganError
 from magan_core.models import build_discriminator, build_generator
+from magan_core.models.weights import load_model
+from magan_core.prediction import predict
 from magan_core.training.distributed import Team, alone, joined
 from magan_core.training.shared import SharedDropout, share
 from magan_core.training.trainer import Recipe, Weights, train
@@ -160,6 +165,10 @@ def test_magan_train_does_what_the_notebook_does(tmp_path, monkeypatch, capsys):
     assert record["processes"] == 1
     assert list(record["seconds"]["predict_per_image"]) == ["dut"]
     assert len(list((tmp_path / f"results/smoke/maps/{RUN}/dut").glob("*.png"))) == 4
+    model, size = load_model(tmp_path / f"results/smoke/runs/{RUN}/model.safetensors")
+    scene = load_test(tmp_path / "data/prepared/smoke/dut")[0]
+    expected = predict(model, read_photo(scene["image"]), size, scales=(0.75, 1.25), flip=True)
+    assert np.array_equal(read_map(tmp_path / f"results/smoke/maps/{RUN}/dut/{scene['stem']}.png"), expected)
     assert "dut: 4 maps in" in capsys.readouterr().out
     assert list((tmp_path / ".resume").iterdir()) == []
     with pytest.raises(SystemExit):

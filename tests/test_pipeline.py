@@ -12,19 +12,26 @@ import sys
 import time
 
 import clones
+import numpy as np
 import pytest
 from clones import environment, run
 from PIL import Image
+
+from magan_core.data.images import read_map, read_photo
+from magan_core.data.prepare import load_test
+from magan_core.models.weights import load_model
+from magan_core.prediction import predict
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone on the smoke profile after one `dvc repro`."""
+    """A clone on the smoke profile after `make repro JOBS=2`; what `dvc repro` then did is in rest.txt."""
     folder = clones.make(tmp_path_factory.mktemp("clones") / "a clone")
     run(folder, "magan_core", "profile", "smoke")
-    run(folder, "dvc", "repro")
+    subprocess.run(["bash", "scripts/train_grid.sh", "2"], cwd=folder, env=environment(folder), check=True)
+    (folder.parent / "rest.txt").write_text(run(folder, "dvc", "repro").stdout, encoding="utf-8")
     return folder
 
 
@@ -69,6 +76,23 @@ def test_every_table_figure_and_the_report_exist(clone):
     for name in ("01_prepare_data", "manet-dut", "07_figures"):
         assert f'href="{name}.html"' in pages
         assert (results / f"pages/{name}.html").exists()
+
+
+def test_trainings_beside_each_other_are_those_of_dvc_repro(clone):
+    rest = stages_run((clone.parent / "rest.txt").read_text(encoding="utf-8"))
+    assert {"classical@smoke-SS", "evaluate@smoke", "report@smoke"} <= rest
+    assert not {stage for stage in rest if stage.startswith(("train", "prepare"))}
+    assert not stages_run(run(clone, "dvc", "repro").stdout)
+
+
+@pytest.mark.parametrize("name", ["manet-dut", "magan-s-dut"])
+def test_photographs_are_mapped_as_the_profile_says(clone, name):
+    model, size = load_model(clone / f"results/smoke/runs/{name}/model.safetensors")
+    records = load_test(clone / "data/prepared/smoke/dut")
+    scene = read_photo(clone / records[0]["image"])
+    found = read_map(clone / f"results/smoke/maps/{name}/dut/{records[0]['stem']}.png")
+    assert np.array_equal(found, predict(model, scene, size, scales=(0.75, 1.25), flip=True))
+    assert not np.array_equal(found, predict(model, scene, size))
 
 
 def test_no_number_on_synthetic_scenes_is_a_verdict_on_the_paper(clone):

@@ -164,6 +164,15 @@ def test_files_with_flip(tmp_path):
         assert set(np.unique(found)) <= {127, 128}
 
 
+def test_files_at_two_scales(tmp_path):
+    generator, photo = decided(), scenes(1)[0][0]
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    predict_files(generator, [tmp_path / "a.png"], tmp_path, size=32, scales=(0.75, 1.5), progress=False)
+    with Image.open(tmp_path / "a.png") as found:
+        assert np.array_equal(found, predict(generator, photo, 32, scales=(0.75, 1.5)))
+        assert not np.array_equal(found, predict(generator, photo, 32))
+
+
 def test_a_broken_photograph_is_named_and_leaves_no_map(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
     with pytest.raises(MaganError, match=r"bad\.jpg"):

@@ -18,7 +18,7 @@ from magan_core.device import choose_device
 from magan_core.errors import MaganError
 from magan_core.files import read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
-from magan_core.models.weights import load_discriminator, load_model
+from magan_core.models.weights import load_discriminator, load_model, read_header
 from magan_core.prediction import predict
 from magan_core.training.log import ALPHAS, COLUMNS, TERMS
 from magan_core.training.run import add_timing, multiply_adds, train_run
@@ -393,6 +393,8 @@ def test_provenance_says_what_was_done(tmp_path):
     record = json.loads((tmp_path / "run/provenance.json").read_text())
     assert record["run"] == RUN
     assert record["profile"]["training"] == TRAINING
+    assert record["profile"]["test_scales"] == PROFILE["test_scales"]
+    assert read_header(tmp_path / "run/model.safetensors")["test_scales"] == PROFILE["test_scales"]
     assert record["backbone_weights"] == "from scratch"
     assert record["data_sha256"] == hashes
     assert (record["seed"], record["model"]) == (7, MODEL)

@@ -140,6 +140,13 @@ def test_a_header_that_makes_no_sense(tmp_path, values):
             function(path)
 
 
+def test_a_header_with_a_number_beyond_floats(tmp_path):
+    saved(tmp_path / "model.safetensors")
+    rewritten(tmp_path / "model.safetensors", header(test_size=10**400))
+    with pytest.raises(MaganError, match="does not fit"):
+        read_header(tmp_path / "model.safetensors")
+
+
 def test_a_backbone_without_pretrained_weights_needs_no_network(monkeypatch):
     asked = []
 
@@ -409,7 +416,7 @@ def test_the_mean_of_models(tmp_path):
 def test_models_that_have_no_mean(tmp_path, other):
     saved(tmp_path / "one.safetensors")
     saved(tmp_path / "two.safetensors", **other)
-    with pytest.raises(MaganError, match=r"two\.safetensors holds .* of one network and test size"):
+    with pytest.raises(MaganError, match=r"two\.safetensors holds .* of one network, tested alike"):
         load_mean([tmp_path / "one.safetensors", tmp_path / "two.safetensors"])
 
 

@@ -54,7 +54,7 @@ PROFILE = {
     "discriminator": {"channels": 4},
     "training": TRAINING,
     "test_size": 32,
-    "test_scales": [1.0],
+    "test_scales": [0.75, 1.25],
     "test_flip": False,
 }
 RUN = {

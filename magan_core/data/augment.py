@@ -109,11 +109,12 @@ class Sampler:
 
     images: uint8 (N, S, S, 3); masks: uint8 (N, S, S) or None for an unlabelled set; sizes: int (N, 2).
     window: a crop shows a window of 1 to this many times its side. jitter: brightness, contrast and
-    saturation of a photograph change by up to this share, 0 to below 1. cutmix: into this share of the crops
-    a rectangle of a crop of another photograph is pasted, mask and all (CutMix, Yun et al., 2019; what is in
-    focus stays so whatever is beside it). Every draw comes from `seed`. A batch may take the end of one epoch
-    and the beginning of the next. part: the rows of each batch that are made here; the others are drawn only
-    (see training.distributed).
+    saturation of a photograph change by up to this share, 0 to below 1. cutmix: into this share of the
+    crops a rectangle of a crop of a photograph drawn at random is pasted, mask and all (CutMix, Yun et
+    al., 2019; what is in focus stays so whatever is beside it). A discriminator sees these masks and
+    photographs too. Every draw comes from `seed`. A batch may take the end of one epoch and the beginning
+    of the next. part: the rows of each batch that are made here; the others are drawn only (see
+    training.distributed).
     """
 
     def __init__(

@@ -154,7 +154,7 @@ def read_header(path: str | Path) -> dict:
             type(scale) in (int, float) and 0.5 < scale * size < math.inf for scale in scales
         ):
             raise ValueError(f"test_size {size!r}, test_scales {scales!r}, test_flip {flip!r}")
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return header
 
@@ -183,14 +183,14 @@ def load_mean(paths: Sequence[str | Path]) -> tuple[nn.Module, int]:
     """As `load_model`, with the mean of the weights of several models (Wortsman et al., 2022). It is a good
     network only if all were trained on from the same weights.
 
-    Errors: those of `load_model`, and MaganError when the models are not of one network and test size.
+    Errors: those of `load_model`, and MaganError when the models are not of one network and tested alike.
     """
     header = read_header(paths[0])
     for path in paths[1:]:
         if (other := read_header(path)) != header:
             raise MaganError(
-                f"{path} holds {other}, but {paths[0]} {header}; a mean needs models of one network and test "
-                "size"
+                f"{path} holds {other}, but {paths[0]} {header}; a mean needs models of one network, tested "
+                "alike"
             )
     network, size = load_model(paths[0])
     states = [network.state_dict(), *(load_model(path)[0].state_dict() for path in paths[1:])]
