@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+from magan_core.wording import counted
+
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs/performance.md"
 
@@ -44,7 +46,7 @@ def training(results: list[dict]) -> str:
         ways = [name for name in ("precision", "compile") if result[name] not in ("float32", False)]
         notes = [
             f"`{result['profile']}` ({result['backbone']}), batch {result['batch']}, {result['crop']} px",
-            f"{result['threads']} threads",
+            counted(result["threads"], "thread"),
             *(result[name] if name == "precision" else name for name in ways),
             *["beside a busy process"] * result["busy neighbour"],
             *["plain loop spins"] * result["the plain loop's threads spin"],
@@ -68,7 +70,7 @@ def inference(results: list[dict]) -> str:
     """A row a model and batch: as it was and as it is."""
     head = ["map", "batch", "before, images/s", "now, images/s", "gain"]
     return "\n\n".join(
-        f"{machine(result)}; {result['threads']} threads, {result['trials']} trials:\n\n"
+        f"{machine(result)}; {counted(result['threads'], 'thread')}, {result['trials']} trials:\n\n"
         + markdown(
             head,
             [
