@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Prepare, train and score runs of a profile on a machine that has PyTorch but neither DVC nor papermill, as
+rented ones do (docs/scaling.md). From the repository's root:
+
+    python scripts/train_and_score.py PROFILE OUT SECONDS RUN...
+
+OUT gets runs/RUN (history and provenance) and scores/RUN/SET, a few hundred KB a run: what the tables are
+made from. After SECONDS no further run begins; a run that is in OUT is not trained again.
+"""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from magan_core import cli, params, paths
+from magan_core.data.prepare import load_test, prepare
+from magan_core.evaluation import evaluate
+
+
+def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> None:
+    """Each run in turn; runs/RUN appears in `out` when all else of it is there."""
+    begun, settings = time.monotonic(), params.load()
+    profile = params.get_profile(settings, name)
+    chosen = {run: params.get_run(profile, run) for run in runs}
+    data = paths.prepared(name)
+    if not (data / "sets.json").exists():
+        prepare(profile, lambda source: paths.raw(source, settings["folders"]["data"]), data)
+    for run, definition in chosen.items():
+        if (out / "runs" / run).exists():
+            print(f"{run}: is in {out} already")
+            continue
+        if time.monotonic() - begun > seconds:
+            print(f"{run}: not begun, {seconds:g} s are over")
+            continue
+        cli.main(["train", run, "--profile", name])
+        for role in params.test_sets(profile, definition):
+            maps = paths.maps(name) / run / role
+            evaluate(maps, load_test(data / role), out=out / "scores" / run / role)
+        growing = out / "runs" / f".{run}"
+        growing.mkdir(parents=True, exist_ok=True)
+        for file in ("history.csv", "provenance.json"):
+            shutil.copy(paths.runs(name) / run / file, growing / file)
+        growing.rename(out / "runs" / run)
+        print(f"{run}: scored {time.monotonic() - begun:.0f} s after the beginning", flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(__doc__)
+    train_and_score(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])

@@ -1,0 +1,58 @@
+"""Runs on a machine without DVC and papermill."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from tiny_workspace import ROOT, RUN, workspace
+
+from magan_core.data.prepare import load_test
+from magan_core.evaluation import evaluate
+
+WITHOUT = """
+import importlib.abc, runpy, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ("dvc", "papermill", "nbclient", "nbformat", "IPython"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def train_and_score(root, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(ROOT / "scripts/train_and_score.py"), *arguments],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_tables_need_comes_back_and_nothing_is_done_twice(tmp_path, monkeypatch):
+    workspace(tmp_path)
+    late = train_and_score(tmp_path, "smoke", "back", "-1", RUN)
+    assert (late.returncode, late.stdout) == (0, f"{RUN}: not begun, -1 s are over\n"), late.stderr
+    assert not (tmp_path / "back").exists()
+    done = train_and_score(tmp_path, "smoke", "back", "600", RUN)
+    assert done.returncode == 0, done.stderr
+    for name in ("history.csv", "provenance.json"):
+        trained = tmp_path / f"results/smoke/runs/{RUN}/{name}"
+        assert (tmp_path / f"back/runs/{RUN}/{name}").read_bytes() == trained.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    expected = evaluate(f"results/smoke/maps/{RUN}/dut", load_test(tmp_path / "data/prepared/smoke/dut"))
+    assert json.loads((tmp_path / f"back/scores/{RUN}/dut/summary.json").read_text()) == expected
+    again = train_and_score(tmp_path, "smoke", "back", "600", RUN)
+    assert (again.returncode, again.stdout) == (0, f"{RUN}: is in back already\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("smoke", "back", "600")], ids=str)
+def test_too_few_arguments_show_how_to_call_it(tmp_path, arguments):
+    done = train_and_score(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert "PROFILE OUT SECONDS RUN..." in done.stderr
