@@ -15,7 +15,7 @@ from tiny import MODEL, scenes
 
 from magan_core import cli, paths
 from magan_core.models import PARTS, build_generator
-from magan_core.models.weights import save_model
+from magan_core.models.weights import read_header, save_model
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -124,3 +124,13 @@ def test_each_of_the_three_readers_has_a_part_of_one_screen():
     for name in names:
         assert 10 < len(parts[name].splitlines()) <= 50, name
     assert README.index(table) < 1500  # it is seen without scrolling
+
+
+@pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
+@pytest.mark.parametrize("page", ["README.md", "notebooks/00_start_here.ipynb"])
+def test_python_maps_a_photograph_as_the_command_does(page):
+    header, text = read_header(paths.RELEASED), (ROOT / page).read_text(encoding="utf-8")
+    how = re.findall(
+        r"predict\((?:network|model), \w+, size, scales=\(([\d., ]+)\), flip=(True|False)\)", text
+    )
+    assert how == [(", ".join(map(str, header["test_scales"])), str(header["test_flip"]))]
