@@ -66,7 +66,9 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("name", nargs="?", metavar="PROFILE", help="the current one if none is named")
     command.add_argument(
-        "--jobs", action="store_true", help="print instead how many trainings this machine takes at once"
+        "--jobs",
+        action="store_true",
+        help="print instead how many trainings `make repro` runs at once here, by cores and memory",
     )
     command.set_defaults(function=grid)
 

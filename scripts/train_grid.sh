@@ -9,9 +9,26 @@ jobs=${1:-$(python -m magan_core grid --jobs)}
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail "'$jobs' is no number of trainings to run at once. Say JOBS=2, or JOBS=1 for one after the other."
 [ "$jobs" -gt 1 ] || exit 0
 profile=$(python -m magan_core profile --current)
-stages=$(python -m magan_core grid "$profile" | sed -n '/^train/p')
-[ -n "$stages" ] || exit 0
+mapfile -t stages < <(python -m magan_core grid "$profile" | sed -n '/^train/p')
+[ ${#stages[@]} -gt 0 ] || exit 0
+if python -m dvc status --quiet --with-deps "${stages[@]}" 2>/dev/null; then exit 0; fi
 python -m dvc repro "prepare@$profile"
-# A line a worker. DVC fails with 255, at which xargs would start nothing more.
-awk -v jobs="$jobs" '{line[NR % jobs] = line[NR % jobs] " " $0} END {for (one in line) print line[one]}' <<< "$stages" \
-  | xargs -P "$jobs" -L 1 sh -c 'python -m dvc --wait-for-lock repro --single-item --keep-going "$@" || exit 1' sh
+
+set -m  # each worker is a process group, so that all of it can be stopped, and none ignores Ctrl-C
+workers=()
+stop() { stopped=1; for worker in "${workers[@]}"; do kill -INT -- "-$worker" 2>/dev/null || true; done; }
+trap stop INT TERM HUP
+for ((first = 0; first < jobs && first < ${#stages[@]}; first++)); do
+  mine=()
+  for ((index = first; index < ${#stages[@]}; index += jobs)); do mine+=("${stages[index]}"); done
+  python -m dvc --wait-for-lock repro --single-item "${mine[@]}" < /dev/null &
+  workers+=($!)
+done
+failed=
+for worker in "${workers[@]}"; do
+  until wait "$worker"; do
+    kill -0 "$worker" 2>/dev/null || { failed=1; break; }  # else a signal ended `wait`, not the worker
+  done
+done
+[ -z "${stopped-}" ] || fail "stopped; trainings that had begun are saved, and \`make repro\` goes on from there."
+[ -z "$failed" ] || fail "a training failed. \`make repro JOBS=1\` ends with the reason."
