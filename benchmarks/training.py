@@ -19,7 +19,7 @@ from magan_core.data.images import read_photo, write_map
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import nearest
 from magan_core.files import write_json
-from magan_core.training.trainer import PRECISIONS
+from magan_core.limits import PRECISIONS
 
 SIDES = ("ours", "plain")
 SHOWN = ("clock", "processor")

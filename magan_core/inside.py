@@ -8,8 +8,9 @@ from torch import nn
 
 from magan_core.data.images import resize, resize_mask
 from magan_core.errors import MaganError
+from magan_core.limits import ENERGIES
 from magan_core.models import MANet, PatchGAN, patch_grid, receptive_field
-from magan_core.models.attention import ENERGIES, ChannelAttention
+from magan_core.models.attention import ChannelAttention
 from magan_core.prediction import network_input
 
 

@@ -5,8 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magan_core.errors import nearest
-
-ADVERSARIAL = ("non_saturating", "minimax")
+from magan_core.limits import ADVERSARIAL
 
 
 def cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """params.yaml: read, checked, and switched from one profile to another."""
 
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any
 
 import yaml
 
-from magan_core import paths
+from magan_core import limits, paths
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 from magan_core.training.further import FURTHER
 
+RUN = {"set": str, "variant": str, "parts": list, "loss": dict}
 OPTIONAL = {"receptive_field": int, "unlabelled": str, "seed": int, "model": dict}
-RUN_KEYS = ("set", "variant", "parts", "loss", *OPTIONAL)
 LOSS = {"ce": float, "iou": float, "adv": float} | dict.fromkeys(FURTHER, float)
 ROW = dict.fromkeys(("table", "row", "variant"), str)
 NUMBERS = ("I", "II", "III", "IV", "V", "VI")
@@ -85,13 +84,18 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
         raise MaganError(f"{path} has two profiles named '{twice.pop()}'. Rename one.")
     raw["profiles"] = dict(zip(names, raw["profiles"], strict=True))
     for name, run in raw["runs"].items():
-        keys(run, RUN_KEYS, f"key of run {name}", optional=OPTIONAL)
+        keys(run, RUN | OPTIONAL, f"key of run {name}", optional=OPTIONAL)
+        types(run, RUN, f"run {name}")
         keys(run["loss"], LOSS, f"loss of run {name}", optional=FURTHER)
         types(run["loss"], {key: LOSS[key] for key in run["loss"]}, f"loss of run {name}")
         types(run, {key: kind for key, kind in OPTIONAL.items() if key in run}, f"run {name}")
         for key, value in run.get("model", {}).items():
             nearest(key, SECTIONS["model"], f"key of model of run {name}")
             types({key: value}, {key: SECTIONS["model"][key]}, f"model of run {name}")
+            limits.check({key: value}, f"model of run {name}: ")
+        limits.check_parts(run["parts"], f"run {name}: ")
+        if "receptive_field" in run:
+            limits.check_receptive_field(run["receptive_field"], f"run {name}: ")
         expected = f"{run['variant']}-{run['set']}" + (f"-s{run['seed']}" if "seed" in run else "")
         if name != expected:
             raise MaganError(
@@ -123,14 +127,11 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
     for section, allowed in SECTIONS.items():
         keys(profile[section], allowed, f"key of {section} of {where}")
         types(profile[section], allowed, f"{section} of {where}")
-    if not profile["test_scales"] or not all(
-        type(scale) in (int, float) and 0.5 < scale * profile["test_size"] < math.inf
-        for scale in profile["test_scales"]
-    ):
-        raise MaganError(
-            f"{where}: test_size is {profile['test_size']} and test_scales {profile['test_scales']}; "
-            "expected a side in pixels and multiples of it, such as 320 and [0.8, 1.2]."
-        )
+        limits.check(profile[section], f"{where}: ")
+    limits.check(profile, f"{where}: ")
+    training = profile["training"]
+    limits.check_crops(training["crop"], training["window"], profile["training_size"], f"{where}: ")
+    limits.check_scales(profile["test_size"], profile["test_scales"], f"{where}: ")
     for name, entry in profile["published"].items():
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
         types(entry, PUBLISHED, f"published maps {name} of {where}")

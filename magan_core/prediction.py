@@ -1,8 +1,9 @@
 """From photographs to 8-bit maps of their own size, white = in focus."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,14 +32,19 @@ def predict(
     the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
     Returns uint8 (H, W), 255 = in focus.
     """
-    passes = []
+    found = []
     for scale in scales:
         images = network_input(photo, round(size * scale), device)
         if flip:
             images = torch.cat([images, images.flip(3)])
         logits = generator(images)  # 1 or 2, 1, side, side
-        passes.append((logits[:1] + logits[1:].flip(3)) / 2 if flip else logits)
-    return full_size(passes, photo)
+        found.append((logits[:1] + logits[1:].flip(3)) / 2 if flip else logits)
+    return full_size(found, photo)
+
+
+def passes(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`scales` and `flip` of `predict`, from a profile or from the header of a model."""
+    return {"scales": settings["test_scales"], "flip": settings["test_flip"]}
 
 
 @torch.inference_mode()
@@ -56,7 +62,7 @@ def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> t
     return small.permute(2, 0, 1)[None].float().div_(255)
 
 
-def full_size(passes: Sequence[torch.Tensor], photo: np.ndarray) -> np.ndarray:
+def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> np.ndarray:
     """Logits of one size of the network or several, each (1, 1, side, side) -> the map of their mean, of the
     photograph's size, uint8 (H, W).
 
@@ -64,12 +70,12 @@ def full_size(passes: Sequence[torch.Tensor], photo: np.ndarray) -> np.ndarray:
     """
     enlarged = (
         F.interpolate(logits, size=photo.shape[:2], mode="bilinear", align_corners=False)[0, 0]  # H, W
-        for logits in passes
+        for logits in found
     )
     full = next(enlarged)
     for other in enlarged:
         full += other
-    return full.div_(len(passes)).sigmoid_().mul_(255).round_().byte().cpu().numpy()
+    return full.div_(len(found)).sigmoid_().mul_(255).round_().byte().cpu().numpy()
 
 
 def predict_files(

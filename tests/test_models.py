@@ -368,7 +368,7 @@ def test_unknown_and_impossible_parts():
 
 @pytest.mark.parametrize("dilation", [0, -1, 1.5, True])
 def test_a_dilation_that_is_none(dilation):
-    with pytest.raises(MaganError, match="dilation of the spatial attention is"):
+    with pytest.raises(MaganError, match="it must be a whole number from 1 on"):
         build_generator(MODEL | {"dilation": dilation})
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from magan_core import params, paths
+from magan_core import limits, params, paths
 from magan_core.errors import MaganError
 from magan_core.reporting import claims
 from magan_core.reporting.sources import Results
@@ -245,6 +245,65 @@ MISTAKES = {
     ),
     "not YAML": ("folders:", "folders: [", "is not valid YAML"),
 }  # fmt: skip
+
+
+BEYOND = {
+    "threads: 1": "threads: 0",
+    "training_size: 128": "training_size: 64",
+    "      width: 0.125": "      width: 0.0",
+    "head_channels: 16": "head_channels: 0",
+    "      dilation: 2": "      dilation: 0",
+    "dropout: 0.1": "dropout: 1.0",
+    "energy: mean": "energy: means",
+    "axis: sources": "axis: source",
+    "{channels: 16}": "{channels: -1}",
+    "steps: 360": "steps: 0",
+    "warmup_steps: 10": "warmup_steps: -1",
+    "batch: 4": "batch: 0",
+    "crop: 96": "crop: 129",
+    "rotation: 0.15": "rotation: 8.5",
+    "window: 1.0": "window: 1.4",
+    "jitter: 0.0": "jitter: 1.0",
+    "cutmix: 0.0": "cutmix: 1.5",
+    "      lr: 3.0e-3": "      lr: 0.0",
+    "backbone_lr: 3.0e-3": "backbone_lr: -1.0",
+    "discriminator_lr: 4.0e-4": "discriminator_lr: .inf",
+    "schedule: cosine": "schedule: cosin",
+    "betas: [0.9, 0.999]": "betas: [0.9, 1]",
+    "weight_decay: 5.0e-4": "weight_decay: .nan",
+    "adversarial: non_saturating": "adversarial: minmax",
+    "supervised_share: 0.6": "supervised_share: 60",
+    "log_every: 10": "log_every: 0",
+    "precision: float32": "precision: float16",
+    "average: 0.0": "average: 1.0",
+    "save_seconds: 60": "save_seconds: -1",
+    "maps_every: 90": "maps_every: -1",
+    "memory_share: 0.5": "memory_share: 1.1",
+    "receptive_field: 16,": "receptive_field: 17,",
+    "parts: [HL, LL, SA]": "parts: [HL, SA]",
+    "parts: [HL, LL, HCA]": "parts: HL",
+}
+
+
+@pytest.mark.parametrize("setting", BEYOND)
+def test_a_value_that_cannot_be_is_found_before_anything_runs(edited, setting):
+    name, value = BEYOND[setting].strip(" {}").split(": ")
+    with pytest.raises(MaganError) as raised:
+        params.load(edited(setting, BEYOND[setting]))
+    message = str(raised.value)
+    assert name.replace("_", " ") in message.replace("_", " ") or "training_size" in message
+    assert "profile demo: " in message or re.search(r"run [\w-]+: ", message)
+    assert value.strip("[], ")[:2].lower().lstrip(".") in message.lower()
+
+
+def test_every_number_of_a_profile_has_its_limits():
+    numbers = {
+        key
+        for section in params.SECTIONS.values()
+        for key, kind in section.items()
+        if kind in (int, float, list) and key != "baselines"
+    }
+    assert numbers <= set(limits.NUMBERS)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

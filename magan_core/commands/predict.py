@@ -156,13 +156,11 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         )
     from magan_core.device import choose_device
     from magan_core.models.weights import load_model, read_header
+    from magan_core.prediction import passes
 
     device = choose_device(options.device)
     model, size = load_model(file, device)
-    header = read_header(file)
-    how = {"scales": header["test_scales"], "flip": header["test_flip"]}
-    if options.fast:
-        how = {"scales": [1.0], "flip": False}
+    how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(file))
     done, failed = [], {}
     for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
         try:

@@ -31,7 +31,7 @@ def train(options: argparse.Namespace) -> None:
     from magan_core.data.prepare import load_test
     from magan_core.device import choose_device
     from magan_core.models.weights import load_model
-    from magan_core.prediction import predict_files
+    from magan_core.prediction import passes, predict_files
     from magan_core.training.distributed import joined
     from magan_core.training.run import add_timing, state_name, train_run
     from magan_core.training.state import forget
@@ -63,11 +63,10 @@ def train(options: argparse.Namespace) -> None:
     if not team.writes:
         return
     model, size = load_model(out / "model.safetensors", device)
-    how = {"scales": profile["test_scales"], "flip": profile["test_flip"]}
     for name in params.test_sets(profile, run):
         photos = [record["image"] for record in load_test(data / name)]
         maps = paths.maps(profile["name"]) / options.run / name
-        seconds = predict_files(model, photos, maps, size=size, device=device, **how)
+        seconds = predict_files(model, photos, maps, size=size, device=device, **passes(profile))
         add_timing(out, name, seconds)
         print(f"{name}: {counted(len(photos), 'map')} in {maps}, {seconds:.3f} s a photograph")
     forget(paths.resume(), state_name(profile, run))

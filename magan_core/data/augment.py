@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magan_core.errors import MaganError
+from magan_core.limits import check, check_crops
 
 
 def transforms(
@@ -132,21 +132,8 @@ class Sampler:
         cutmix: float = 0.0,
         part: slice = slice(None),
     ) -> None:
-        if not 0 <= jitter < 1:
-            raise MaganError(f"jitter is {jitter}; it must be 0 (off) or a share below 1, such as 0.25.")
-        if not 0 <= cutmix <= 1:
-            raise MaganError(f"cutmix is {cutmix}; it must be 0 (off) or a share of the crops up to 1.")
-        if crop > images.shape[1]:
-            raise MaganError(
-                f"crop {crop} is larger than the prepared {images.shape[1]} px. Lower `crop`, or prepare a "
-                "larger `training_size`."
-            )
-        if not 1 <= window <= images.shape[1] / crop:
-            raise MaganError(
-                f"window is {window}; crops of {crop} px in a set of {images.shape[1]} px allow 1 (off) to "
-                f"{math.floor(images.shape[1] / crop * 1000) / 1000:g}. Lower `window` to that, or prepare a "
-                "larger `training_size`."
-            )
+        check({"batch": batch, "crop": crop, "rotation": rotation, "jitter": jitter, "cutmix": cutmix})
+        check_crops(crop, window, images.shape[1])
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
         self.window, self.cutmix, self.part = window, cutmix, part

@@ -1,7 +1,8 @@
 """Generator (MANet) and discriminator (PatchGAN), built by name from plain settings."""
 
+from magan_core.limits import PARTS
 from magan_core.models.discriminator import PatchGAN, build_discriminator, patch_grid, receptive_field
-from magan_core.models.generator import PARTS, MANet, build_generator
+from magan_core.models.generator import MANet, build_generator
 
 __all__ = [
     "PARTS",

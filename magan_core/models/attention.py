@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from magan_core.errors import nearest
-
-ENERGIES = ("mean", "raw")
-AXES = ("sources", "printed")
+from magan_core.limits import check
 
 
 class ChannelAttention(nn.Module):
@@ -23,8 +20,8 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, energy: str = "mean", axis: str = "sources") -> None:
         super().__init__()
-        self.energy = nearest(energy, ENERGIES, "channel-attention energy")
-        self.axis = nearest(axis, AXES, "channel-attention axis")
+        check({"energy": energy, "axis": axis})
+        self.energy, self.axis = energy, axis
         self.alpha = nn.Parameter(torch.zeros(1))
 
     def weights(self, features: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from magan_core.errors import MaganError
-
-DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
+from magan_core.limits import DEPTHS, check_receptive_field
 
 
 class PatchGAN(nn.Module):
@@ -70,9 +69,5 @@ def patch_grid(discriminator: PatchGAN) -> tuple[float, int]:
 
 def build_discriminator(receptive_field: int = 70, channels: int = 64) -> PatchGAN:
     """PatchGAN by the receptive field of Table VI: 1, 16, 70, or 256 (five strided layers; in truth 286)."""
-    if receptive_field not in DEPTHS:
-        raise MaganError(
-            f"receptive field {receptive_field!r} is not one of Table VI: "
-            f"{', '.join(map(str, DEPTHS))}. Set `receptive_field` to one of these."
-        )
+    check_receptive_field(receptive_field)
     return PatchGAN(channels, DEPTHS[receptive_field])

@@ -4,11 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from magan_core.errors import MaganError, nearest
+from magan_core.limits import PARTS, check, check_parts
 from magan_core.models.attention import ChannelAttention, SpatialAttention
 from magan_core.models.backbone import build_backbone
-
-PARTS = ("HL", "LL", "HCA", "SA", "LCA")
 
 
 class MANet(nn.Module):
@@ -32,14 +30,8 @@ class MANet(nn.Module):
         axis: str,
     ) -> None:
         super().__init__()
-        for part in parts:
-            nearest(part, PARTS, "part of the generator")
-        if "HL" not in parts or (set(parts) & {"SA", "LCA"} and "LL" not in parts):
-            raise MaganError(
-                f"parts {parts} do not make a network: HL is always needed, and SA and LCA need LL."
-            )
-        if type(dilation) is not int or dilation < 1:
-            raise MaganError(f"dilation of the spatial attention is {dilation!r}; expected 1, 2, 3, ...")
+        check_parts(parts)
+        check({"dilation": dilation})
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)

@@ -1,7 +1,6 @@
 """Weights as safetensors: pretrained backbones and our own models. Nothing here can run code."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from magan_core.errors import MaganError
 from magan_core.files import atomic, sha256
+from magan_core.limits import check_scales
 from magan_core.models.backbone import OWN
 from magan_core.models.discriminator import PatchGAN, build_discriminator
 from magan_core.models.generator import MANet, build_generator
@@ -149,12 +149,10 @@ def read_header(path: str | Path) -> dict:
     try:
         header = {"test_scales": [1.0], "test_flip": False} | json.loads(metadata["magan"])
         size, scales, flip = (header[f"test_{name}"] for name in ("size", "scales", "flip"))
-        fits = type(size) is int and size >= 1 and type(scales) is list and scales and type(flip) is bool
-        if not fits or not all(
-            type(scale) in (int, float) and 0.5 < scale * size < math.inf for scale in scales
-        ):
-            raise ValueError(f"test_size {size!r}, test_scales {scales!r}, test_flip {flip!r}")
-    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        check_scales(size, scales)
+        if type(flip) is not bool:
+            raise ValueError(f"test_flip {flip!r}")
+    except (KeyError, MaganError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return header
 

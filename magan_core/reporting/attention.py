@@ -14,7 +14,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from magan_core.data.images import CUT
 from magan_core.inside import Group
-from magan_core.models.attention import ENERGIES
+from magan_core.limits import ENERGIES
 from magan_core.reporting import style
 from magan_core.reporting.panels import CHANGE, SHARE, STRENGTH, by_mask, panel, photographs, scale
 from magan_core.reporting.style import Drawing, styled

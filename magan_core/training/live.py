@@ -15,8 +15,8 @@ from torch import nn
 
 from magan_core.data.images import resize
 from magan_core.data.prepare import Training
-from magan_core.errors import MaganError
 from magan_core.files import atomic, write_text
+from magan_core.limits import check
 
 TABLES = {"losses": ("ce", "iou", "total"), "adversarial": ("adv", "d_real", "d_fake"), "lr": ("lr",)}
 SAMPLES = 4
@@ -34,8 +34,7 @@ class Live:
     def __init__(
         self, folder: Path, run: str, identity: str, every: int, arrays: Training, crop: int
     ) -> None:
-        if every < 0:
-            raise MaganError(f"maps_every is {every}; it must be a number of steps, or 0 for no samples.")
+        check({"maps_every": every})
         self.folder, self.run, self.identity, self.every = Path(folder), run, identity, every
         start = (arrays.images.shape[1] - crop) // 2
         middle = slice(start, start + crop)

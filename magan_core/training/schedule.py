@@ -3,8 +3,7 @@
 import math
 
 from magan_core.errors import nearest
-
-SCHEDULES = ("constant", "polynomial", "cosine")
+from magan_core.limits import SCHEDULES
 
 
 def factor(kind: str, step: int, steps: int, warmup: int) -> float:

@@ -5,7 +5,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from magan_core.errors import MaganError
+from magan_core.limits import check
 
 
 class Streamed:
@@ -37,8 +37,7 @@ def place(
     """Arrays of uint8 as tensors on the device where together they take at most `share` of its free memory;
     else streamed. neighbours: processes on this machine, which share its main memory. MaganError for a share
     that is none."""
-    if not 0 <= share <= 1:
-        raise MaganError(f"memory_share is {share}; it must be between 0 (stream always) and 1.")
+    check({"memory_share": share})
     size = sum(array.nbytes for array in arrays if array is not None)
     processes = 1 if device.type == "cuda" else neighbours
     fits = size * processes <= share * free_bytes(device)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
-from magan_core.errors import MaganError, nearest
+from magan_core.errors import MaganError
+from magan_core.limits import check
 from magan_core.models.generator import MANet
 from magan_core.training.average import Average
 from magan_core.training.distributed import Team, bare
@@ -19,8 +20,6 @@ from magan_core.training.live import Live
 from magan_core.training.log import Log
 from magan_core.training.schedule import factor
 from magan_core.training.state import Interrupted, Parts, Resume, stoppable
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -250,11 +249,7 @@ def _check(
     recipe: Recipe,
 ) -> None:
     """MaganError for settings that do not go together."""
-    nearest(recipe.precision, PRECISIONS, "precision")
-    if not 0 <= recipe.average < 1:
-        raise MaganError(
-            f"average is {recipe.average}; it must be 0 (off) or a decay below 1, such as 0.999."
-        )
+    check(asdict(recipe))
     if (weights.adv > 0) != (discriminator is not None):
         raise MaganError("a discriminator goes with an adversarial weight above 0, and only with it.")
     if unlabelled is not None and discriminator is None:

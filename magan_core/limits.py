@@ -1,0 +1,128 @@
+"""Which values settings may have, where their type allows more than makes sense.
+
+Without torch, so that `magan profile` and `make` can look at all profiles before anything is computed; the
+code that a setting is for asks here, too.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from magan_core.errors import MaganError, nearest
+
+PARTS = ("HL", "LL", "HCA", "SA", "LCA")  # of the generator: Table IV
+DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
+ENERGIES = ("mean", "raw")  # of channel attention: models.attention
+AXES = ("sources", "printed")
+ADVERSARIAL = ("non_saturating", "minimax")  # losses.generator_adversarial_loss
+SCHEDULES = ("constant", "polynomial", "cosine")  # training.schedule
+PRECISIONS = ("float32", "bfloat16")
+
+CHOICES: dict[str, Sequence[str]] = {
+    "energy": ENERGIES,
+    "axis": AXES,
+    "adversarial": ADVERSARIAL,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+}
+
+
+def _from(least: float, most: float = math.inf) -> Callable[[float], bool]:
+    """From least to most; infinity itself is never allowed."""
+    return lambda value: least <= value <= most and value < math.inf
+
+
+RATE = (lambda value: 0 < value < math.inf, "above 0, such as 1.0e-3")
+COUNT = (lambda value: type(value) is int and value >= 1, "a whole number from 1 on")
+NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "threads": COUNT,
+    "training_size": COUNT,
+    "width": RATE,
+    "head_channels": COUNT,
+    "dilation": COUNT,
+    "dropout": (lambda value: 0 <= value < 1, "0 (off) or a share below 1, such as 0.1"),
+    "channels": COUNT,
+    "steps": COUNT,
+    "warmup_steps": (_from(0), "0 (none) or more"),
+    "batch": COUNT,
+    "crop": COUNT,
+    "rotation": (_from(0, 1), "an angle from 0 to 1, in units of pi"),
+    "jitter": (lambda value: 0 <= value < 1, "0 (off) or a share below 1, such as 0.25"),
+    "cutmix": (_from(0, 1), "0 (off) or a share of the crops, up to 1"),
+    "lr": RATE,
+    "backbone_lr": (_from(0), "0 (the backbone stays as it is) or more"),
+    "discriminator_lr": RATE,
+    "betas": (
+        lambda value: len(value) == 2 and all(type(beta) in (int, float) and 0 <= beta < 1 for beta in value),
+        "two numbers from 0 to below 1, such as [0.9, 0.999]",
+    ),
+    "weight_decay": (_from(0), "0 (none) or more"),
+    "supervised_share": (_from(0, 1), "a share of the steps, from 0 to 1"),
+    "log_every": COUNT,
+    "average": (lambda value: 0 <= value < 1, "0 (off) or a decay below 1, such as 0.999"),
+    "window": (_from(1), "1 (off) or more"),
+    "mae_margin": (lambda value: value is None or 0 <= value < 1, "null (no check) or a margin from 0"),
+    "save_seconds": (_from(0), "0 (after every step) or more"),
+    "maps_every": (_from(0), "a number of steps, or 0 for no samples"),
+    "memory_share": (_from(0, 1), "from 0 (stream always) to 1"),
+}
+
+
+def check(settings: Mapping[str, Any], where: str = "") -> None:
+    """Raise a MaganError at the first of the settings, of the right type already, with a value that it cannot
+    have; those without bounds pass. where: what the message begins with."""
+    for key, value in settings.items():
+        if key in CHOICES:
+            nearest(value, CHOICES[key], f"{where}{key}")
+        if key in NUMBERS and not NUMBERS[key][0](value):
+            raise MaganError(f"{where}{key} is {value}; it must be {NUMBERS[key][1]}.")
+
+
+def check_crops(crop: int, window: float, side: int, where: str = "") -> None:
+    """Raise a MaganError unless windows of 1 to `window` times the crop fit into photographs of side x side
+    pixels."""
+    if crop > side:
+        raise MaganError(
+            f"{where}crop {crop} is larger than the prepared {side} px. Lower `crop`, or prepare a larger "
+            "`training_size`."
+        )
+    if not 1 <= window <= side / crop:
+        raise MaganError(
+            f"{where}window is {window}; crops of {crop} px in a set of {side} px allow 1 (off) to "
+            f"{math.floor(side / crop * 1000) / 1000:g}. Lower `window` to that, or prepare a larger "
+            "`training_size`."
+        )
+
+
+def check_scales(size: Any, scales: Any, where: str = "") -> None:
+    """Raise a MaganError unless size is a side in pixels and scales a list of multiples of it, each a pixel
+    or more."""
+    if (
+        type(size) is not int
+        or type(scales) is not list
+        or not scales
+        or not all(type(scale) in (int, float) and 0.5 < scale * size < math.inf for scale in scales)
+    ):
+        raise MaganError(
+            f"{where}test_size is {size!r} and test_scales {scales!r}; expected a side in pixels and "
+            "multiples of it, such as 320 and [0.8, 1.2]."
+        )
+
+
+def check_parts(parts: Sequence[str], where: str = "") -> None:
+    """Raise a MaganError unless the parts make a generator."""
+    for part in parts:
+        nearest(part, PARTS, f"{where}part of the generator")
+    if "HL" not in parts or (set(parts) & {"SA", "LCA"} and "LL" not in parts):
+        raise MaganError(
+            f"{where}parts {list(parts)} do not make a network: HL is always needed, and SA and LCA need LL."
+        )
+
+
+def check_receptive_field(value: Any, where: str = "") -> None:
+    """Raise a MaganError unless a discriminator of Table VI has this receptive field."""
+    if value not in DEPTHS:
+        raise MaganError(
+            f"{where}receptive field {value!r} is not one of Table VI: {', '.join(map(str, DEPTHS))}. Set "
+            "`receptive_field` to one of these."
+        )
