@@ -87,6 +87,8 @@ def evaluate(
         notes.append(
             f"{resized} of {len(stems)} maps had another size than their mask and were resized (bicubic)"
         )
+    if flat := int(((statistics.sum(axis=1) > 0).sum(axis=1) == 1).sum()):
+        notes.append(f"{flat} of {len(stems)} maps are of one value throughout")
     if summary["auc"] < 0.5:
         other = "blur" if maps_white == "focus" else "focus"
         notes.append(

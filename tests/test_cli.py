@@ -102,7 +102,7 @@ def test_a_single_image_is_scored_without_an_interval(folder, capsys):
     predict(folder, folder / "photos" / "grün.png")
     cli.main([str(word) for word in evaluate(folder, "--split", folder / "split.txt")])
     out = capsys.readouterr().out
-    assert "\n1 image\n" in out
+    assert "\n1 image; white is focus in the maps, focus in the masks\n" in out
     assert "interval" not in out
 
 

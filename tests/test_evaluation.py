@@ -196,6 +196,14 @@ def test_maps_of_another_size_need_leave_and_are_counted(folders):
     assert found["mae"] == pytest.approx(scored(pairs)["mae"], abs=0.01)
 
 
+def test_maps_that_say_nothing_are_counted(folders):
+    folder, pairs = folders
+    for stem, value in (("a", 0), ("b", 0), ("c", 77)):
+        save(np.full_like(pairs[stem][0], value), folder / "maps" / f"{stem}.png")
+    found = evaluate(folder / "maps", folder / "masks")
+    assert found["notes"] == ["3 of 5 maps are of one value throughout"]
+
+
 def test_a_mask_with_grey_levels_is_cut_and_noted(folders):
     folder, pairs = folders
     expected = evaluate(folder / "maps", folder / "masks")

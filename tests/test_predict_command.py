@@ -139,6 +139,7 @@ def test_json_when_all_fail(folder, run):
     status, out, _ = run("none.jpg", "--json")
     assert status == 1
     assert json.loads(out)["photographs"] == []
+    assert (json.loads(out)["model"], json.loads(out)["size"]) == ("model.safetensors", 32)
     assert json.loads(out)["failed"][0]["file"] == "none.jpg"
 
 

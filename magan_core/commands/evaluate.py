@@ -86,7 +86,9 @@ def evaluate(options: argparse.Namespace) -> None:
         seed=options.seed,
         out=options.out,
     )
-    print(f"protocol {summary['protocol']}: {summary['rules']}\n{counted(summary['images'], 'image')}")
+    print(f"protocol {summary['protocol']}: {summary['rules']}")
+    white = f"white is {options.maps_white} in the maps, {options.masks_white} in the masks"
+    print(f"{counted(summary['images'], 'image')}; {white}")
     for name in SCORES:
         low, high = (summary["intervals"] or {}).get(name, (None, None))
         interval = "" if low is None else f"  (95 % interval over images {low:.4f} to {high:.4f})"
