@@ -249,7 +249,8 @@ def pixel_view(
     upper[2].set_xticks(place, [str(one) for one in order])
     upper[2].set(xlabel="channel", title="Strongest channels at the cross")
     upper[2].grid(axis="x", visible=False)
-    upper[2].legend()
+    upper[2].margins(y=0.25)  # room for the legend above the bars
+    upper[2].legend(loc="upper right", ncols=2)
     told = by_mask(lower[2], alike[1], mask, np.linspace(min(low, 0.999), 1, 31))
     lower[2].set(xlabel="resemblance, after attention", title="Resemblance by the true mask")
     state = "in focus" if mask[pixel[1], pixel[0]] >= CUT else "blurred"

@@ -30,7 +30,7 @@ _BUTTON = (
 
 
 def sortable(table: pd.DataFrame, pictures: dict[str, list[np.ndarray]], caption: str) -> str:
-    """The HTML of a table that sorts by any column of `table`; pictures stand behind it, one column a name.
+    """The HTML of a table that sorts by any column of `table`; pictures stand before it, one column a name.
 
     table: numbers are shown with three decimals, everything else as text. pictures: for each name one uint8
     (H, W) or (H, W, 3) a row. The result needs nothing but itself. MaganError where the numbers of pictures
@@ -39,19 +39,19 @@ def sortable(table: pd.DataFrame, pictures: dict[str, list[np.ndarray]], caption
     for name, column in pictures.items():
         if len(column) != len(table):
             raise MaganError(f"{len(column)} pictures '{name}' for {len(table)} rows; expected one a row")
-    heads = [
+    heads = [f'<th scope="col">{html.escape(name)}</th>' for name in pictures]
+    heads += [
         f'<th scope="col"><button type="button" style="{_BUTTON}" onclick="{html.escape(_SORT)}">'
         f"{html.escape(str(name))}</button></th>"
         for name in table.columns
     ]
-    heads += [f'<th scope="col">{html.escape(name)}</th>' for name in pictures]
     rows = []
     for place, values in enumerate(table.itertuples(index=False)):
-        cells = [_cell(value) for value in values]
         told = html.escape(" ".join(str(value) for value in values if isinstance(value, str)), quote=True)
-        cells += [
+        cells = [
             f"<td>{_picture(column[place], f'{name}: {told}')}</td>" for name, column in pictures.items()
         ]
+        cells += [_cell(value) for value in values]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<div style="overflow-x:auto"><table style="font-size:0.85em">'
