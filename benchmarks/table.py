@@ -46,7 +46,7 @@ def training(results: list[dict]) -> str:
         ways = [name for name in ("precision", "compile") if result[name] not in ("float32", False)]
         notes = [
             f"`{result['profile']}` ({result['backbone']}), batch {result['batch']}, {result['crop']} px",
-            counted(result["threads"], "thread"),
+            *beside(result),
             *(result[name] if name == "precision" else name for name in ways),
             *["beside a busy process"] * result["busy neighbour"],
             *["plain loop spins"] * result["the plain loop's threads spin"],
@@ -64,6 +64,15 @@ def training(results: list[dict]) -> str:
             row.append("" if share is None else f"{100 * share:.1f} %")
         rows.append(row)
     return markdown(head + ["share of the bf16 ceiling"] * gpu, rows)
+
+
+def beside(result: dict) -> list[str]:
+    """How many trainings at once, where it is more than one, and on how many threads."""
+    threads, at_once = counted(result["threads"], "thread"), result.get("trainings of ours at once", 1)
+    if at_once == 1:
+        return [threads]
+    plain = counted(result["threads of the plain loop"], "thread")
+    return [f"ours: {at_once} trainings at once, {threads} each; plain loop: one, {plain}"]
 
 
 def inference(results: list[dict]) -> str:

@@ -55,9 +55,18 @@ def start(side: str, task: dict) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def ask(process: subprocess.Popen, steps: int) -> dict:
-    print(steps, file=process.stdin, flush=True)
-    return answer(process)
+def ask(processes: list[subprocess.Popen], steps: int) -> dict:
+    """What the processes of a side say of so many steps each, at once: seconds a step of all together."""
+    for process in processes:
+        print(steps, file=process.stdin, flush=True)
+    answers = [answer(process) for process in processes]
+    count = steps * len(answers)
+    seconds = {kind: [one["seconds"][kind] for one in answers] for kind in SHOWN}
+    memory = [one["memory"] for one in answers]
+    return {
+        "seconds": {"clock": max(seconds["clock"]) / count, "processor": sum(seconds["processor"]) / count},
+        "memory": None if None in memory else sum(memory),
+    }
 
 
 def answer(process: subprocess.Popen) -> dict:
@@ -67,26 +76,31 @@ def answer(process: subprocess.Popen) -> dict:
     return json.loads(line)
 
 
-def measure(task: dict, steps: int, trials: int, busy: bool) -> dict:
-    """Trials of both sides in turn, after as many steps to warm up as one trial has."""
+def measure(tasks: dict[str, dict], steps: int, trials: int, busy: bool, beside: int) -> dict:
+    """Trials of both sides in turn, after as many steps to warm up as one trial has. beside: processes of
+    ours that train at once."""
     with ExitStack() as stack:
-        sides = {side: stack.enter_context(start(side, task)) for side in SIDES}
-        first = {side: answer(process) for side, process in sides.items()}
+        sides = {
+            side: [stack.enter_context(start(side, tasks[side])) for _ in range(count)]
+            for side, count in (("ours", beside), ("plain", 1))
+        }
+        begun = {side: [answer(process) for process in processes] for side, processes in sides.items()}
+        first = {side: answers[0] for side, answers in begun.items()}
         stack.enter_context(machine.neighbour(busy))
-        for process in sides.values():
-            ask(process, steps)
+        for processes in sides.values():
+            ask(processes, steps)
         found = {side: [] for side in SIDES}
         for trial in range(trials):
-            for side, process in sides.items():
-                found[side].append(ask(process, steps))
+            for side, processes in sides.items():
+                found[side].append(ask(processes, steps))
             print(f"trial {trial + 1} of {trials}", file=sys.stderr)
-        for process in sides.values():
+        for process in (process for processes in sides.values() for process in processes):
             process.stdin.close()
     seconds = {
-        side: {kind: [one["seconds"][kind] / steps for one in trials] for kind in SHOWN}
+        side: {kind: [one["seconds"][kind] for one in trials] for kind in SHOWN}
         for side, trials in found.items()
     }
-    batch = task["profile"]["training"]["batch"]
+    batch = tasks["ours"]["profile"]["training"]["batch"]
     result = {
         side: {
             "seconds a step": {kind: machine.spread(values) for kind, values in seconds[side].items()},
@@ -121,6 +135,12 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile on our side")
     parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
     parser.add_argument("--spin", action="store_true", help="the plain loop's threads spin, as torch's do")
+    parser.add_argument(
+        "--beside",
+        type=int,
+        default=1,
+        help="trainings of ours at once, as `make repro` has them; the plain loop then has a thread a core",
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     settings = params.load()
@@ -135,13 +155,17 @@ def main() -> None:
     training["precision"] = options.precision or training["precision"]
     profile["threads"] = options.threads or profile["threads"]
     profile["workers"] = options.workers
+    plain_threads = profile["threads"] if options.beside == 1 else os.cpu_count()
     hardware = machine.hardware(options.device)
     with tempfile.TemporaryDirectory() as name:
         write_scenes(Path(name), options.scenes, profile["training_size"])
-        task = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.spin}
-        measured = measure(task, options.steps, options.trials, options.busy)
+        ours = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.spin}
+        plain = ours | {"profile": profile | {"threads": plain_threads}}
+        tasks = {"ours": ours, "plain": plain}
+        measured = measure(tasks, options.steps, options.trials, options.busy, options.beside)
     names = [options.profile, options.device]
     names += [training["precision"]] * (training["precision"] != "float32")
+    names += ["beside"] * (options.beside > 1)
     names += [name for name in ("compile", "spin", "busy") if getattr(options, name)]
     result = {
         "run": options.run,
@@ -153,6 +177,8 @@ def main() -> None:
         "precision": training["precision"],
         "compile": training["compile"],
         "threads": profile["threads"],
+        "threads of the plain loop": plain_threads,
+        "trainings of ours at once": options.beside,
         "workers of the plain loop": options.workers,
         "the plain loop's threads spin": options.spin,
         "busy neighbour": options.busy,
