@@ -1,4 +1,4 @@
-"""Where the network runs: the GPU or the processor."""
+"""Where the network runs: the GPU or the processor, and the way there."""
 
 import torch
 
@@ -12,3 +12,11 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise MaganError("device 'cuda' was asked for, but this torch sees no GPU. Take --device cpu.")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of main memory on the device. A GPU gets it from pinned memory when its queue comes to it: the
+    host does not wait until what was asked for before is done, as it does for a plain copy."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

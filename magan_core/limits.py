@@ -11,7 +11,7 @@ from typing import Any
 from magan_core.errors import MaganError, nearest
 
 PARTS = ("HL", "LL", "HCA", "SA", "LCA")  # of the generator: Table IV
-DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
+RECEPTIVE_FIELDS = (1, 16, 70, 256)  # of the discriminator, nominal: Table VI
 ENERGIES = ("mean", "raw")  # of channel attention: models.attention
 AXES = ("sources", "printed")
 ADVERSARIAL = ("non_saturating", "minimax")  # losses.generator_adversarial_loss
@@ -32,12 +32,12 @@ def _from(least: float, most: float = math.inf) -> Callable[[float], bool]:
     return lambda value: least <= value <= most and value < math.inf
 
 
-RATE = (lambda value: 0 < value < math.inf, "above 0, such as 1.0e-3")
+RATE = (_from(0), "0 (stays as it is) or more, such as 1.0e-3")
 COUNT = (lambda value: type(value) is int and value >= 1, "a whole number from 1 on")
 NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "threads": COUNT,
     "training_size": COUNT,
-    "width": RATE,
+    "width": (lambda value: 0 < value < math.inf, "above 0, such as 0.125"),
     "head_channels": COUNT,
     "dilation": COUNT,
     "dropout": (lambda value: 0 <= value < 1, "0 (off) or a share below 1, such as 0.1"),
@@ -50,7 +50,7 @@ NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "jitter": (lambda value: 0 <= value < 1, "0 (off) or a share below 1, such as 0.25"),
     "cutmix": (_from(0, 1), "0 (off) or a share of the crops, up to 1"),
     "lr": RATE,
-    "backbone_lr": (_from(0), "0 (the backbone stays as it is) or more"),
+    "backbone_lr": RATE,
     "discriminator_lr": RATE,
     "betas": (
         lambda value: len(value) == 2 and all(type(beta) in (int, float) and 0 <= beta < 1 for beta in value),
@@ -121,8 +121,9 @@ def check_parts(parts: Sequence[str], where: str = "") -> None:
 
 def check_receptive_field(value: Any, where: str = "") -> None:
     """Raise a MaganError unless a discriminator of Table VI has this receptive field."""
-    if value not in DEPTHS:
+    if value not in RECEPTIVE_FIELDS:
+        known = ", ".join(map(str, RECEPTIVE_FIELDS))
         raise MaganError(
-            f"{where}receptive field {value!r} is not one of Table VI: {', '.join(map(str, DEPTHS))}. Set "
+            f"{where}receptive field {value!r} is not one of Table VI: {known}. Set "
             "`receptive_field` to one of these."
         )

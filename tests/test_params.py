@@ -265,7 +265,7 @@ BEYOND = {
     "window: 1.0": "window: 1.4",
     "jitter: 0.0": "jitter: 1.0",
     "cutmix: 0.0": "cutmix: 1.5",
-    "      lr: 3.0e-3": "      lr: 0.0",
+    "      lr: 3.0e-3": "      lr: -1.0",
     "backbone_lr: 3.0e-3": "backbone_lr: -1.0",
     "discriminator_lr: 4.0e-4": "discriminator_lr: .inf",
     "schedule: cosine": "schedule: cosin",

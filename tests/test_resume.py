@@ -192,10 +192,12 @@ def test_a_signal_in_the_last_step_is_heard(data, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_is_one_error_and_costs_no_state(data, uninterrupted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_is_one_error(data, uninterrupted, tmp_path, monkeypatch, number):
+    """A full disk, or a folder that has become read-only: the state of before is kept."""
     with monkeypatch.context() as patched:
-        interrupt_at(patched, 5, OSError(errno.ENOSPC, "No space left on device"))
-        with pytest.raises(MaganError, match=r"cannot write .*No space left on device"):
+        interrupt_at(patched, 5, OSError(number, os.strerror(number)))
+        with pytest.raises(MaganError, match=rf"cannot write .*{os.strerror(number)}"):
             go(data, tmp_path / "out", tmp_path / "resume")
     assert len(list((tmp_path / "resume").iterdir())) == 1
     go(data, tmp_path / "out", tmp_path / "resume")
@@ -263,6 +265,26 @@ def test_divergence_keeps_the_last_good_state(data, tmp_path):
     assert told["step"] == 0
     assert all(tensor.abs().max() < 1e3 for name, tensor in tensors.items() if name.endswith("weight"))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_diverges_late_goes_on_from_the_last_good_state(data, uninterrupted, tmp_path, monkeypatch):
+    """NaN in the last three steps; with its cause gone, the outcome is as if it had not been."""
+    original, calls = trainer.step_once, []
+
+    def step_once(*arguments):
+        calls.append(1)
+        losses = original(*arguments)
+        return losses * float("nan") if len(calls) > STEPS - 3 else losses
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "step_once", step_once)
+        with pytest.raises(MaganError, match="training diverged before step"):
+            go(data, tmp_path / "out", tmp_path / "resume")
+    (path,) = (tmp_path / "resume").iterdir()
+    saved = Resume(tmp_path / "resume", *path.stem.rsplit("-", 1), 0.0)
+    assert saved.load()[1]["step"] == STEPS - 4, "a later one had not shown finite losses"
+    go(data, tmp_path / "out", tmp_path / "resume")
+    assert outcome(tmp_path / "out") == uninterrupted
 
 
 def test_a_discriminator_that_has_won_for_good_is_named():

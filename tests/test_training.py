@@ -23,6 +23,7 @@ from magan_core.prediction import predict
 from magan_core.training.log import ALPHAS, COLUMNS, TERMS
 from magan_core.training.run import add_timing, multiply_adds, train_run
 from magan_core.training.schedule import SCHEDULES, factor
+from magan_core.training.stream import place
 from magan_core.training.trainer import Recipe, Weights, adam, step_once, train
 
 CPU = torch.device("cpu")
@@ -124,6 +125,26 @@ def test_the_generators_step_leaves_the_discriminator_alone():
     step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, RECIPE)
     state = discriminator.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in once.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["in memory", "streamed"])
+def test_the_host_does_not_wait_for_the_gpu_within_a_step(share):
+    cuda = torch.device("cuda")
+    images, masks = place(list(scenes(6)), cuda, share)
+    sizes = torch.full((6, 2), 40)
+    changes = {"rotation": 0.15, "window": 1.2, "jitter": 0.2, "cutmix": 0.5}
+    sampler = Sampler(images, masks, sizes, batch=4, crop=32, **changes, seed=0)
+    networks = [build_generator(MODEL).train().to(cuda), build_discriminator(16, 4).to(cuda)]
+    recipe = changed(precision="bfloat16")
+    optimisers = [adam([{"params": list(one.parameters()), "lr": 1e-3}], recipe) for one in networks]
+    for step in range(3):
+        torch.cuda.set_sync_debug_mode("error" if step else "default")  # the first one sets kernels up
+        try:
+            step_once(*networks, optimisers, *sampler.next(), WEIGHTS, recipe)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def test_the_discriminator_never_sees_unlabelled_photographs():

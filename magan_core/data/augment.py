@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from magan_core.device import send
 from magan_core.limits import check, check_crops
 
 
@@ -61,7 +62,7 @@ def augment(
     if masks is not None:
         stacked = torch.cat([stacked, masks.unsqueeze(1)], dim=1)  # B, 4, S, S
     stacked = stacked.float().div_(255)
-    grid = F.affine_grid(matrices.to(stacked.device), [len(stacked), 1, crop, crop], align_corners=False)
+    grid = F.affine_grid(send(matrices, stacked.device), [len(stacked), 1, crop, crop], align_corners=False)
     sampled = F.grid_sample(stacked, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     if masks is None:
         return sampled, None
@@ -74,9 +75,8 @@ def recolour(images: Tensor, factors: Tensor) -> Tensor:
     images: float (B, 3, H, W) in [0, 1]; factors: float (B, 3), 1 = unchanged, 0 = nothing left of it.
     Returns the like of images, cut to [0, 1]. Not in the paper.
     """
-    brightness, contrast, saturation = factors.to(images.device)[:, :, None, None, None].unbind(
-        1
-    )  # B, 1, 1, 1
+    factors = send(factors, images.device)[:, :, None, None, None]
+    brightness, contrast, saturation = factors.unbind(1)  # B, 1, 1, 1
     images = images * brightness
     mean = images.mean((1, 2, 3), keepdim=True)
     images = mean + (images - mean) * contrast
@@ -147,7 +147,8 @@ class Sampler:
         chosen, self.order = self.order[: self.batch], self.order[self.batch :]
         images, masks = self._crops(chosen)
         if self.cutmix:
-            inside = rectangles(self.batch, self.crop, self.cutmix, self.random)[self.part].to(images.device)
+            inside = rectangles(self.batch, self.crop, self.cutmix, self.random)[self.part]
+            inside = send(inside, images.device)
             others = torch.randint(len(self.images), (self.batch,), generator=self.random)
             pasted, their_masks = self._crops(others)
             images = torch.where(inside, pasted, images)
@@ -165,7 +166,7 @@ class Sampler:
             self.random,
             self.window,
         )
-        chosen, matrices = chosen[self.part].to(self.images.device), matrices[self.part]
+        chosen, matrices = send(chosen[self.part], self.images.device), matrices[self.part]
         masks = None if self.masks is None else self.masks[chosen]
         images, masks = augment(self.images[chosen], masks, matrices, self.crop)
         if self.jitter:

@@ -5,7 +5,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from magan_core.errors import MaganError
-from magan_core.limits import DEPTHS, check_receptive_field
+from magan_core.limits import RECEPTIVE_FIELDS, check_receptive_field
+
+DEPTHS = dict(zip(RECEPTIVE_FIELDS, (0, 1, 3, 5), strict=True))  # how many strided convolutions
 
 
 class PatchGAN(nn.Module):

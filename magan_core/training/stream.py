@@ -5,6 +5,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from magan_core.device import send
 from magan_core.limits import check
 
 
@@ -24,11 +25,8 @@ class Streamed:
         return len(self.array)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
-        """rows: int64 (B,). The copy to a GPU starts from pinned memory and does not wait for its end."""
-        found = torch.from_numpy(np.array(self.array[rows.numpy()]))
-        if self.target.type == "cuda":
-            found = found.pin_memory()
-        return found.to(self.target, non_blocking=True)
+        """rows: int64 (B,)."""
+        return send(torch.from_numpy(np.array(self.array[rows.numpy()])), self.target)
 
 
 def place(
