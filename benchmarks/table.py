@@ -38,6 +38,7 @@ def training(results: list[dict]) -> str:
         "of the processor's seconds",
         "images/s",
         "MiB",
+        "trials x steps",
     ]
     gpu = any("ceiling, multiply-adds a second" in result for result in results)
     rows = []
@@ -59,6 +60,7 @@ def training(results: list[dict]) -> str:
         row += [f"**{told(result['plain / ours']['clock'])}**", told(result["plain / ours"]["processor"])]
         row.append(" / ".join(f"{side['images a second']['median']:.1f}" for side in (ours, plain)))
         row.append(" / ".join(str(side["memory, MiB"]) for side in (ours, plain)))
+        row.append(f"{result['trials']} x {result['steps']}")
         if gpu:
             share = ours.get("share of the bfloat16 ceiling")
             row.append("" if share is None else f"{100 * share:.1f} %")
@@ -113,7 +115,68 @@ def preparation(results: list[dict]) -> str:
     )
 
 
-KINDS = {"training": training, "inference": inference, "preparation": preparation}
+def growth(results: list[dict]) -> str:
+    """A row a number of photographs, a crop, a batch."""
+    head = ["photographs", "of px", "held", "crop, px", "batch", "step, ms", "ms a photograph", "peak MiB"]
+    return "\n\n".join(
+        f"`{result['profile']}` ({result['backbone']}), {result['run']}; {machine(result)}; "
+        f"{counted(result['threads'], 'thread')}, {result['trials']} trials of {result['steps']} steps:\n\n"
+        + markdown(
+            head,
+            [
+                [
+                    str(row["photographs"]),
+                    str(row["side"]),
+                    "in the file" if row["streamed"] else "in memory",
+                    str(row["crop"]),
+                    str(row["batch"]),
+                    told({name: 1e3 * value for name, value in row["seconds a step"].items()}, 0),
+                    f"{1e3 * row['seconds a step']['median'] / row['batch']:.1f}",
+                    str(row["memory, MiB"]),
+                ]
+                for row in result["rows"]
+            ],
+        )
+        + "\n\n"
+        + markdown(
+            ["synthetic scenes of 128 px, made and prepared once", "s", "ms a scene", "peak MiB"],
+            [
+                [
+                    str(row["scenes"]),
+                    f"{row['seconds']:.1f}",
+                    f"{1e3 * row['seconds'] / row['scenes']:.1f}",
+                    str(row["memory, MiB"]),
+                ]
+                for row in result["preparation"]
+            ],
+        )
+        for result in results
+    )
+
+
+def predict(results: list[dict]) -> str:
+    """A row a way to map and a number of photographs."""
+    head = ["`magan predict`", "photographs", "s a photograph", "s the whole command"]
+    return "\n\n".join(
+        f"{machine(result)}; {result['size'][0]} x {result['size'][1]} px, {result['trials']} trials:\n\n"
+        + markdown(
+            head,
+            [
+                [row["way"], str(row["photographs"]), told(row["photograph"]), told(row["command"], 1)]
+                for row in result["rows"]
+            ],
+        )
+        for result in results
+    )
+
+
+KINDS = {
+    "training": training,
+    "growth": growth,
+    "inference": inference,
+    "predict": predict,
+    "preparation": preparation,
+}
 
 
 def tables() -> dict[str, str]:

@@ -165,6 +165,7 @@ def main() -> None:
         measured = measure(tasks, options.steps, options.trials, options.busy, options.beside)
     names = [options.profile, options.device]
     names += [training["precision"]] * (training["precision"] != "float32")
+    names += [f"{options.threads}threads"] * bool(options.threads)
     names += ["beside"] * (options.beside > 1)
     names += [name for name in ("compile", "spin", "busy") if getattr(options, name)]
     result = {

@@ -17,6 +17,7 @@ RUN = {"set": str, "variant": str, "parts": list, "loss": dict}
 OPTIONAL = {"receptive_field": int, "unlabelled": str, "seed": int, "model": dict}
 LOSS = {"ce": float, "iou": float, "adv": float} | dict.fromkeys(FURTHER, float)
 ROW = dict.fromkeys(("table", "row", "variant"), str)
+BASELINES = ("constant", "laplacian")  # notebook 01 makes their maps
 NUMBERS = ("I", "II", "III", "IV", "V", "VI")
 PROFILE = {
     "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
@@ -73,12 +74,14 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     keys(raw, ("folders", "comparison", "runs", "rows", "profiles", "profile"), "section of params.yaml")
     keys(raw["comparison"], COMPARISON, "key of comparison")
     types(raw["comparison"], COMPARISON, "comparison")
+    limits.check(raw["comparison"], "comparison")
     keys(raw["comparison"]["tolerance"], TOLERANCE, "metric of comparison.tolerance")
     types(raw["comparison"]["tolerance"], TOLERANCE, "comparison.tolerance")
     if not isinstance(raw["profiles"], list):
         raise MaganError(f"`profiles` of {path} must be a list, each entry beginning with `- &NAME`.")
     for profile in raw["profiles"]:
         keys(profile, PROFILE, "key of a profile")
+        types(profile, {"name": str}, "a profile")
     names = [profile["name"] for profile in raw["profiles"]]
     if twice := {name for name in names if names.count(name) > 1}:
         raise MaganError(f"{path} has two profiles named '{twice.pop()}'. Rename one.")
@@ -92,10 +95,12 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
         for key, value in run.get("model", {}).items():
             nearest(key, SECTIONS["model"], f"key of model of run {name}")
             types({key: value}, {key: SECTIONS["model"][key]}, f"model of run {name}")
-            limits.check({key: value}, f"model of run {name}: ")
-        limits.check_parts(run["parts"], f"run {name}: ")
+            limits.check({key: value}, f"model of run {name}")
+        limits.check(run, f"run {name}")
+        limits.check_loss(run["loss"], f"run {name}")
+        limits.check_parts(run["parts"], f"run {name}")
         if "receptive_field" in run:
-            limits.check_receptive_field(run["receptive_field"], f"run {name}: ")
+            limits.check_receptive_field(run["receptive_field"], f"run {name}")
         expected = f"{run['variant']}-{run['set']}" + (f"-s{run['seed']}" if "seed" in run else "")
         if name != expected:
             raise MaganError(
@@ -127,11 +132,14 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
     for section, allowed in SECTIONS.items():
         keys(profile[section], allowed, f"key of {section} of {where}")
         types(profile[section], allowed, f"{section} of {where}")
-        limits.check(profile[section], f"{where}: ")
-    limits.check(profile, f"{where}: ")
+        limits.check(profile[section], where)
+    limits.check(profile, where)
     training = profile["training"]
-    limits.check_crops(training["crop"], training["window"], profile["training_size"], f"{where}: ")
-    limits.check_scales(profile["test_size"], profile["test_scales"], f"{where}: ")
+    limits.check_crops(training["crop"], training["window"], profile["training_size"], where)
+    limits.check_scales(profile["test_size"], profile["test_scales"], where)
+    types(profile["sets"], dict.fromkeys(profile["sets"], dict), f"sets of {where}")
+    for baseline in profile["check"]["baselines"]:
+        nearest(baseline, BASELINES, f"baseline in {where}")
     for name, entry in profile["published"].items():
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
         types(entry, PUBLISHED, f"published maps {name} of {where}")
@@ -147,7 +155,11 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
                 "`unlabelled`."
             )
         nearest(runs[run]["set"], profile["sets"], f"set of run {run} in {where}")
+        if "receptive_field" in runs[run]:
+            limits.check_judged(training["crop"], runs[run]["receptive_field"], f"run {run} in {where}")
         if "unlabelled" in runs[run]:
+            if training["batch"] < 2:
+                raise MaganError(f"{where}: batch is 1; run {run} needs 2 or more, half of them unlabelled.")
             nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
     profile["runs"] = {run: runs[run] for run in listed}
 

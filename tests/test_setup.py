@@ -138,6 +138,7 @@ FREE = {
     for name in (
         "errors",
         "files",
+        "limits",
         "paths",
         "params",
         "provenance",

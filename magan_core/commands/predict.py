@@ -83,12 +83,13 @@ def predict(options: argparse.Namespace) -> None:
     from magan_core.data.photographs import find, map_names
 
     found = find(options.photos, options.out, options.recursive)
-    failed = dict(found.failed)
+    failed, done, facts = dict(found.failed), [], {}
     targets = {photo: options.out / name for photo, name in map_names(found.photos).items()}
     refuse_to_overwrite(targets)
-    check_writable(options.out)
-    done, more, facts = predict_all(targets, options)
-    failed |= more
+    if targets or options.json:  # JSON names the model in any case
+        check_writable(options.out)
+        done, more, facts = predict_all(targets, options)
+        failed |= more
     if options.json:
         show_json(facts, done, failed, found.passed_over)
     elif done:

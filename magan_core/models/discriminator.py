@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from magan_core.errors import MaganError
-from magan_core.limits import RECEPTIVE_FIELDS, check_receptive_field
+from magan_core.limits import check_receptive_field
 
-DEPTHS = dict(zip(RECEPTIVE_FIELDS, (0, 1, 3, 5), strict=True))  # how many strided convolutions
+DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
 
 
 class PatchGAN(nn.Module):

@@ -131,7 +131,7 @@ def save_model(
         tensors = {
             key: value.half() if value.is_floating_point() else value for key, value in tensors.items()
         }
-    finite(tensors, path, "Save it without `half`, or train it again.")
+    finite(tensors, path, "Save it without `half`." if half else "Train it again, at a lower rate.")
     _write(tensors, "magan", header, path)
 
 
@@ -172,7 +172,15 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
     try:
         generator = build_generator(header["settings"], header["parts"])
         generator.load_state_dict(tensors)
-    except (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        MaganError,
+        OverflowError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise misfit(path, error) from error
     return generator.to(device, memory_format=torch.channels_last).eval(), header["test_size"]
 
@@ -220,7 +228,7 @@ def load_discriminator(path: str | Path, device: torch.device | str = "cpu") -> 
         header = json.loads(metadata[DISCRIMINATOR])
         discriminator = build_discriminator(header["receptive_field"], header["channels"])
         discriminator.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (KeyError, MaganError, RuntimeError, TypeError, ValueError) as error:
         raise misfit(path, error) from error
     return discriminator.to(device).eval()
 

@@ -173,6 +173,8 @@ def train(
                 live.sample(step + 1, generator, device)
             signal = team.highest(stop.signal or 0)
             done = step + 1 == recipe.steps
+            if done and not all(weight.isfinite().all() for weight in generator.parameters()):
+                raise MaganError("training diverged in its last step: weights are infinite. Lower `lr`.")
             if resume is not None and team.writes and (signal or done) and log.finite():
                 resume.save(*state(step + 1))
             if signal:
