@@ -1,0 +1,73 @@
+"""The scores that the pages print are those of the results in Git."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCORES = json.loads((ROOT / "results/released/mean.json").read_text(encoding="utf-8"))["scores"]
+METRICS = ("f_beta", "mae", "iou", "auc", "auf_beta")
+README_ORDER = ("mae", "f_beta", "iou", "auc", "auf_beta")
+
+
+def cells(page, start):
+    """The cells behind the first of the only row of a page's tables that starts so."""
+    rows = [line for line in (ROOT / page).read_text(encoding="utf-8").splitlines() if line.startswith(start)]
+    assert len(rows) == 1, rows
+    return [cell.strip() for cell in rows[0].strip("|").split("|")][1:]
+
+
+def told(summary, metric):
+    low, high = summary["intervals"][metric]
+    return f"{summary[metric]:.3f} ({low:.3f}–{high:.3f})"
+
+
+@pytest.mark.parametrize(
+    ("start", "scored"),
+    [
+        ("| CUHK, Zhao's test split |", "CUHK, zhao_test.txt"),
+        ("| SZU-BD, other photographs and annotators |", "SZU-BD, test.txt"),
+    ],
+)
+def test_the_model_card_has_the_scores_of_the_released_model(start, scored):
+    images, *scores = cells("docs/model-card.md", start)
+    assert int(images) == SCORES[scored]["images"]
+    assert scores == [told(SCORES[scored], metric) for metric in METRICS]
+
+
+def test_the_readme_has_the_scores_of_the_released_model():
+    expected = [told(SCORES["CUHK, zhao_test.txt"], metric) for metric in README_ORDER]
+    assert cells("README.md", "| **released model**") == expected
+    theirs = SCORES["CUHK, zhao_test.txt, protocol d-dffnet"]
+    assert cells("README.md", "| released model, by that protocol") == [
+        f"{theirs[metric]:.3f}" for metric in README_ORDER
+    ]
+
+
+@pytest.mark.parametrize("method", ["MANet", "MA-GANet", "MA-GANet-s"])
+def test_the_readme_and_the_model_card_have_the_papers_scores(method):
+    claims = pd.read_csv(ROOT / "data/paper_tables/table_III.csv", dtype=str)
+    claimed = claims[claims["method"] == method].set_index("metric")["value"]
+    paper = f"| the paper's {method}"
+    assert cells("README.md", paper + (" (" if method == "MANet" else " |")) == [
+        claimed[metric] for metric in README_ORDER
+    ]
+    start = paper + (", Zhao's test split |" if method == "MANet" else " |")
+    assert cells("docs/model-card.md", start)[1:] == [claimed[metric] for metric in METRICS]
+
+
+@pytest.mark.parametrize("method", ["MANet", "MA-GANet", "MA-GANet-s"])
+def test_the_readme_has_table_iii_of_cuhk_on_a_cpu(method):
+    table = pd.read_csv(ROOT / "results/cuhk-cpu/tables/table_III.csv").set_index("method").loc[method]
+    found = [re.match(r"[\d.]+", cell)[0] for cell in cells("README.md", f"| {method} |")]
+    expected = [f"{table[f'{metric}_{side}']:.3f}" for metric in METRICS for side in ("claimed", "own")]
+    assert found == expected
+
+
+def test_the_paper_notes_have_the_released_models_scores_on_the_validation_photographs():
+    scored = SCORES["CUHK, zhao_validation.txt"]
+    order = ("mae", "auf_beta", "auc", "f_beta", "iou")
+    assert cells("docs/paper-notes.md", "| 1: as it is |") == [f"{scored[metric]:.4f}" for metric in order]
