@@ -170,12 +170,31 @@ def predict(results: list[dict]) -> str:
     )
 
 
+def evaluation(results: list[dict]) -> str:
+    """A row a way to score, and the ratios."""
+    return "\n\n".join(
+        f"{machine(result)}; {result['data']['images']} maps and masks, {result['data']['megapixels']:.0f} "
+        f"megapixels ({result['data']['masks']}), {result['trials']} trials:\n\n"
+        + markdown(
+            ["processor seconds of one thread", "s"],
+            [[name, told(seconds)] for name, seconds in result["seconds"].items()],
+        )
+        + "\n\n"
+        + markdown(
+            ["ratio of the medians", "times"],
+            [[name, f"**{ratio:.1f}**"] for name, ratio in result["ratio"].items()],
+        )
+        for result in results
+    )
+
+
 KINDS = {
     "training": training,
     "growth": growth,
     "inference": inference,
     "predict": predict,
     "preparation": preparation,
+    "evaluation": evaluation,
 }
 
 
