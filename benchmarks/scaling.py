@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from dataclasses import fields
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     profile = params.get_profile(params.load(), options.profile)
+    load = round(os.getloadavg()[0], 1)
     torch.set_num_threads(options.threads or profile["threads"])
     ways = {"in memory": (0.5, False), "streamed": (0.0, False)}
     with joined(choose_device(options.device)) as (team, device), tempfile.TemporaryDirectory() as folder:
@@ -110,7 +112,9 @@ def main() -> None:
         bytes_of = [4 * sum(one.numel() for one in network.parameters()) for network in networks]
         record = provenance(device) | {
             "profile": options.profile,
+            "load": load,
             "processes": team.size,
+            "trials": options.trials,
             "batch": profile["training"]["batch"],
             "steps": options.steps,
             "gradient_bytes": {"generator": bytes_of[0], "discriminator": bytes_of[1]},

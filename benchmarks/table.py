@@ -170,6 +170,26 @@ def predict(results: list[dict]) -> str:
     )
 
 
+def scaling(results: list[dict]) -> str:
+    """A row a number of processes."""
+    ways = list(dict.fromkeys(way for result in results for way in result["milliseconds"]))
+    return markdown(
+        ["step of", "processes", *(f"{way}, ms" for way in ways), "trials x steps"],
+        [
+            [
+                f"`{result['profile']}`, batch {result['batch']}; {result['hardware']}, load {result['load']}",
+                str(result["processes"]),
+                *(
+                    f"{result['milliseconds'][way]['median']:.1f}" if way in result["milliseconds"] else ""
+                    for way in ways
+                ),
+                f"{result['trials']} x {result['steps']}",
+            ]
+            for result in results
+        ],
+    )
+
+
 def evaluation(results: list[dict]) -> str:
     """A row a way to score, and the ratios."""
     return "\n\n".join(
@@ -193,6 +213,7 @@ KINDS = {
     "growth": growth,
     "inference": inference,
     "predict": predict,
+    "scaling": scaling,
     "preparation": preparation,
     "evaluation": evaluation,
 }
