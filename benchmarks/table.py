@@ -177,7 +177,8 @@ def scaling(results: list[dict]) -> str:
         ["step of", "processes", *(f"{way}, ms" for way in ways), "trials x steps"],
         [
             [
-                f"`{result['profile']}`, batch {result['batch']}; {result['hardware']}, load {result['load']}",
+                f"`{result['profile']}`, batch {result['batch']}; "
+                f"{result['hardware']}, load {result['load']}",
                 str(result["processes"]),
                 *(
                     f"{result['milliseconds'][way]['median']:.1f}" if way in result["milliseconds"] else ""
