@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "*/*.md", "notebooks/*.ipynb")
+    for pattern in ("*.md", "[a-z]*/*.md", "notebooks/*.ipynb")
     for path in ROOT.glob(pattern)
 )
 OTHERS = (
