@@ -80,7 +80,8 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     if not isinstance(raw["profiles"], list):
         raise MaganError(f"`profiles` of {path} must be a list, each entry beginning with `- &NAME`.")
     for profile in raw["profiles"]:
-        keys(profile, PROFILE, "key of a profile")
+        told = f" {profile['name']}" if isinstance(profile, dict) and "name" in profile else ""
+        keys(profile, PROFILE, f"key of profile{told}")
         types(profile, {"name": str}, "a profile")
     names = [profile["name"] for profile in raw["profiles"]]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -136,6 +137,11 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
     limits.check(profile, where)
     training = profile["training"]
     limits.check_crops(training["crop"], training["window"], profile["training_size"], where)
+    if training["warmup_steps"] >= training["steps"]:
+        raise MaganError(
+            f"{where}: warmup_steps is {training['warmup_steps']} of {training['steps']} steps, so that the "
+            "rate never gets to what it says. Take fewer."
+        )
     limits.check_scales(profile["test_size"], profile["test_scales"], where)
     types(profile["sets"], dict.fromkeys(profile["sets"], dict), f"sets of {where}")
     for baseline in profile["check"]["baselines"]:
@@ -225,7 +231,8 @@ def types(found: dict, expected: dict, where: str) -> None:
         number = type(value) is int and isinstance(1.0, kind)
         if number or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
             continue
-        hint = " Write 1.0e-4, not 1e-4, which YAML 1.1 reads as text." if isinstance(1.0, kind) else ""
+        as_text = isinstance(value, str) and isinstance(1.0, kind)
+        hint = " Write 1.0e-4, not 1e-4, which YAML 1.1 reads as text." if as_text else ""
         raise MaganError(f"{where}: {key} is {value!r}, not {getattr(kind, '__name__', kind)}.{hint}")
 
 

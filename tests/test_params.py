@@ -261,6 +261,7 @@ BEYOND = {
     "{channels: 16}": ("{channels: -1}", "profile demo: channels is -1"),
     "steps: 360": ("steps: 0", "profile demo: steps is 0; it must be a whole number from 1 on"),
     "warmup_steps: 10": ("warmup_steps: -1", "profile demo: warmup_steps is -1"),
+    "      warmup_steps: 10": ("      warmup_steps: 360", "warmup_steps is 360 of 360 steps"),
     "batch: 4": ("batch: 0", "profile demo: batch is 0"),
     "      batch: 4": ("      batch: 1", "profile demo: batch is 1; run magan-s-dut needs 2"),
     "crop: 96": ("crop: 0", "profile demo: crop is 0"),

@@ -95,6 +95,8 @@ def evaluate(options: argparse.Namespace) -> None:
         print(f"{name:9}{summary[name]:.4f}{interval}")
     for note in summary.get("notes", []):
         print(f"note: {note}")
+    if summary["auc"] < 0.5:
+        print("      --maps-white and --masks-white say what white means")
 
 
 def compare(options: argparse.Namespace) -> None:
