@@ -4,7 +4,6 @@ Every row is a process of its own, so that its peak of memory is its own; the ro
 """
 
 import argparse
-import copy
 import sys
 import tempfile
 import time
@@ -106,7 +105,7 @@ def main() -> None:
     usual = profile["training"]
 
     def row(part: str, data: Path, count: int, side: int, **changed) -> dict:
-        own = copy.deepcopy(profile) | {"training": usual | changed, "workers": 0}
+        own = profile | {"training": usual | changed, "workers": 0}
         task = {"data": str(data), "device": "cpu", "run": run, "profile": own, "spin": False}
         shown = {name: own["training"][name] for name in ("crop", "batch")}
         told = {
@@ -119,7 +118,8 @@ def main() -> None:
 
     hardware = machine.hardware()
     with tempfile.TemporaryDirectory() as name:
-        few = write_noise(Path(name) / "few", max(options.batches), max(options.crops))
+        size = max(options.batches), max(*options.crops, usual["crop"])
+        few = write_noise(Path(name) / "few", *size)
         many = {
             count: write_noise(Path(name) / f"{count}", count, options.side) for count in options.photographs
         }
@@ -129,11 +129,8 @@ def main() -> None:
                 for count, data in many.items()
                 for share in (1.0, 0.0)
             ],
-            [row("crop", few, max(options.batches), max(options.crops), crop=crop) for crop in options.crops],
-            [
-                row("batch", few, max(options.batches), max(options.crops), batch=batch)
-                for batch in options.batches
-            ],
+            [row("crop", few, *size, crop=crop) for crop in options.crops],
+            [row("batch", few, *size, batch=batch) for batch in options.batches],
         ]
         rows = [found for part in parts for found in measure(part, options.steps, options.trials)]
     result = {

@@ -52,6 +52,12 @@ def peak_memory() -> float | None:
     return next((round(int(line.split()[1]) / 1024) for line in lines if line.startswith("VmHWM")), None)
 
 
+def environment() -> dict[str, str]:
+    """That of a process which imports this copy of magan_core."""
+    root = str(Path(__file__).resolve().parent.parent)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+
+
 @contextmanager
 def neighbour(busy: bool) -> Iterator[None]:
     """Another process that keeps one core busy, if asked for."""

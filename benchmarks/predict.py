@@ -7,7 +7,6 @@ Each trial is a process of its own, as a person starts it: one photograph, then 
 import argparse
 import io
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -36,12 +35,14 @@ def photographs(folder: Path, count: int) -> Path:
 
 def command(photos: Path, out: Path, words: list[str]) -> tuple[float, list[float]]:
     """Seconds of `magan predict` from start to end, and those of each photograph."""
-    root = str(Path(__file__).resolve().parent.parent)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     line = [sys.executable, "-m", "magan_core", "predict", str(photos), "--out", str(out), "--json"]
     start = time.perf_counter()
     found = subprocess.run(
-        [*line, "--device", "cpu", *words], env=environment, capture_output=True, text=True, check=True
+        [*line, "--device", "cpu", *words],
+        env=machine.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     seconds = time.perf_counter() - start
     return seconds, [entry["seconds"] for entry in json.loads(found.stdout)["photographs"]]
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     hardware = machine.hardware()
-    counts = (1, options.photographs)
+    counts = sorted({1, options.photographs})
     found: dict[tuple[str, int], dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folders = {count: photographs(Path(name) / f"photos-{count}", count) for count in counts}

@@ -43,8 +43,7 @@ def write_scenes(folder: Path, count: int, side: int) -> None:
 def start(side: str, task: dict) -> subprocess.Popen:
     """A side's process; OpenMP's threads wait without spinning, unless it is the plain loop and it may."""
     script = Path(__file__).with_name("training_sides.py")
-    root = str(Path(__file__).parent.parent)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    environment = machine.environment()
     for name in ("GOMP_SPINCOUNT", "OMP_NUM_THREADS"):
         environment.pop(name, None)
     if side == "ours" or not task["spin"]:
