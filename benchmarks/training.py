@@ -13,10 +13,12 @@ from pathlib import Path
 import machine
 import numpy as np
 import table
+import torch
 
 from magan_core import params
 from magan_core.data.images import read_photo, write_map
 from magan_core.data.synthetic import scene_file
+from magan_core.device import choose_precision
 from magan_core.errors import nearest
 from magan_core.files import write_json
 from magan_core.limits import PRECISIONS
@@ -151,7 +153,8 @@ def main() -> None:
     if options.scenes < training["batch"]:
         parser.error(f"{options.scenes} scenes make no batch of {training['batch']}; give more with --scenes")
     training["compile"] = options.compile or training["compile"]
-    training["precision"] = options.precision or training["precision"]
+    precision = options.precision or training["precision"]
+    training["precision"] = choose_precision(precision, torch.device(options.device))
     profile["threads"] = options.threads or profile["threads"]
     profile["workers"] = options.workers
     plain_threads = profile["threads"] if options.beside == 1 else os.cpu_count()
@@ -163,7 +166,7 @@ def main() -> None:
         tasks = {"ours": ours, "plain": plain}
         measured = measure(tasks, options.steps, options.trials, options.busy, options.beside)
     names = [options.profile, options.device]
-    names += [training["precision"]] * (training["precision"] != "float32")
+    names += [options.precision] * bool(options.precision)
     names += [f"{options.threads}threads"] * bool(options.threads)
     names += ["beside"] * (options.beside > 1)
     names += [name for name in ("compile", "spin", "busy") if getattr(options, name)]

@@ -3,6 +3,7 @@
 import torch
 
 from magan_core.errors import MaganError
+from magan_core.limits import check
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -12,6 +13,20 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise MaganError("device 'cuda' was asked for, but this torch sees no GPU. Take --device cpu.")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """`float32`, `bfloat16`, or for `auto` bfloat16 where the device multiplies it: a GPU from Ampere on, a
+    processor with AVX512-BF16 or AMX; float32 elsewhere, where bfloat16 works as well but is slower."""
+    check({"precision": name})
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        found = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+        fast = found.get("avx512_bf16", False) or found.get("amx_bf16", False)
+    return "bfloat16" if fast else "float32"
 
 
 def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

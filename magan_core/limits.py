@@ -22,7 +22,7 @@ ENERGIES = ("mean", "raw")  # of channel attention: models.attention
 AXES = ("sources", "printed")
 ADVERSARIAL = ("non_saturating", "minimax")  # losses.generator_adversarial_loss
 SCHEDULES = ("constant", "polynomial", "cosine")  # training.schedule
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16")  # device.choose_precision
 
 CHOICES: dict[str, Sequence[str]] = {
     "energy": ENERGIES,

@@ -282,7 +282,7 @@ BEYOND = {
     "adversarial: non_saturating": ("adversarial: minmax", "unknown adversarial of profile demo 'minmax'"),
     "supervised_share: 0.6": ("supervised_share: 60", "profile demo: supervised_share is 60"),
     "log_every: 10": ("log_every: 0", "profile demo: log_every is 0"),
-    "precision: float32": ("precision: float16", "unknown precision of profile demo 'float16'"),
+    "precision: auto": ("precision: float16", "unknown precision of profile demo 'float16'"),
     "average: 0.0": ("average: 1.0", "profile demo: average is 1.0"),
     "save_seconds: 60": ("save_seconds: -1", "profile demo: save_seconds is -1"),
     "maps_every: 90": ("maps_every: -1", "profile demo: maps_every is -1"),

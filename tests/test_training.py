@@ -14,7 +14,7 @@ from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, scenes
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
-from magan_core.device import choose_device
+from magan_core.device import choose_device, choose_precision
 from magan_core.errors import MaganError
 from magan_core.files import read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
@@ -112,6 +112,23 @@ def test_a_step_is_algorithm_1(labelled, adversarial):
         ],
         rel=1e-4,
     )
+
+
+def test_bfloat16_is_that_of_the_products_alone():
+    """Losses and gradients near those of float32, and float32 themselves: bfloat16 has 8 bits of mantissa."""
+    found = []
+    for precision in ("float32", "bfloat16"):
+        generator, discriminator, images, masks = parts()
+        optimisers = [Sgd(generator.parameters(), lr=0.0), Sgd(discriminator.parameters(), lr=0.0)]
+        recipe = changed(precision=precision)
+        record = step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, recipe)
+        assert record.dtype == torch.float32
+        assert {parameter.dtype for parameter in generator.parameters()} == {torch.float32}
+        found.append((record, torch.cat([gradient.flatten() for gradient in gradients(generator)])))
+    (full, slope), (reduced, reduced_slope) = found
+    assert reduced.tolist() == pytest.approx(full.tolist(), rel=0.02)
+    assert not torch.equal(full, reduced)
+    assert (reduced_slope - slope).norm() < 0.05 * slope.norm()
 
 
 def test_the_generators_step_leaves_the_discriminator_alone():
@@ -379,11 +396,13 @@ def go(data, out, run=RUN, profile=PROFILE, unlabelled="frd"):
     )
 
 
-def test_same_bytes_twice(tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_same_bytes_twice(tmp_path, precision):
     data = prepared(tmp_path / "data")
-    frame = go(data, tmp_path / "one")
+    reduced = PROFILE | {"training": TRAINING | {"precision": precision}}
+    frame = go(data, tmp_path / "one", profile=reduced)
     torch.rand(5)  # whatever went on in between
-    go(data, tmp_path / "two")
+    go(data, tmp_path / "two", profile=reduced)
     for name in ("model.safetensors", "discriminator.safetensors", "history.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     go(data, tmp_path / "three", profile=PROFILE | {"seed": 8})
@@ -528,6 +547,48 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device().type == "cuda"
     assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, "float32"),
+        ({"architecture": "arm64"}, "float32"),
+    ],
+    ids=["AVX512-BF16", "AMX", "AVX-512", "ARM"],
+)
+def test_precision_by_what_the_processor_multiplies(tmp_path, monkeypatch, found, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert choose_precision("auto", CPU) == expected
+    assert choose_precision("float32", CPU) == "float32"
+    assert choose_precision("bfloat16", CPU) == "bfloat16"
+    data = prepared(tmp_path / "data")
+    automatic, named = (
+        go(data, tmp_path / name, profile=PROFILE | {"training": TRAINING | {"precision": name}})
+        for name in ("auto", expected)
+    )
+    assert automatic.equals(named)
+    assert read_json(tmp_path / "auto/provenance.json")["precision"] == expected
+
+
+def test_precision_of_a_torch_that_does_not_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert choose_precision("auto", CPU) == "float32"
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_precision_on_a_gpu(monkeypatch, supported):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: asked.append(how) or supported)
+    assert choose_precision("auto", torch.device("cuda")) == ("bfloat16" if supported else "float32")
+    assert asked == [{"including_emulation": False}]
+
+
+def test_unknown_precision():
+    with pytest.raises(MaganError, match="unknown precision 'half'"):
+        choose_precision("half", CPU)
 
 
 def test_multiply_adds_against_counting_by_hand():

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from magan_core.data.augment import Sampler
 from magan_core.data.prepare import Training, load_train
+from magan_core.device import choose_precision
 from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_pretrained, save_discriminator, save_model
@@ -95,6 +96,7 @@ def train_run(
     generator.to(device, memory_format=torch.channels_last)
     recipe = Recipe(**{field.name: profile["training"][field.name] for field in fields(Recipe)})
     training = profile["training"]
+    precision = choose_precision(recipe.precision, device)
     arrays = load_train(labelled)
     batches = sampler(arrays, training, seed, device, team)
     pool = sampler(load_train(unlabelled), training, seed + 1, device, team) if unlabelled else None
@@ -104,7 +106,8 @@ def train_run(
         if folder
     }
     settings = [profile[part] for part in ("threads", "weights", "discriminator")]
-    settings.append({name: value for name, value in training.items() if name not in BYSTANDERS})
+    kept = {name: value for name, value in training.items() if name not in BYSTANDERS}
+    settings.append(kept | {"precision": precision})
     begun_with = [version("timm"), sha256(file) if file else None]
     identity = key(run, model, settings, seed, data, device.type, team.size, begun_with)
     team.agree(int(identity[:15], 16), "settings, data and code")
@@ -159,6 +162,7 @@ def train_run(
             "data_sha256": data,
             "starts": resume.starts if resume else 1,
             "processes": team.size,
+            "precision": precision,
             "streamed": isinstance(batches.images, Streamed),
             "parameters": sum(parameter.numel() for parameter in generator.parameters()),
             "gmacs": multiply_adds(generator, profile["test_size"], device) / 1e9,

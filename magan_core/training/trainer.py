@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
+from magan_core.device import choose_precision
 from magan_core.errors import MaganError
 from magan_core.limits import check
 from magan_core.models.generator import MANet
@@ -43,7 +44,8 @@ class Weights:
 class Recipe:
     """How to train: `training` of params.yaml. Rates are per step of Adam, `log_every` is in steps.
 
-    precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32).
+    precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32), or
+    auto: see device.choose_precision.
     compile: torch.compile the generator, which costs about a minute at the start. average: decay of the
     moving average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how
     often the resume state is saved.
@@ -105,6 +107,7 @@ def train(
     team = team or Team()
     _check(discriminator, labelled, unlabelled, weights, recipe)
     _check_parts(unlabelled, recipe, team)
+    recipe = replace(recipe, precision=choose_precision(recipe.precision, device))
     optimisers = _optimisers(generator, discriminator, recipe)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     log = Log(discriminator is not None, len(labelled.images), device, tuple(weights.further))
