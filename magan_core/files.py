@@ -26,7 +26,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        temporary.chmod(0o644)  # now: a writer may have put another file in its place, as safetensors does
+        temporary.chmod(0o644)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

@@ -4,6 +4,9 @@ import json
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,8 @@ def run(path: Path, out: Path, given: list[str]) -> None:
 
     given: `name=value`, values in YAML. Errors: MaganError for a parameter that the notebook does not have,
     or of another type than its default; papermill's error, with the traceback, when a cell fails.
+    KeyboardInterrupt after SIGINT or SIGTERM, or when the DVC that runs this is gone, when the notebook has
+    had time to save.
     """
     expected = defaults(path)
     parameters: dict[str, Any] = {}
@@ -97,12 +102,18 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     working = out.with_suffix(".failed.ipynb")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the kernel can save
     try:
-        papermill.execute_notebook(
-            path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
-            progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about TCP on this machine alone
-            **_ending_in_order(),
-        )  # fmt: skip
+        with _not_without_dvc():
+            papermill.execute_notebook(
+                path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
+                progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                # no warning about TCP on this machine alone, nor that the reply to an interrupt is not heard
+                extra_arguments=["--IPKernelApp.log_level=50"],
+                **_ending_in_order(),
+            )  # fmt: skip
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(
+            f"{path} was stopped. The same command goes on from what it has saved."
+        ) from stop
     except papermill.PapermillExecutionError as error:
         raise MaganError(
             f"{path} failed in cell {error.exec_count}: {error.ename}: {' '.join(error.evalue.split())} "
@@ -116,6 +127,30 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     working.replace(out)
+
+
+@contextmanager
+def _not_without_dvc() -> Iterator[None]:
+    """Interrupt this process when it is a stage of DVC's and that DVC is gone.
+
+    DVC ends at once on SIGTERM and tells nobody: the stage would work on unseen, beside the one that the next
+    `dvc repro` starts.
+    """
+    parent, done = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(1):
+            if os.getppid() != parent:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    if "DVC_STAGE" in os.environ:  # DVC sets it for every stage
+        watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _ending_in_order() -> dict[str, Any]:

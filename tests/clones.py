@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,3 +60,20 @@ def run(folder, *arguments, check=True):
     if check and result.returncode:
         pytest.fail(f"{arguments} failed:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
     return result
+
+
+def processes(folder):
+    """Command lines of the processes that work in the clone."""
+    found = []
+    for process in psutil.process_iter(["cwd", "cmdline"]):  # zombies and other users' do not say where
+        if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(folder):
+            found.append(process.info["cmdline"])
+    return found
+
+
+def wait_for(condition, seconds):
+    """Fail unless the condition comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.5)
+    assert condition()

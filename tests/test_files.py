@@ -96,17 +96,17 @@ def test_a_name_as_long_as_a_file_system_takes(tmp_path):
 
 
 def test_a_model_that_does_not_fit_on_the_disk_is_an_error_too(tmp_path, monkeypatch):
-    """safetensors reports it with an exception of its own."""
-    from safetensors import SafetensorError
     from tiny import MODEL
 
     from magan_core.models import build_generator, weights
 
-    def full(tensors, path, metadata):
-        Path(path).write_bytes(b"half")
-        raise SafetensorError("I/O error: No space left on device (os error 28)")
+    original = Path.write_bytes
 
-    monkeypatch.setattr(weights, "save_file", full)
+    def full(path, content):
+        original(path, content[:4])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(MaganError, match=r"cannot write .*model\.safetensors.*No space left"):
         weights.save_model(build_generator(MODEL), MODEL, ["HL"], 32, tmp_path / "model.safetensors")
     assert names(tmp_path) == []

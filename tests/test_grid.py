@@ -7,10 +7,8 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import clones
-import psutil
 import pytest
 from clones import run
 
@@ -152,26 +150,14 @@ def test_one_interrupt_ends_all_trainings_and_keeps_what_they_have(clone):
         start_new_session=True,
     )
     try:
-        wait_for(lambda: len(list((clone / "results/smoke/live/losses").glob("*.csv"))) == 2, 120)
+        clones.wait_for(lambda: len(list((clone / "results/smoke/live/losses").glob("*.csv"))) == 2, 120)
         task.send_signal(signal.SIGINT)
         output = task.communicate(timeout=60)[0]
     finally:
         task.kill()
     assert task.returncode == 1
     assert "train_grid.sh: stopped; trainings that had begun are saved" in output
-    assert not [process.info for process in psutil.process_iter(["cwd", "cmdline"]) if inside(process, clone)]
+    assert not clones.processes(clone)
     assert len({path.name.split("-")[1] for path in (clone / ".resume").glob("smoke-*")}) == 2
     (clone / "params.yaml").write_text(edited, encoding="utf-8")
     run(clone, "dvc", "repro", "train@smoke-manet-dut")
-
-
-def wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.5)
-    assert condition()
-
-
-def inside(process, folder):
-    """Whether a process works in the folder; zombies and other users' do not say."""
-    return process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(folder)

@@ -424,3 +424,23 @@ def test_what_is_a_map(tmp_path):
     ]
     assert is_map(tmp_path / "map.png")
     assert not any(is_map(path) for path in others)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "CMYK"])
+def test_a_map_in_colours_has_no_values(tmp_path, mode):
+    """Red in a colour scale is a high value, and dark as grey."""
+    suffix = "tif" if mode == "CMYK" else "png"
+    path = saved(tmp_path / f"map.{suffix}", Image.fromarray(COLOUR).convert(mode))
+    for read in (read_map, lambda path: read_mask(path, "focus")):
+        with pytest.raises(MaganError, match=r"coloured .* of 255 apart.*without its colour scale"):
+            read(path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_grey_values_in_the_channels_of_colours(tmp_path, mode):
+    assert (read_map(saved(tmp_path / "map.png", Image.fromarray(GREY).convert(mode))) == GREY).all()
+
+
+def test_a_tint_of_compression_is_no_colour(tmp_path):
+    tinted = np.stack([GREY, np.minimum(GREY, 250) + 5, GREY], axis=2).astype(np.uint8)
+    assert np.abs(read_map(saved(tmp_path / "map.png", Image.fromarray(tinted))).astype(int) - GREY).max() < 6

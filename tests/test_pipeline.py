@@ -238,48 +238,6 @@ def test_a_wrong_parameter_fails_before_anything_runs(clone):
     assert not (clone / "x.ipynb").exists()
 
 
-@pytest.fixture(scope="module")
-def long_training(clone):
-    """The clone with a training long enough to be stopped, saved at every step, and what it ends with."""
-    edit(clone, "steps: 8,", "steps: 150, save_seconds: 0,")
-    run(clone, "dvc", "repro", "-s", "train-semi@smoke-magan-s-dut")
-    yield clone, learnt(clone)
-    edit(clone, "steps: 150, save_seconds: 0,", "steps: 8,")
-    run(clone, "dvc", "repro")
-
-
-def learnt(clone):
-    """Bytes of what the run of `long_training` gives."""
-    folder = clone / "results/smoke/runs/magan-s-dut"
-    names = ("model.safetensors", "discriminator.safetensors", "history.csv")
-    return {name: (folder / name).read_bytes() for name in names}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_training_that_is_stopped_under_dvc_goes_on_to_the_same_bytes(long_training, number):
-    """The signal goes to all processes of the terminal or the job, as Ctrl-C, SLURM and systemd send it."""
-    clone, expected = long_training
-    losses = clone / "results/smoke/live/losses/magan-s-dut.csv"
-    losses.unlink()
-    with open(clone / "stopped.txt", "wb") as output:
-        repro = [sys.executable, "-m", "dvc", "repro", "-s", "--force", "--no-run-cache"]
-        stopped = subprocess.Popen(
-            [*repro, "train-semi@smoke-magan-s-dut"], cwd=clone, env=environment(clone), stdout=output,
-            stderr=output, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
-        )  # fmt: skip
-        while stopped.poll() is None and not (losses.exists() and losses.read_text().count("\n") > 10):
-            time.sleep(0.01)
-        os.killpg(stopped.pid, number)
-        assert stopped.wait(60) != 0, (clone / "stopped.txt").read_text(encoding="utf-8")
-    time.sleep(3)  # the kernel is in a session of its own, and ends once it sees that papermill is gone
-    assert not (clone / "results/smoke/runs/magan-s-dut").exists()
-    run(clone, "dvc", "repro", "-s", "--no-run-cache", "train-semi@smoke-magan-s-dut")
-    assert learnt(clone) == expected
-    record = clone / "results/smoke/runs/magan-s-dut/provenance.json"
-    assert json.loads(record.read_text(encoding="utf-8"))["starts"] == 2  # it went on
-
-
 def test_a_killed_classical_stage_goes_on_where_it_was(clone):
     """DVC removes a stage's outputs before it runs; a map that was finished and then marked shows that it is
     taken up, not computed again."""
@@ -308,3 +266,52 @@ def test_a_killed_classical_stage_goes_on_where_it_was(clone):
     with Image.open(io.BytesIO(found[marked])) as picture:
         assert picture.getextrema() == (77, 77)
     edit(clone, "classical: [SS, DBDF]", "classical: [SS]")
+
+
+@pytest.fixture(scope="module")
+def long_training(clone):
+    """The clone with a training long enough to be stopped, saved at every step, and what it ends with."""
+    edit(clone, "steps: 8,", "steps: 80, save_seconds: 0,")
+    run(clone, "dvc", "repro", "-s", "train-semi@smoke-magan-s-dut")
+    yield clone, learnt(clone)
+    edit(clone, "steps: 80, save_seconds: 0,", "steps: 8,")
+
+
+def learnt(clone):
+    """Bytes of what the run of `long_training` gives."""
+    folder = clone / "results/smoke/runs/magan-s-dut"
+    names = ("model.safetensors", "discriminator.safetensors", "history.csv")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.killpg, signal.SIGTERM), (os.killpg, signal.SIGKILL), (os.kill, signal.SIGTERM)],
+    ids=["SIGTERM to all", "SIGKILL to all", "SIGTERM to DVC alone"],
+)
+def test_a_training_that_is_stopped_under_dvc_goes_on_to_the_same_bytes(long_training, send, number):
+    """SLURM and systemd send a signal to all processes of a job, `kill` to one, which does not hand it on."""
+    clone, expected = long_training
+    # by force, since DVC has the outputs in its cache
+    again = ["dvc", "repro", "-s", "--force", "--no-run-cache", "train-semi@smoke-magan-s-dut"]
+    losses = clone / "results/smoke/live/losses/magan-s-dut.csv"
+    losses.unlink()
+    with open(clone / "stopped.txt", "wb") as output:
+        stopped = subprocess.Popen(
+            [sys.executable, "-m", *again], cwd=clone, env=environment(clone), stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+        while stopped.poll() is None and not (losses.exists() and losses.read_text().count("\n") > 10):
+            time.sleep(0.01)
+        send(stopped.pid, number)
+        assert stopped.wait(60) != 0
+    clones.wait_for(lambda: not clones.processes(clone), 60)
+    told = (clone / "stopped.txt").read_text(encoding="utf-8")
+    assert "Traceback" not in told
+    assert ("was stopped. The same command goes on" in told) == (number != signal.SIGKILL)
+    assert not (clone / "results/smoke/runs/magan-s-dut/model.safetensors").exists()
+    run(clone, *again)
+    assert learnt(clone) == expected
+    record = (clone / "results/smoke/runs/magan-s-dut/provenance.json").read_text(encoding="utf-8")
+    assert json.loads(record)["starts"] == 2  # it went on
+    assert not [path for path in (clone / ".resume").iterdir() if path.is_file()]

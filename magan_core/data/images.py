@@ -17,6 +17,7 @@ SUFFIXES = {  # in lower case
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # ISO/IEC 23008-12
 MAKER = "magan-core"  # named in every map
 OVERLAY = ".overlay.jpg"  # what the overlay beside a map ends in, where the map has .png
+TINT = 64  # how far apart red, green and blue of a grey picture may be: compression tints edges
 CUT = 128  # grey values from here on are the white class of a mask
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -59,9 +60,9 @@ def read_mask(path: str | Path, white: str) -> np.ndarray:
     """Return the mask at `path` as uint8 (H, W) of 0 and 255, 255 = in focus.
 
     `white` is the class stored as white: "focus" or "blur". Grey levels are cut at 128 (128 and above are
-    white), colours are turned grey first, transparency is ignored.
+    white), transparency is ignored.
 
-    Raises MaganError as `read_photo` does, and for a mask of 0 and 1, which would come out black.
+    Raises MaganError as `read_map` does, and for a mask of 0 and 1, which would come out black.
     """
     return cut(read_map(path), white, path)
 
@@ -79,11 +80,18 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
 def read_map(path: str | Path) -> np.ndarray:
     """Return the grey values stored at `path` as uint8 (H, W), 0..255, polarity as stored.
 
-    Colours are turned grey, transparency is ignored. Raises MaganError as `read_photo` does.
+    Transparency is ignored. Raises MaganError as `read_photo` does, and for a coloured picture: the grey of a
+    colour scale's colours is not the value that they stand for.
     """
     with _decoded(Path(path)) as picture:
-        if picture.mode == "P":
+        if picture.mode not in ("1", "L", "LA"):
             picture = picture.convert("RGB")
+            spread = np.ptp(np.asarray(picture), axis=2).max()  # 0 where red, green and blue agree
+            if spread > TINT:
+                raise MaganError(
+                    f"{path}: coloured (red, green and blue up to {spread} of 255 apart); expected grey "
+                    "values, as of a map or mask: save it without its colour scale"
+                )
         return np.array(picture.convert("L"))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from magan_core.errors import MaganError
@@ -269,7 +269,4 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 def _write(tensors: dict[str, torch.Tensor], name: str, header: dict, path: Path) -> None:
     with atomic(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={name: json.dumps(header, sort_keys=True)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from error  # so that `atomic` reports a full disk as it does everywhere
+        temporary.write_bytes(save(tensors, metadata={name: json.dumps(header, sort_keys=True)}))

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 import magan_core
@@ -128,10 +128,8 @@ class Resume:
         """
         record = {"seconds": self.elapsed, "starts": self.starts, "progress": progress}
         with atomic(self.path) as temporary:
-            try:
-                save_file(tensors, temporary, metadata={"state": json.dumps(record)})
-            except SafetensorError as error:
-                raise OSError(str(error)) from error
+            # safetensors' own way to a file has a temporary one of its own, which a kill would leave for good
+            temporary.write_bytes(save(tensors, metadata={"state": json.dumps(record)}))
         self._saved = time.perf_counter()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
