@@ -14,11 +14,13 @@ from pathlib import Path
 import machine
 import numpy as np
 import table
+import torch
 import training
 from tqdm import tqdm
 
 from magan_core import params
 from magan_core.data.prepare import prepare
+from magan_core.device import choose_precision
 from magan_core.files import write_json
 
 PAPER = 604  # photographs that the paper trains on at most
@@ -138,6 +140,7 @@ def main() -> None:
         "profile": options.profile,
         "backbone": profile["model"]["backbone"],
         "threads": profile["threads"],
+        "precision": choose_precision(usual["precision"], torch.device("cpu")),
         "steps": options.steps,
         "trials": options.trials,
         "rows": rows,

@@ -14,7 +14,7 @@ from torch import nn
 
 from magan_core import params
 from magan_core.data.augment import Sampler
-from magan_core.device import choose_device
+from magan_core.device import choose_device, choose_precision
 from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.provenance import provenance
@@ -112,6 +112,7 @@ def main() -> None:
         bytes_of = [4 * sum(one.numel() for one in network.parameters()) for network in networks]
         record = provenance(device) | {
             "profile": options.profile,
+            "precision": choose_precision(profile["training"]["precision"], device),
             "load": load,
             "processes": team.size,
             "trials": options.trials,

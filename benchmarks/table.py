@@ -120,7 +120,8 @@ def growth(results: list[dict]) -> str:
     head = ["photographs", "of px", "held", "crop, px", "batch", "step, ms", "ms a photograph", "peak MiB"]
     return "\n\n".join(
         f"`{result['profile']}` ({result['backbone']}), {result['run']}; {machine(result)}; "
-        f"{counted(result['threads'], 'thread')}, {result['trials']} trials of {result['steps']} steps:\n\n"
+        f"{counted(result['threads'], 'thread')}, {result['precision']}, "
+        f"{result['trials']} trials of {result['steps']} steps:\n\n"
         + markdown(
             head,
             [
@@ -177,7 +178,7 @@ def scaling(results: list[dict]) -> str:
         ["step of", "processes", *(f"{way}, ms" for way in ways), "trials x steps"],
         [
             [
-                f"`{result['profile']}`, batch {result['batch']}; "
+                f"`{result['profile']}`, batch {result['batch']}; {result['precision']}; "
                 f"{result['hardware']}, load {result['load']}",
                 str(result["processes"]),
                 *(

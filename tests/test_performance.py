@@ -9,6 +9,7 @@ import pytest
 import tiny
 import torch
 
+from magan_core import paths
 from magan_core.models import build_generator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +52,47 @@ def test_a_benchmark_writes_what_it_prints(name, tmp_path, monkeypatch):
         spread = speed if "median" in speed else next(iter(speed.values()))
         assert 0 < spread["min"] <= spread["median"] <= spread["max"]
         assert f"{spread['median']:.1f}" in printed
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_growth_measures_each_row(tmp_path):
+    few = ("--photographs", "4", "--side", "64", "--crops", "64", "--batches", "2")
+    printed = script(
+        "growth",
+        "--profile",
+        "smoke",
+        *few,
+        "--steps",
+        "1",
+        "--trials",
+        "1",
+        "--out",
+        str(tmp_path / "r.json"),
+    )
+    result = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    held = [(row["photographs"], row["streamed"]) for row in result["rows"] if row["part"] == "photographs"]
+    assert held == [(4, False), (4, True)]
+    assert [row["crop"] for row in result["rows"] if row["part"] == "crop"] == [64]
+    assert [row["batch"] for row in result["rows"] if row["part"] == "batch"] == [2]
+    assert [row["scenes"] for row in result["preparation"]] == [4]
+    for row in result["rows"]:
+        assert 0 < row["seconds a step"]["min"] <= row["seconds a step"]["median"]
+        assert row["memory, MiB"] > 100
+        assert f"{1e3 * row['seconds a step']['median']:.0f} (" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
+def test_the_benchmark_of_predict_tells_a_photograph_from_the_whole_command(tmp_path):
+    printed = script("predict", "--photographs", "2", "--trials", "1", "--out", str(tmp_path / "r.json"))
+    result = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert [(row["way"], row["photographs"]) for row in result["rows"]] == [
+        (way, count) for way in ("as released", "--fast") for count in (1, 2)
+    ]
+    for row in result["rows"]:
+        photograph, command = (row[kind]["median"] for kind in ("photograph", "command"))
+        assert 0 < photograph * row["photographs"] < command
+        assert f"{photograph:.2f} (" in printed
 
 
 def test_the_network_that_ours_is_compared_with_gives_the_same_map(monkeypatch):
