@@ -16,8 +16,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """`float32`, `bfloat16`, or for `auto` bfloat16 where the device multiplies it: a GPU from Ampere on, a
-    processor with AVX512-BF16 or AMX; float32 elsewhere, where bfloat16 works as well but is slower."""
+    """`float32`, `bfloat16`, or for `auto` bfloat16 where the device multiplies it, a GPU from Ampere on or a
+    processor with AVX512-BF16 or AMX, and float32 elsewhere."""
     check({"precision": name})
     if name != "auto":
         return name

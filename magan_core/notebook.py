@@ -1,6 +1,7 @@
 """Run a parameterized notebook with papermill, strictly; and the bytes of a notebook that count."""
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import nbformat
@@ -15,6 +17,8 @@ import yaml
 
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
+
+SHELLS = ("sh", "dash", "bash", "zsh")
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -100,13 +104,13 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     except OSError as error:
         raise MaganError(f"cannot write {out}: {error.strerror}. Choose another folder.") from error
     working = out.with_suffix(".failed.ipynb")
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the kernel can save
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         with _not_without_dvc():
             papermill.execute_notebook(
                 path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
                 progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
-                # no warning about TCP on this machine alone, nor that the reply to an interrupt is not heard
+                # papermill tells what cells raise; at 40 the kernel tells of sockets that a stop has closed
                 extra_arguments=["--IPKernelApp.log_level=50"],
                 **_ending_in_order(),
             )  # fmt: skip
@@ -129,6 +133,14 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     working.replace(out)
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM as Ctrl-C, so that the kernel can save; once, since a second one would not let it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for name in ("asyncio", "traitlets"):  # of what waits for the kernel's answer
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def _not_without_dvc() -> Iterator[None]:
     """Interrupt this process when it is a stage of DVC's and that DVC is gone.
@@ -136,17 +148,30 @@ def _not_without_dvc() -> Iterator[None]:
     DVC ends at once on SIGTERM and tells nobody: the stage would work on unseen, beside the one that the next
     `dvc repro` starts.
     """
-    parent, done = os.getppid(), threading.Event()
+    if "DVC_STAGE" not in os.environ:  # DVC sets it for every stage
+        yield
+        return
+    import psutil
+
+    runner = psutil.Process().parent()
+    while runner and runner.name() in SHELLS and runner.parent():  # DVC starts a shell; some stay in between
+        runner = runner.parent()
+    done = threading.Event()
+
+    def gone() -> bool:
+        try:
+            return not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     def watch() -> None:
         while not done.wait(1):
-            if os.getppid() != parent:
+            if gone():
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
                 return
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    if "DVC_STAGE" in os.environ:  # DVC sets it for every stage
-        watcher.start()
+    if runner:
+        threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:

@@ -441,6 +441,12 @@ def test_grey_values_in_the_channels_of_colours(tmp_path, mode):
     assert (read_map(saved(tmp_path / "map.png", Image.fromarray(GREY).convert(mode))) == GREY).all()
 
 
-def test_a_tint_of_compression_is_no_colour(tmp_path):
-    tinted = np.stack([GREY, np.minimum(GREY, 250) + 5, GREY], axis=2).astype(np.uint8)
-    assert np.abs(read_map(saved(tmp_path / "map.png", Image.fromarray(tinted))).astype(int) - GREY).max() < 6
+@pytest.mark.parametrize("tint", [16, 17])
+def test_a_slight_tint_is_no_colour(tmp_path, tint):
+    grey = np.minimum(GREY, 255 - tint)
+    path = saved(tmp_path / "map.png", Image.fromarray(np.stack([grey, grey + np.uint8(tint), grey], axis=2)))
+    if tint == 16:
+        assert np.abs(read_map(path).astype(int) - grey).max() <= tint
+    else:
+        with pytest.raises(MaganError, match="up to 17 of 255 apart"):
+            read_map(path)

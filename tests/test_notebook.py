@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import clones
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -198,13 +199,25 @@ def test_there_are_notebooks():
     assert len(SHIPPED) >= 9
 
 
+DVC = "import subprocess, sys; subprocess.run(sys.argv[1], shell=True)"  # as it starts a stage
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_reaches_the_kernel_which_can_save(tmp_path, number):
+@pytest.mark.parametrize(
+    ("under_dvc", "send", "number"),
+    [
+        (False, os.kill, signal.SIGINT),
+        (False, os.kill, signal.SIGTERM),
+        (True, os.killpg, signal.SIGTERM),
+        (True, os.kill, signal.SIGTERM),
+    ],
+    ids=["SIGINT", "SIGTERM", "SIGTERM to DVC and all its stage", "SIGTERM to DVC alone"],
+)
+def test_a_signal_reaches_the_kernel_which_has_time_to_save(tmp_path, under_dvc, send, number):
     source = (
         "import time\nfrom pathlib import Path\nfrom magan_core.training.state import stoppable\n"
         "with stoppable() as stop:\n    Path('ready').touch()\n"
-        "    while not stop.signal:\n        time.sleep(0.05)\n    Path('saved').touch()\n"
+        "    while not stop.signal:\n        time.sleep(0.05)\n    time.sleep(2)\n    Path('saved').touch()\n"
     )
     cells = [nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})]
     nbformat.write(
@@ -212,19 +225,24 @@ def test_a_signal_reaches_the_kernel_which_can_save(tmp_path, number):
     )
     command = [sys.executable, "-m", "magan_core", "notebook", "n.ipynb", "--out", "done.ipynb"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    if under_dvc:
+        command = [sys.executable, "-c", DVC, shlex.join(command)]
+        environment["DVC_STAGE"] = "a stage"
     with open(tmp_path / "errors.txt", "wb") as errors:
         process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stderr=errors,
+            command, cwd=tmp_path, env=environment, stderr=errors, start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
         )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(number)
     try:
+        clones.wait_for((tmp_path / "ready").exists, 120)
+        send(process.pid, number)
         assert process.wait(timeout=60) != 0
+        clones.wait_for(lambda: not clones.processes(tmp_path), 60)
     finally:
         process.kill()
         process.wait()
-    assert (tmp_path / "saved").exists(), (tmp_path / "errors.txt").read_text()
+    told = (tmp_path / "errors.txt").read_text(encoding="utf-8")
+    assert (tmp_path / "saved").exists(), told
     assert not (tmp_path / "done.ipynb").exists()
+    assert "Traceback" not in told
+    assert told.endswith("magan: n.ipynb was stopped. The same command goes on from what it has saved.\n")

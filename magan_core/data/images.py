@@ -1,11 +1,12 @@
 """Reading and writing of single pictures: photographs, masks and maps, all as uint8 arrays."""
 
+import itertools
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from magan_core.errors import MaganError
@@ -17,7 +18,7 @@ SUFFIXES = {  # in lower case
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # ISO/IEC 23008-12
 MAKER = "magan-core"  # named in every map
 OVERLAY = ".overlay.jpg"  # what the overlay beside a map ends in, where the map has .png
-TINT = 64  # how far apart red, green and blue of a grey picture may be: compression tints edges
+TINT = 16  # how far apart red, green and blue of a grey picture may be; colour scales go further
 CUT = 128  # grey values from here on are the white class of a mask
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
@@ -86,7 +87,8 @@ def read_map(path: str | Path) -> np.ndarray:
     with _decoded(Path(path)) as picture:
         if picture.mode not in ("1", "L", "LA"):
             picture = picture.convert("RGB")
-            spread = np.ptp(np.asarray(picture), axis=2).max()  # 0 where red, green and blue agree
+            pairs = itertools.combinations(picture.split(), 2)
+            spread = max(ImageChops.difference(*pair).getextrema()[1] for pair in pairs)
             if spread > TINT:
                 raise MaganError(
                     f"{path}: coloured (red, green and blue up to {spread} of 255 apart); expected grey "

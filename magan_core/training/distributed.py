@@ -78,7 +78,8 @@ class Team:
         if self.highest(number) != -self.highest(-number):
             raise MaganError(
                 f"the processes do not have the same {what} (process {self.rank}: {number}). All machines "
-                "need the same code, params.yaml and prepared data, and one shared folder .resume."
+                "need the same code, params.yaml and prepared data, and one shared folder .resume; with "
+                "`precision: auto` also processors or GPUs of one kind."
             )
 
 
