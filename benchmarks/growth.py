@@ -14,13 +14,11 @@ from pathlib import Path
 import machine
 import numpy as np
 import table
-import torch
 import training
 from tqdm import tqdm
 
 from magan_core import params
 from magan_core.data.prepare import prepare
-from magan_core.device import choose_precision
 from magan_core.files import write_json
 
 PAPER = 604  # photographs that the paper trains on at most
@@ -102,6 +100,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=5)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    import torch  # here: not in the processes whose memory is measured
+
+    from magan_core.device import choose_precision
+
     settings = params.load()
     profile, run = params.get_profile(settings, options.profile), settings["runs"][options.run]
     usual = profile["training"]

@@ -13,12 +13,10 @@ from pathlib import Path
 import machine
 import numpy as np
 import table
-import torch
 
 from magan_core import params
 from magan_core.data.images import read_photo, write_map
 from magan_core.data.synthetic import scene_file
-from magan_core.device import choose_precision
 from magan_core.errors import nearest
 from magan_core.files import write_json
 from magan_core.limits import PRECISIONS
@@ -144,6 +142,10 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    import torch  # here: growth.py measures the memory of processes that import this module
+
+    from magan_core.device import choose_precision
+
     settings = params.load()
     profile = copy.deepcopy(params.get_profile(settings, options.profile))
     run = settings["runs"][nearest(options.run, settings["runs"], "run")]

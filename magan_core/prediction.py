@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,34 @@ def predict(
     the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
     Returns uint8 (H, W), 255 = in focus.
     """
-    found = []
-    for scale in scales:
-        images = network_input(photo, round(size * scale), device)
-        if flip:
-            images = torch.cat([images, images.flip(3)])
-        logits = generator(images)  # 1 or 2, 1, side, side
-        found.append((logits[:1] + logits[1:].flip(3)) / 2 if flip else logits)
-    return full_size(found, photo)
+    images = [network_input(photo, round(size * scale), device) for scale in scales]
+    if not flip:
+        return full_size(forwards(generator, images), photo)
+    found = forwards(generator, [view for image in images for view in (image, image.flip(3))])
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return full_size([(one + mirrored.flip(3)) / 2 for one, mirrored in pairs], photo)
+
+
+def forwards(generator: nn.Module, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The generator's output for each of the images (1, 3, side, side), which may differ in size.
+
+    On a CPU the images are shared out among torch's threads, which has them wait for each other less often
+    than sharing out each layer.
+    """
+    threads = torch.get_num_threads()
+    workers = min(len(images), threads)
+    if workers == 1 or images[0].device.type != "cpu":
+        return [generator(image) for image in images]
+    try:
+        return list(_pool(workers, threads // workers).map(torch.inference_mode()(generator), images))
+    finally:
+        torch.set_num_threads(threads)  # a worker's own number would become that of threads to come
+
+
+@cache
+def _pool(workers: int, threads: int) -> ThreadPoolExecutor:
+    """Workers with so many threads of torch's each."""
+    return ThreadPoolExecutor(workers, "forward", torch.set_num_threads, (threads,))
 
 
 def passes(settings: Mapping[str, Any]) -> dict[str, Any]:

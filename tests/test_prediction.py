@@ -1,5 +1,7 @@
 """Maps of photographs."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -67,8 +69,12 @@ def test_shrinking_does_not_alias():
 class Ramp(torch.nn.Module):
     """A network that looks away: the map grows from left to right whatever the photograph."""
 
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
     def forward(self, images):
-        self.seen = images
+        self.seen.append(images)
         values = torch.linspace(0.1, 0.9, images.shape[3]).expand(len(images), 1, images.shape[2], -1)
         return torch.logit(values)
 
@@ -78,8 +84,8 @@ def test_flip_is_the_mean_with_the_mirrored_map_of_the_mirrored_photograph():
     network = Ramp()
     assert np.ptp(predict(network, photo, 32).astype(int)) > 150
     assert (np.abs(predict(network, photo, 32, flip=True) - 127.5) <= 1).all()
-    assert len(network.seen) == 2
-    torch.testing.assert_close(network.seen[1], network.seen[0].flip(2))
+    image, mirrored = network.seen[1:]
+    torch.testing.assert_close(image, mirrored.flip(3))
 
 
 def test_flip_of_a_network_against_two_calls():
@@ -113,6 +119,36 @@ class Step(torch.nn.Module):
     def forward(self, images):
         columns = torch.where(torch.arange(images.shape[3]) < images.shape[3] // 2, -6.0, 6.0)
         return columns.expand(len(images), 1, images.shape[2], -1)
+
+
+@pytest.fixture
+def threads():
+    """Sets torch's threads, and sets them back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_threads_that_share_the_passes_give_the_same_bytes(threads):
+    generator, photo = decided(), scenes(1, 96)[0][0]
+    maps = []
+    for count in (1, 2, 4):
+        threads(count)
+        maps.append(predict(generator, photo, 64, scales=[0.75, 1.25], flip=True))
+        assert torch.get_num_threads() == count
+        assert ThreadPoolExecutor(1).submit(torch.get_num_threads).result() == count, "those to come, too"
+    assert len(np.unique(maps[0])) > 20
+    assert all(np.array_equal(values, maps[0]) for values in maps)
+
+
+def test_a_pass_that_fails_in_a_thread_is_an_error(threads):
+    def fails(images):
+        raise RuntimeError(f"not enough memory for {images.shape[2]}")
+
+    threads(2)
+    with pytest.raises(RuntimeError, match="not enough memory for 48"):
+        predict(fails, scenes(1, 96)[0][0], 64, scales=[0.75, 1.25])
+    assert torch.get_num_threads() == 2
 
 
 def test_an_edge_that_is_enlarged_stays_narrow():
