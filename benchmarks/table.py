@@ -50,7 +50,6 @@ def training(results: list[dict]) -> str:
             *beside(result),
             *(result[name] if name == "precision" else name for name in ways),
             *["beside a busy process"] * result["busy neighbour"],
-            *["plain loop spins"] * result["the plain loop's threads spin"],
             machine(result),
         ]
         row = ["; ".join(notes)]
@@ -69,12 +68,13 @@ def training(results: list[dict]) -> str:
 
 
 def beside(result: dict) -> list[str]:
-    """How many trainings at once, where it is more than one, and on how many threads."""
+    """How many trainings at once, where it is more than one, and on how many threads, spinning or not."""
     threads, at_once = counted(result["threads"], "thread"), result.get("trainings of ours at once", 1)
-    if at_once == 1:
-        return [threads]
+    ours = f"{at_once} trainings at once, {threads} each" if at_once > 1 else threads
+    if not result["the plain loop's threads spin"]:
+        return [ours]
     plain = counted(result["threads of the plain loop"], "thread")
-    return [f"ours: {at_once} trainings at once, {threads} each; plain loop: one, {plain}"]
+    return [f"ours: {ours}; plain loop as torch comes: {plain}, spinning"]
 
 
 def inference(results: list[dict]) -> str:

@@ -133,13 +133,12 @@ def main() -> None:
     parser.add_argument("--precision", choices=PRECISIONS, help="of our side (default: the profile's)")
     parser.add_argument("--compile", action="store_true", help="torch.compile on our side")
     parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
-    parser.add_argument("--spin", action="store_true", help="the plain loop's threads spin, as torch's do")
     parser.add_argument(
-        "--beside",
-        type=int,
-        default=1,
-        help="trainings of ours at once, as `make repro` has them; the plain loop then has a thread a core",
+        "--stock",
+        action="store_true",
+        help="the plain loop as torch comes: a thread a core, which spin while they wait",
     )
+    parser.add_argument("--beside", type=int, default=1, help="trainings of ours at once, as `make repro` has")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     import torch  # here: growth.py measures the memory of processes that import this module
@@ -159,11 +158,11 @@ def main() -> None:
     training["precision"] = choose_precision(precision, torch.device(options.device))
     profile["threads"] = options.threads or profile["threads"]
     profile["workers"] = options.workers
-    plain_threads = profile["threads"] if options.beside == 1 else os.cpu_count()
+    plain_threads = os.cpu_count() if options.stock else profile["threads"]
     hardware = machine.hardware(options.device)
     with tempfile.TemporaryDirectory() as name:
         write_scenes(Path(name), options.scenes, profile["training_size"])
-        ours = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.spin}
+        ours = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.stock}
         plain = ours | {"profile": profile | {"threads": plain_threads}}
         tasks = {"ours": ours, "plain": plain}
         measured = measure(tasks, options.steps, options.trials, options.busy, options.beside)
@@ -171,7 +170,7 @@ def main() -> None:
     names += [options.precision] * bool(options.precision)
     names += [f"{options.threads}threads"] * bool(options.threads)
     names += ["beside"] * (options.beside > 1)
-    names += [name for name in ("compile", "spin", "busy") if getattr(options, name)]
+    names += [name for name in ("compile", "stock", "busy") if getattr(options, name)]
     result = {
         "run": options.run,
         "profile": options.profile,
@@ -185,7 +184,7 @@ def main() -> None:
         "threads of the plain loop": plain_threads,
         "trainings of ours at once": options.beside,
         "workers of the plain loop": options.workers,
-        "the plain loop's threads spin": options.spin,
+        "the plain loop's threads spin": options.stock,
         "busy neighbour": options.busy,
         "trials": options.trials,
         "steps": options.steps,

@@ -70,7 +70,7 @@ def add_parser(commands) -> None:
         "--fast",
         action="store_true",
         help="map each photograph once, not at several sizes and mirrored, where the model would have it so: "
-        "about a third of the time with the model that comes with magan",
+        "less than half the time with the model that comes with magan",
     )
     command.add_argument(
         "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"
