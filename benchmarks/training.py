@@ -138,7 +138,9 @@ def main() -> None:
         action="store_true",
         help="the plain loop as torch comes: a thread a core, which spin while they wait",
     )
-    parser.add_argument("--beside", type=int, default=1, help="trainings of ours at once, as `make repro` has")
+    parser.add_argument(
+        "--beside", type=int, default=1, help="trainings of ours at once, as `make repro` has"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     import torch  # here: growth.py measures the memory of processes that import this module
