@@ -70,11 +70,12 @@ def training(results: list[dict]) -> str:
 def beside(result: dict) -> list[str]:
     """How many trainings at once, where it is more than one, and on how many threads, spinning or not."""
     threads, at_once = counted(result["threads"], "thread"), result.get("trainings of ours at once", 1)
+    stock = result["the plain loop's threads spin"]
+    if at_once == 1 and not stock:
+        return [threads]
     ours = f"{at_once} trainings at once, {threads} each" if at_once > 1 else threads
-    if not result["the plain loop's threads spin"]:
-        return [ours]
     plain = counted(result["threads of the plain loop"], "thread")
-    return [f"ours: {ours}; plain loop as torch comes: {plain}, spinning"]
+    return [f"ours: {ours}; plain loop{' as torch comes' * stock}: {plain}{', spinning' * stock}"]
 
 
 def inference(results: list[dict]) -> str:

@@ -18,7 +18,7 @@ import yaml
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 
-SHELLS = ("sh", "dash", "bash", "zsh")
+SHELLS = ("sh", "dash", "bash", "zsh", "ksh", "fish")
 
 
 def read(path: Path) -> nbformat.NotebookNode:

@@ -32,6 +32,7 @@ def predict(
     photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is
     given up, as in training. scales: one or more multiples of size; the photograph is mapped at each, and
     the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
+    On a CPU `generator` is called in several threads at once where there are several such passes.
     Returns uint8 (H, W), 255 = in focus.
     """
     images = [network_input(photo, round(size * scale), device) for scale in scales]
@@ -45,23 +46,28 @@ def predict(
 def forwards(generator: nn.Module, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """The generator's output for each of the images (1, 3, side, side), which may differ in size.
 
-    On a CPU the images are shared out among torch's threads, which has them wait for each other less often
-    than sharing out each layer.
+    On a CPU the images are shared out among torch's threads, which then wait for each other less often than
+    when each layer is.
     """
     threads = torch.get_num_threads()
     workers = min(len(images), threads)
     if workers == 1 or images[0].device.type != "cpu":
         return [generator(image) for image in images]
+
+    def forward(image: torch.Tensor) -> torch.Tensor:
+        torch.set_num_threads(threads // workers)  # of this thread, as inference mode is
+        with torch.inference_mode():
+            return generator(image)
+
     try:
-        return list(_pool(workers, threads // workers).map(torch.inference_mode()(generator), images))
+        return list(_pool(workers).map(forward, images))
     finally:
-        torch.set_num_threads(threads)  # a worker's own number would become that of threads to come
+        torch.set_num_threads(threads)  # else threads to come would begin with the share
 
 
 @cache
-def _pool(workers: int, threads: int) -> ThreadPoolExecutor:
-    """Workers with so many threads of torch's each."""
-    return ThreadPoolExecutor(workers, "forward", torch.set_num_threads, (threads,))
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, "forward")
 
 
 def passes(settings: Mapping[str, Any]) -> dict[str, Any]:
