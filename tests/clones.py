@@ -39,8 +39,10 @@ def commit(folder, message):
 
 
 def environment(folder):
-    """As an activated virtual environment, with the clone's own magan_core."""
-    return os.environ | {
+    """As an activated virtual environment, with the clone's own magan_core, in which Python leaves what it
+    compiles beside the sources."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | {
         "PYTHONPATH": str(folder),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "DVC_NO_ANALYTICS": "1",
