@@ -136,7 +136,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     """SIGTERM as Ctrl-C, so that the kernel can save; once, since a second one would not let it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for name in ("asyncio", "traitlets"):  # of what waits for the kernel's answer
+    for name in ("asyncio", "papermill", "traitlets"):  # of what waits for the kernel's answer
         logging.getLogger(name).setLevel(logging.CRITICAL)
     raise KeyboardInterrupt
 

@@ -192,6 +192,15 @@ def test_what_cannot_be_evaluated(folder, capsys):
     assert not (folder / "s" / "summary.json").exists()
 
 
+@pytest.mark.parametrize("name", ["maps", "masks", "photos/../maps"])
+def test_scores_do_not_go_among_the_pictures(folder, capsys, name):
+    predict(folder, folder / "photos")
+    before = sorted(path.name for path in (folder / name).iterdir())
+    capsys.readouterr()
+    assert "Choose another folder for --out" in fails(capsys, *evaluate(folder, "--out", folder / name))
+    assert sorted(path.name for path in (folder / name).iterdir()) == before
+
+
 def test_notebook_and_clean(folder, capsys):
     assert "cannot read notebook" in fails(
         capsys, "notebook", folder / "no.ipynb", "--out", folder / "out.ipynb"
