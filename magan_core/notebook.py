@@ -104,7 +104,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     except OSError as error:
         raise MaganError(f"cannot write {out}: {error.strerror}. Choose another folder.") from error
     working = out.with_suffix(".failed.ipynb")
-    before = signal.signal(signal.SIGTERM, _stop)
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with _not_without_dvc():
             papermill.execute_notebook(
@@ -129,13 +129,15 @@ def run(path: Path, out: Path, given: list[str]) -> None:
             f"`batch` or the sizes in params.yaml. The executed copy is {working}."
         ) from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     working.replace(out)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """SIGTERM as Ctrl-C, so that the kernel can save; once, since a second one would not let it."""
+    """SIGTERM as Ctrl-C, so that the kernel can save; then no SIGTERM more, which would not let it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("asyncio", "papermill", "traitlets"):  # of what waits for the kernel's answer
         logging.getLogger(name).setLevel(logging.CRITICAL)
     raise KeyboardInterrupt
