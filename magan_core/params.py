@@ -37,8 +37,8 @@ SECTIONS = {
         "jitter": float, "cutmix": float,
         "lr": float, "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
         "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
-        "precision": str, "compile": bool, "average": float, "save_seconds": float, "maps_every": int,
-        "memory_share": float, "deterministic": bool,
+        "precision": str, "graph": bool, "compile": bool, "average": float, "save_seconds": float,
+        "maps_every": int, "memory_share": float, "deterministic": bool,
     },
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip

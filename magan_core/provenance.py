@@ -2,7 +2,8 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -15,14 +16,24 @@ SOURCES = (
 
 
 def provenance(device: torch.device | str = "cpu", threads: int | None = None) -> dict:
-    """Commit (see `commit`), hardware, threads (torch's by default), and versions, for JSON."""
+    """Commit (see `commit`), hardware, threads (torch's by default), and the versions of PACKAGES that are
+    installed, for JSON."""
     threads = threads or torch.get_num_threads()
     return {
         "commit": commit(),
         "hardware": hardware(device, threads),
         "threads": threads,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    """A machine that only trains has no DVC."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def commit() -> str | None:

@@ -7,12 +7,14 @@ import pytest
 import torch
 from tiny import MODEL
 from torch import nn
+from torch.nn import functional as F
 
 from magan_core.errors import MaganError
 from magan_core.models import PARTS, build_discriminator, build_generator, patch_grid, receptive_field
 from magan_core.models.attention import ChannelAttention, SpatialAttention
 from magan_core.models.backbone import TimmBackbone, build_backbone
 from magan_core.models.efficientnet_lite import NAME as LITE
+from magan_core.models.generator import upsample_by_products
 
 TABLE_IV = [
     ["HL"],
@@ -54,6 +56,8 @@ def test_channel_attention_is_eq_1_and_2(energy, axis):
 
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]
 
 
 def plain_channel_attention(features, alpha, energy, axis):
@@ -70,7 +74,8 @@ def outcomes(call, features, alpha, layout):
     features = features.detach().clone(memory_format=layout).requires_grad_()
     alpha = alpha.detach().clone().requires_grad_()
     out = call(features, alpha)
-    weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64).reshape(out.shape).cos()
+    weights = torch.linspace(-1, 1, out.numel(), dtype=torch.float64, device=out.device)
+    weights = weights.reshape(out.shape).cos()
     (out.double() * weights).sum().backward()
     return out.detach(), features.grad, alpha.grad
 
@@ -89,14 +94,16 @@ def attend(energy, axis):
 @pytest.mark.parametrize("energy", ["mean", "raw"])
 @pytest.mark.parametrize("axis", ["sources", "printed"])
 @pytest.mark.parametrize(("reduced", "tolerance"), [(False, 1e-5), (True, 2e-2)], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("size", [(5, 7), (8, 12)], ids=str)  # on a GPU in one part and in eight
 def test_channel_attention_and_its_gradients_are_those_of_the_plain_formula(
-    energy, axis, layout, reduced, tolerance
+    energy, axis, layout, reduced, tolerance, device, size
 ):
     """The module computes less than the formula asks for; tolerances are of the largest value."""
     torch.manual_seed(0)
-    features = (torch.randn(2, 6, 5, 7) * 0.5).to(torch.bfloat16 if reduced else torch.float32)
-    alpha = torch.tensor([0.8])
-    with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+    features = (torch.randn(2, 6, *size) * 0.5).to(device, torch.bfloat16 if reduced else torch.float32)
+    alpha = torch.tensor([0.8], device=device)
+    with torch.autocast(device, torch.bfloat16, enabled=reduced):
         found = outcomes(attend(energy, axis), features, alpha, layout)
     expected = outcomes(
         lambda features, alpha: plain_channel_attention(features, alpha, energy, axis),
@@ -507,3 +514,38 @@ def test_discriminator_sees_image_and_map():
     assert logits.shape[:2] == (1, 1)
     assert not torch.equal(logits, discriminator(1 - images, maps))
     assert not torch.equal(logits, discriminator(images, 1 - maps))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("before", "after"), [((5, 7), (20, 14)), ((10, 9), (13, 29)), ((8, 6), (4, 3))], ids=str
+)
+def test_upsampling_by_products_is_bilinear_interpolation(layout, channels, before, after):
+    torch.manual_seed(0)
+    features = torch.randn(2, channels, *before, dtype=torch.float64).to(memory_format=layout)
+    features.requires_grad_()
+    expected = F.interpolate(features, size=after, mode="bilinear", align_corners=False)
+    found = upsample_by_products(features, torch.Size(after))
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(expected)
+    slopes = [torch.autograd.grad((one * weights).sum(), features)[0] for one in (found, expected)]
+    torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.gpu
+@NO_GPU
+def test_a_gpu_computes_what_the_cpu_does():
+    """Logits and gradients of the whole network, in float32 on both."""
+    torch.manual_seed(0)
+    generator = build_generator(MODEL).eval()
+    images = torch.rand(2, 3, 40, 56)
+    found = []
+    for device in ("cpu", "cuda"):
+        generator.to(device).zero_grad()
+        logits = generator(images.to(device))
+        logits.square().mean().backward()
+        slopes = torch.cat([parameter.grad.flatten().cpu() for parameter in generator.parameters()])
+        found.append((logits.detach().cpu(), slopes))
+    for one, other in zip(*found, strict=True):
+        assert (one - other).norm() < 2e-3 * other.norm()  # convolutions in tf32

@@ -12,12 +12,19 @@ from magan_core.data.prepare import load_test
 from magan_core.evaluation import evaluate
 
 WITHOUT = """
-import importlib.abc, runpy, sys
+import importlib.abc, importlib.metadata, runpy, sys
+MISSING = ("dvc", "papermill", "nbclient", "nbformat", "IPython")
 class Missing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] in ("dvc", "papermill", "nbclient", "nbformat", "IPython"):
+        if name.partition(".")[0] in MISSING:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Missing())
+installed = importlib.metadata.version
+def version(name):
+    if name in MISSING:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return installed(name)
+importlib.metadata.version = version
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -41,6 +48,9 @@ def test_what_tables_need_comes_back_and_nothing_is_done_twice(tmp_path, monkeyp
     assert not (tmp_path / "back").exists()
     done = train_and_score(tmp_path, "smoke", "back", "600", RUN)
     assert done.returncode == 0, done.stderr
+    versions = json.loads((tmp_path / f"back/runs/{RUN}/provenance.json").read_text())["versions"]
+    assert {"torch", "timm"} <= versions.keys()
+    assert not {"dvc", "papermill"} & versions.keys()
     for name in ("history.csv", "provenance.json"):
         trained = tmp_path / f"results/smoke/runs/{RUN}/{name}"
         assert (tmp_path / f"back/runs/{RUN}/{name}").read_bytes() == trained.read_bytes()

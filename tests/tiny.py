@@ -38,6 +38,7 @@ TRAINING = {
     "supervised_share": 0.4,
     "log_every": 2,
     "precision": "float32",
+    "graph": True,
     "compile": False,
     "average": 0.0,
     "save_seconds": 60.0,

@@ -1,5 +1,7 @@
 """The two attention modules of MANet (sections III-A.1 and III-A.2)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -30,11 +32,15 @@ class ChannelAttention(nn.Module):
         features: float (B, C, H, W). Returns float32 (B, C, C); row j holds the weights of output channel j.
         """
         with torch.autocast(features.device.type, enabled=False):
-            x = pixels(features.float())
-            # The energies are symmetric, so the gradient of one factor is that of the other, transposed: one
-            # product instead of two. The bracket is zero but for its gradient.
-            product = x.transpose(1, 2) @ x.detach()  # B, C, C
-            energy = product + (product.transpose(1, 2) - product.detach())
+            x = pixels(features)
+            if x.is_cuda and x.dtype == torch.bfloat16:
+                energy = Energies.apply(x)  # B, C, C
+            else:
+                x = x.float()
+                # The energies are symmetric, so the gradient of one factor is that of the other, transposed:
+                # one product instead of two. The bracket is zero but for its gradient.
+                product = x.transpose(1, 2) @ x.detach()  # B, C, C
+                energy = product + (product.transpose(1, 2) - product.detach())
             if self.energy == "mean":
                 energy = energy / x.shape[1]
             return energy.softmax(dim=2 if self.axis == "sources" else 1)
@@ -49,6 +55,28 @@ class ChannelAttention(nn.Module):
         scaled = (self.alpha * self.weights(features)).to(x.dtype)  # B, C, C
         out = torch.baddbmm(x, x, scaled.transpose(1, 2))  # B, H W, C
         return out.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
+
+
+class Energies(torch.autograd.Function):
+    """Inner products of the channels of bfloat16 pixels (B, N, C), summed in float32 on a GPU: (B, C, C).
+
+    torch has this product, but not its gradient. It is taken in up to eight parts of the pixels, since the
+    result alone is too small to occupy a GPU.
+    """
+
+    @staticmethod
+    def forward(context: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        batch, count, channels = x.shape
+        parts = math.gcd(count, 8)
+        rows = x.reshape(batch * parts, count // parts, channels)
+        products = torch.bmm(rows.transpose(1, 2), rows, out_dtype=torch.float32)
+        return products.unflatten(0, (batch, parts)).sum(1)
+
+    @staticmethod
+    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        (x,) = context.saved_tensors
+        return x @ (gradient + gradient.transpose(1, 2)).to(x.dtype)
 
 
 def pixels(features: Tensor) -> Tensor:

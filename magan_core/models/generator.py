@@ -88,7 +88,7 @@ class MANet(nn.Module):
                     maps |= {"spatial": z, "low_passed": low}
             low = self.low_head(low)
             features = torch.cat([upsample(features, low.shape[2:]), low], dim=1)
-        logits = upsample(self.head(features), images.shape[2:]).float()
+        logits = upsample(self.head(features).float(), images.shape[2:])
         return (logits, maps) if attention else logits
 
     def alphas(self) -> dict[str, float]:
@@ -109,7 +109,32 @@ def upsample(features: Tensor, size: torch.Size) -> Tensor:
     """Bilinear to (height, width); nothing where the size is right."""
     if features.shape[2:] == size:
         return features
+    if features.is_cuda:
+        return upsample_by_products(features, size)
     return F.interpolate(features, size=size, mode="bilinear", align_corners=False)
+
+
+def upsample_by_products(features: Tensor, size: torch.Size) -> Tensor:
+    """The same as two matrix products, of rows and of columns; channels_last, in the features' own precision.
+
+    On a GPU torch's way is slower, above all backwards, where it has no deterministic kernel, and under
+    autocast it returns float32.
+    """
+    batch, _, height, width = features.shape
+    with torch.autocast(features.device.type, enabled=False):
+        rows, columns = (interpolation(*sides, features) for sides in ((height, size[0]), (width, size[1])))
+        pixels = features.permute(0, 2, 3, 1)  # B, h, w, C
+        tall = torch.bmm(rows.expand(batch, -1, -1), pixels.flatten(2))  # B, H, w C
+        tall = tall.view(batch * size[0], width, -1)  # B H, w, C
+        full = torch.bmm(columns.expand(batch * size[0], -1, -1), tall)  # B H, W, C
+    return full.view(batch, *size, -1).permute(0, 3, 1, 2)
+
+
+def interpolation(before: int, after: int, like: Tensor) -> Tensor:
+    """The matrix (after, before) of a linear interpolation."""
+    one = torch.eye(before, dtype=torch.float64, device=like.device)[None]
+    matrix = F.interpolate(one, size=after, mode="linear", align_corners=False)[0]
+    return matrix.T.to(like.dtype)
 
 
 def concatenate(levels: list[Tensor]) -> Tensor:

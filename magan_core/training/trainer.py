@@ -19,6 +19,7 @@ from magan_core.training.distributed import Team, bare
 from magan_core.training.further import further
 from magan_core.training.live import Live
 from magan_core.training.log import Log
+from magan_core.training.replay import Replay, recordable
 from magan_core.training.schedule import factor
 from magan_core.training.state import Interrupted, Parts, Resume, stoppable
 
@@ -46,7 +47,8 @@ class Recipe:
 
     precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32), or
     auto: see device.choose_precision.
-    compile: torch.compile the generator, which costs about a minute at the start. average: decay of the
+    graph: on a GPU, and in one process, record the step once and replay it (replay.Replay).
+    compile: torch.compile the generator, which takes half a minute at the start. average: decay of the
     moving average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how
     often the resume state is saved.
     """
@@ -64,6 +66,7 @@ class Recipe:
     supervised_share: float
     log_every: int
     precision: str
+    graph: bool
     compile: bool
     average: float
     save_seconds: float
@@ -136,6 +139,13 @@ def train(
     generator.train()
     forward = team.wrap(torch.compile(generator) if recipe.compile else generator)
     judge = team.wrap(discriminator.requires_grad_(True)) if discriminator else None
+
+    def iterate(images: Tensor, masks: Tensor) -> Tensor:
+        return step_once(forward, judge, optimisers, images, masks, weights, recipe)
+
+    if recipe.graph and device.type == "cuda" and team.size == 1:
+        recordable(optimisers, device)
+        iterate = Replay(iterate, optimisers)
     full, half = recipe.batch, recipe.batch // 2
     supervised_steps = recipe.steps if unlabelled is None else round(recipe.steps * recipe.supervised_share)
     bar = tqdm(
@@ -150,7 +160,7 @@ def train(
             scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
             for optimiser, initial in zip(optimisers, rates, strict=True):
                 for group, rate in zip(optimiser.param_groups, initial, strict=True):
-                    group["lr"] = rate * scale
+                    _set_rate(group, rate * scale)
             semi = step >= supervised_steps
             labelled.batch = half if semi else full
             images, masks = labelled.next()
@@ -158,7 +168,7 @@ def train(
             if semi:
                 unlabelled.batch = full - half
                 images = torch.cat([images, unlabelled.next()[0].to(device)])  # labelled first
-            losses = step_once(forward, judge, optimisers, images, masks, weights, recipe)
+            losses = iterate(images, masks)
             log.add(team.mean(losses), labelled.batch)
             if average is not None:
                 average.update(generator, step)
@@ -288,3 +298,11 @@ def _optimisers(generator: MANet, discriminator: nn.Module | None, recipe: Recip
         judge = list(discriminator.parameters())
         found.append(adam([{"params": judge, "lr": recipe.discriminator_lr}], recipe))
     return found
+
+
+def _set_rate(group: dict, rate: float) -> None:
+    """Of a group of an optimiser; see replay.recordable."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
