@@ -34,7 +34,7 @@ def train(options: argparse.Namespace) -> None:
     from magan_core.prediction import passes, predict_files
     from magan_core.training.distributed import joined
     from magan_core.training.run import add_timing, state_name, train_run
-    from magan_core.training.state import Interrupted, forget
+    from magan_core.training.state import forget
 
     settings = params.load()
     profile = params.get_profile(settings, options.profile or settings["profile"]["name"])
@@ -47,22 +47,19 @@ def train(options: argparse.Namespace) -> None:
         )
     data, out = paths.prepared(profile["name"]), paths.runs(profile["name"]) / options.run
     unlabelled = data / params.source_set(profile, run["unlabelled"]) if "unlabelled" in run else None
-    try:
-        with joined(choose_device(options.device), options.timeout) as (team, device):
-            train_run(
-                run,
-                profile,
-                labelled=data / params.source_set(profile, run["set"]),
-                unlabelled=unlabelled,
-                weights_folder=paths.weights(settings["folders"]["weights"]),
-                out=out,
-                device=device,
-                resume_folder=paths.resume(),
-                live_folder=paths.live(profile["name"]),
-                team=team,
-            )
-    except Interrupted as stop:
-        raise Interrupted(f"{stop}; the same command goes on from there") from stop
+    with joined(choose_device(options.device), options.timeout) as (team, device):
+        train_run(
+            run,
+            profile,
+            labelled=data / params.source_set(profile, run["set"]),
+            unlabelled=unlabelled,
+            weights_folder=paths.weights(settings["folders"]["weights"]),
+            out=out,
+            device=device,
+            resume_folder=paths.resume(),
+            live_folder=paths.live(profile["name"]),
+            team=team,
+        )
     if not team.writes:
         return
     model, size = load_model(out / "model.safetensors", device)

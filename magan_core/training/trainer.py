@@ -191,7 +191,8 @@ def train(
             if resume is not None and team.writes and (signal or done) and log.finite():
                 resume.save(*state(step + 1))
             if signal:
-                raise Interrupted(f"stopped by signal {signal} after step {step + 1} of {recipe.steps}")
+                where = f"stopped by signal {signal} after step {step + 1} of {recipe.steps}"
+                raise Interrupted(where + "; the same command goes on from there" * (resume is not None))
     if average is not None:
         generator.load_state_dict(average.module.state_dict())
     return log.rows
