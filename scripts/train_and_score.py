@@ -2,7 +2,7 @@
 """Prepare, train and score runs of a profile on a machine that has PyTorch but neither DVC nor papermill, as
 rented ones do (docs/scaling.md). From the repository's root:
 
-    python scripts/train_and_score.py PROFILE OUT SECONDS RUN...
+    PYTHONPATH=. python scripts/train_and_score.py PROFILE OUT SECONDS RUN...
 
 OUT gets runs/RUN (history and provenance) and scores/RUN/SET, a few hundred KB a run: what the tables are
 made from. After SECONDS no further run begins; a run that is in OUT is not trained again.
