@@ -65,7 +65,8 @@ def test_the_readme_has_table_iii(method, place, profile):
     table = pd.read_csv(ROOT / f"results/{profile}/tables/table_III.csv").set_index("method").loc[method]
     found = cells("README.md", f"| {method} |", place, of=2)
     numbers = [re.match(r"[\d.]+", cell)[0] for cell in found]
-    assert numbers == [f"{table[f'{metric}_{side}']:.3f}" for metric in METRICS for side in ("claimed", "own")]
+    expected = [f"{table[f'{metric}_{side}']:.3f}" for metric in METRICS for side in ("claimed", "own")]
+    assert numbers == expected
     if profile == "cuhk":  # one training each
         for metric, cell in zip(METRICS, found[1::2], strict=True):
             low, high = (table[f"{metric}_{end}"] for end in ("low", "high"))

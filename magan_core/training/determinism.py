@@ -11,8 +11,8 @@ import torch
 def deterministic(wanted: bool) -> Iterator[None]:
     """Inside, torch takes deterministic kernels only, at some cost in speed; a CPU has no others.
 
-    Of what a training step needs, the gradient of bilinear upsampling alone has no such kernel on a GPU:
-    torch computes it by indexing instead. grid_sample has none either, but augmentation takes no gradient.
+    All that a training step needs has such kernels on a GPU: the generator upsamples by products there, and
+    augmentation takes no gradient of grid_sample.
     cuBLAS reads its setting when it is first used, so a process that has used the GPU before may not obey it.
     """
     if not wanted:
