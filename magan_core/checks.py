@@ -20,7 +20,7 @@ def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> l
     for run, name in own.items():
         for baseline in check["baselines"]:
             mae, bar = (_mae(summaries, one, name) for one in (run, baseline))
-            line = f"{run} on {name}: MAE {mae:.3f}, {baseline} {bar:.3f}"
+            line = f"{run} on {name}: MAE {mae:.4f}, {baseline} {bar:.4f}"
             beaten = mae < bar and round(bar - mae, 6) >= margin  # 0.064 - 0.059 is not quite 0.005
             (lines if beaten else failures).append(line)
     if failures:

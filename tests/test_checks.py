@@ -21,8 +21,8 @@ def summaries(**mae):
 def test_a_run_that_beats_both():
     lines = beats_baselines(summaries(constant=0.4, laplacian=0.1, manet=0.08), OWN, CHECK)
     assert lines == [
-        "manet on dut: MAE 0.080, constant 0.400",
-        "manet on dut: MAE 0.080, laplacian 0.100",
+        "manet on dut: MAE 0.0800, constant 0.4000",
+        "manet on dut: MAE 0.0800, laplacian 0.1000",
     ]
 
 

@@ -48,7 +48,8 @@ def written(program):
     for path in FILES:
         text = text_of(path)
         found = re.findall(rf"<code>{program} ([^<]+)</code>", text)
-        found += re.findall(rf"(?:^\s*|cmd: )python -m {program}_core ([^|>\n]+)", text, re.M)
+        python = r"(?:^\s*|cmd: )(?:python|\$\{python\})"
+        found += re.findall(rf"{python} -m {program}_core ([^|>\n]+)", text, re.M)
         if path.suffix != ".j2":
             found += re.findall(rf"`(?:\S*/)?{program} ([^`]+)`", text)
         if path.suffix in (".md", ".ipynb"):
@@ -71,8 +72,9 @@ LEAVES = [name for name, parser in PARSERS.items() if not name.endswith(("magan"
 
 
 def test_every_command_of_magan_that_is_written_about_exists():
-    seen = set()
+    seen, files = set(), set()
     for file, command in written("magan"):
+        files.add(file)
         words = shlex.split(command.replace("`", ""))
         if words in (["data"], ["COMMAND", "--help"]):
             continue
@@ -83,6 +85,7 @@ def test_every_command_of_magan_that_is_written_about_exists():
         assert used <= known, f"{file}: magan {command}"
         seen.add(name)
     assert seen >= {name for name in LEAVES if name != "magan pack"}
+    assert {"dvc.yaml", "Makefile", "README.md"} <= files
 
 
 def test_every_make_command_that_is_written_about_has_a_target_and_a_profile():

@@ -38,7 +38,7 @@ def test_it_holds_inside_and_is_undone_after_an_error(monkeypatch):
 def outcome(data, out, device, wanted):
     train_run(
         RUN,
-        PROFILE | {"training": TRAINING | {"deterministic": wanted}},
+        PROFILE | {"training": TRAINING | {"deterministic": wanted, "steps": 20}},
         labelled=data / "shi",
         unlabelled=data / "frd",
         weights_folder=data,

@@ -1,15 +1,18 @@
 """Training on a GPU by replaying a recorded step."""
 
+import os
+import signal
+
 import pytest
 import torch
 from tiny import MODEL, PROFILE, RUN, TRAINING, prepared
 
 from magan_core.errors import MaganError
-from magan_core.files import read_json
-from magan_core.models.weights import read_header
 from magan_core.training import further
+from magan_core.training.log import Log
 from magan_core.training.replay import Replay
 from magan_core.training.run import train_run
+from magan_core.training.state import Interrupted
 
 pytestmark = [
     pytest.mark.gpu,
@@ -17,10 +20,10 @@ pytestmark = [
 ]
 
 
-def go(root, name, run=RUN, **training):
+def go(root, name, run=RUN, resume=None, **training):
     """History of a semi-supervised run of 20 steps on the GPU; its batches change at the eighth."""
     settings = TRAINING | {"steps": 20, "log_every": 4, "deterministic": True} | training
-    history = train_run(
+    return train_run(
         run,
         PROFILE | {"training": settings, "model": MODEL | {"dropout": 0.0}},
         labelled=root / "data/shi",
@@ -28,25 +31,57 @@ def go(root, name, run=RUN, **training):
         weights_folder=root,
         out=root / name,
         device=torch.device("cuda"),
+        resume_folder=resume,
         progress=False,
     )
-    assert read_json(root / name / "provenance.json")["profile"]["training"] == settings
-    assert read_header(root / name / "model.safetensors")
-    return history
 
 
-def test_it_follows_the_steps_one_by_one(tmp_path):
+def assert_alike(one, other, tolerance=2e-3):
+    for name in ("ce", "iou", "adv", "d_real", "d_fake", "alpha_hca"):
+        assert one[name].tolist() == pytest.approx(other[name].tolist(), rel=tolerance, abs=1e-5), name
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{}, {"average": 0.9, "memory_share": 0.0}, {"compile": True, "precision": "bfloat16"}],
+    ids=str,
+)
+def test_it_follows_the_steps_one_by_one(tmp_path, monkeypatch, training):
+    recorded = []
+    record = Replay._record
+    monkeypatch.setattr(Replay, "_record", lambda *args: (recorded.append(1), record(*args)))
     prepared(tmp_path / "data")
-    one, other = (go(tmp_path, str(graph), graph=graph) for graph in (True, False))
-    assert one["step"].tolist() == other["step"].tolist()
-    for name in ("lr", "ce", "iou", "adv", "d_real", "d_fake", "alpha_hca"):
-        assert one[name].tolist() == pytest.approx(other[name].tolist(), rel=2e-3, abs=1e-5), name
+    one = go(tmp_path, "replayed", graph=True, **training)
+    assert len(recorded) == 2  # supervised and semi-supervised steps
+    other = go(tmp_path, "one by one", graph=False, **training)
+    assert len(recorded) == 2
+    assert_alike(one, other, 2e-2 if training.get("precision") == "bfloat16" else 2e-3)
+
+
+@pytest.mark.parametrize("stopped", [6, 14], ids=["supervised", "semi-supervised"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch, stopped):
+    prepared(tmp_path / "data")
+    whole = go(tmp_path, "whole")
+    calls = []
+    add = Log.add
+
+    def stop(*arguments):
+        calls.append(1)
+        if len(calls) == stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+        add(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "add", stop)
+        with pytest.raises(Interrupted, match=f"after step {stopped} of 20; the same command goes on"):
+            go(tmp_path, "stopped", resume=tmp_path / "resume")
+    assert_alike(go(tmp_path, "stopped", resume=tmp_path / "resume"), whole)
 
 
 def test_dropout_draws_anew_at_every_replay():
     torch.manual_seed(0)
     dropout = torch.nn.Dropout2d(0.5).to("cuda").train()
-    replay = Replay(lambda images, masks: dropout(images).sum(dim=(2, 3)), [])
+    replay = Replay(lambda images, masks: dropout(images).sum(dim=(2, 3)), [], torch.device("cuda"))
     images = torch.ones(4, 64, 8, 8, device="cuda")
     found = [replay(images, images).tolist() for _ in range(8)]
     assert replay.graph is not None

@@ -65,9 +65,10 @@ def test_free_main_memory_is_a_plausible_number():
 
 def go(root, share, device=CPU):
     out = root / str(share)
+    changed = {"memory_share": share, "deterministic": device.type == "cuda", "steps": 20}
     train_run(
         RUN,
-        PROFILE | {"training": TRAINING | {"memory_share": share, "deterministic": device.type == "cuda"}},
+        PROFILE | {"training": TRAINING | changed},
         labelled=root / "data/shi",
         unlabelled=root / "data/frd",
         weights_folder=root,

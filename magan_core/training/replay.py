@@ -12,10 +12,11 @@ EAGER = 3  # steps before a recording, in which kernels are chosen and memory is
 
 
 def recordable(optimisers: list[torch.optim.Adam], device: torch.device) -> None:
-    """Move what changes from step to step to the device: the learning rates."""
+    """Let the optimisers be recorded: with what changes from step to step, the learning rates, on the
+    device."""
     for optimiser in optimisers:
         for group in optimiser.param_groups:
-            group |= {"lr": torch.tensor(group["lr"], device=device), "capturable": True}
+            group.update(lr=torch.tensor(group["lr"], device=device), capturable=True)
 
 
 class Replay:
@@ -35,7 +36,7 @@ class Replay:
         """images, masks: as `step` takes them."""
         if self.shapes != (images.shape, masks.shape):
             self.shapes, self.eager, self.graph = (images.shape, masks.shape), EAGER, None
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self.stream.device)
         if self.eager:
             self.eager -= 1
             self.stream.wait_stream(current)
@@ -58,10 +59,13 @@ class Replay:
         try:
             with torch.cuda.graph(graph, stream=self.stream):
                 self.losses = self.step(self.images, self.masks)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise MaganError(
-                f"the training step cannot be recorded as a CUDA graph "
-                f"({' '.join(str(error).split())[:200]}). A loss that reads a number from the GPU, by "
-                "`.item()` or `if`, cannot be: do without, or set `graph: false` in `training`."
+                "the training step cannot be recorded as a CUDA graph "
+                f"({' '.join(str(error).split())[:200]}). What waits for the GPU cannot be, such as "
+                "`.item()`, an `if` or an index by a mask, nor a tensor made from numbers: do without, or "
+                "set `graph: false` in `training`."
             ) from error
         self.graph = graph

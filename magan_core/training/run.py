@@ -81,6 +81,7 @@ def train_run(
     torch.manual_seed(seed)
     model = profile["model"] | run.get("model", {})
     generator = build_generator(model, run["parts"])
+    operations = multiply_adds(generator, profile["test_size"])
     source = "from scratch"
     file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
     if file:  # a path with a folder is one of the repository
@@ -165,7 +166,7 @@ def train_run(
             "precision": precision,
             "streamed": isinstance(batches.images, Streamed),
             "parameters": sum(parameter.numel() for parameter in generator.parameters()),
-            "gmacs": multiply_adds(generator, profile["test_size"], device) / 1e9,
+            "gmacs": operations / 1e9,
             "seconds": {"train": round(seconds, 1), "predict_per_image": {}},
         },
     )
@@ -185,12 +186,12 @@ def add_timing(out: Path, name: str, seconds: float) -> None:
 
 
 @torch.inference_mode()
-def multiply_adds(generator: torch.nn.Module, size: int, device: torch.device | str = "cpu") -> int:
+def multiply_adds(generator: torch.nn.Module, size: int) -> int:
     """Multiply-adds of the convolutions and matrix products for one size x size photograph.
 
-    Counted on shapes alone: nothing is computed.
+    Counted on shapes alone, for a generator on the CPU: nothing is computed.
     """
     generator.eval()
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
-        generator(torch.zeros(1, 3, size, size, device=device))
+        generator(torch.zeros(1, 3, size, size))
     return counter.get_total_flops() // 2

@@ -47,8 +47,8 @@ class Recipe:
 
     precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32), or
     auto: see device.choose_precision.
-    graph: on a GPU, and in one process, record the step once and replay it (replay.Replay).
-    compile: torch.compile the generator, which takes half a minute at the start. average: decay of the
+    graph, compile: on a GPU, and in one process, record the step once and replay it (replay.Replay), and
+    torch.compile the generator, which takes half a minute at the start. average: decay of the
     moving average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how
     often the resume state is saved.
     """
@@ -137,15 +137,16 @@ def train(
         return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, {"step": step, "log": log.state()}
 
     generator.train()
-    forward = team.wrap(torch.compile(generator) if recipe.compile else generator)
+    alone_on_gpu = device.type == "cuda" and team.size == 1
+    forward = torch.compile(generator) if recipe.compile and alone_on_gpu else team.wrap(generator)
     judge = team.wrap(discriminator.requires_grad_(True)) if discriminator else None
 
     def iterate(images: Tensor, masks: Tensor) -> Tensor:
         return step_once(forward, judge, optimisers, images, masks, weights, recipe)
 
-    if recipe.graph and device.type == "cuda" and team.size == 1:
+    if recipe.graph and alone_on_gpu:
         recordable(optimisers, device)
-        iterate = Replay(iterate, optimisers)
+        iterate = Replay(iterate, optimisers, device)
     full, half = recipe.batch, recipe.batch // 2
     supervised_steps = recipe.steps if unlabelled is None else round(recipe.steps * recipe.supervised_share)
     bar = tqdm(
@@ -191,8 +192,10 @@ def train(
             if resume is not None and team.writes and (signal or done) and log.finite():
                 resume.save(*state(step + 1))
             if signal:
-                where = f"stopped by signal {signal} after step {step + 1} of {recipe.steps}"
-                raise Interrupted(where + "; the same command goes on from there" * (resume is not None))
+                onward = "; the same command goes on from there" if resume is not None else ""
+                raise Interrupted(
+                    f"stopped by signal {signal} after step {step + 1} of {recipe.steps}{onward}"
+                )
     if average is not None:
         generator.load_state_dict(average.module.state_dict())
     return log.rows
