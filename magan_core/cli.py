@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from magan_core import __version__
 from magan_core.commands import data, evaluate, predict, train
 from magan_core.errors import MaganError
 from magan_core.wording import counted
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     """All sub-commands; each imports what it needs only when it runs."""
     top = argparse.ArgumentParser(prog="magan", description=DESCRIPTION, epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     predict.add_parser(commands)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from magan_core import cli, metrics
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import save_model
 
+ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("a b.jpg", "grün.png", "x.y.JPG")
 
 
@@ -256,3 +258,11 @@ def test_as_a_module_it_starts_without_torch():
     commands = ("predict", "evaluate", "compare", "protocols", "notebook", "clean-notebooks", "report")
     for command in (*commands, "profile"):
         assert command in shown.stdout
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"magan {project['version']}\n"
