@@ -1,7 +1,9 @@
 """The three lists of packages against each other, and the pipeline against the imports of its notebooks."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -230,3 +232,25 @@ def test_no_file_names_a_folder_of_some_machine():
         if machine.search(line)
     ]
     assert not found
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_stages_take_the_environment_of_make_setup_where_it_is(tmp_path, shell):
+    """`.venv/bin/dvc repro` without activating it; without `.venv` the active environment counts."""
+    (command,) = [entry["python"] for entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["vars"]]
+    folders = [tmp_path / "active", tmp_path / "clone/.venv/bin"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "python").write_text(f"#!/bin/sh\necho {folder}\n")
+        (folder / "python").chmod(0o755)
+
+    def taken(within):
+        path = os.pathsep.join([str(folders[0]), os.environ["PATH"]])
+        done = subprocess.run(
+            [shell, "-c", f"{command} -m magan_core"],
+            cwd=within, env={"PATH": path}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    assert taken(tmp_path) == str(folders[0])
+    assert taken(tmp_path / "clone") == str(folders[1])
