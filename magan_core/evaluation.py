@@ -25,6 +25,7 @@ def evaluate(
     masks_white: str = "focus",
     protocol: str = "paper",
     suffix: str = "",
+    masks_suffix: str = "",
     split: str | Path | None = None,
     resample: bool = False,
     resamples: int = 2000,
@@ -37,7 +38,8 @@ def evaluate(
 
     masks: a folder, or the records of a test.csv (`stem`, `mask`, and `white`, the polarity of that mask).
     maps_white, masks_white: "focus" or "blur", the class that is stored white; `masks_white` is for a folder.
-    suffix: what the maps' stems carry beyond the masks' ("_lbp" for photo1_lbp.png).
+    suffix: what the maps' stems carry beyond the photographs' ("_lbp" for photo1_lbp.png); masks_suffix: what
+        the masks' do, for a folder.
     split: a text file, one file name or stem a line: only these are scored. Without it maps and masks must
     pair up.
     resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
@@ -58,7 +60,7 @@ def evaluate(
     nearest(masks_white, ("focus", "blur"), "polarity of the masks")
     map_files = _by_stem(maps_dir, suffix)
     if isinstance(masks, str | Path):
-        mask_files = {stem: (path, masks_white) for stem, path in _by_stem(masks).items()}
+        mask_files = {stem: (path, masks_white) for stem, path in _by_stem(masks, masks_suffix).items()}
         where = f"masks folder {masks}"
     else:
         mask_files = _from_records(masks)
@@ -146,8 +148,8 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
             continue
         if not path.stem.endswith(suffix):
             raise MaganError(
-                f"{path}: the stem does not end in the suffix '{suffix}'; leave `--suffix` out, name "
-                "another, or move the file elsewhere"
+                f"{path}: the stem does not end in the suffix '{suffix}'; name another or none, or "
+                "move the file elsewhere"
             )
         stem = stem_key(path.stem.removesuffix(suffix))
         if stem in files:

@@ -266,3 +266,12 @@ def test_the_version_is_that_of_the_package(capsys):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"magan {project['version']}\n"
+
+
+def test_masks_may_have_a_suffix(folder, capsys):
+    (folder / "truth").mkdir()
+    for mask in (folder / "masks").iterdir():
+        shutil.copy(mask, folder / "truth" / f"{mask.stem}_gt.png")
+    maps = ("evaluate", "--maps", folder / "masks", "--masks", folder / "truth", "--out", folder / "scores")
+    cli.main([*map(str, maps), "--masks-suffix", "_gt"])
+    assert capsys.readouterr().out.splitlines()[1].startswith("3 images")

@@ -130,10 +130,15 @@ def test_other_polarities_suffix_and_extension_give_the_same_scores(folders):
     folder, pairs = folders
     for stem, (focus_map, mask) in pairs.items():
         save(255 - focus_map, folder / "theirs" / f"{stem}_lbp.bmp")
-        save(255 - mask, folder / "blurred" / f"{stem}.png")
+        save(255 - mask, folder / "blurred" / f"{stem}_gt.png")
     expected = evaluate(folder / "maps", folder / "masks")
     found = evaluate(
-        folder / "theirs", folder / "blurred", maps_white="blur", masks_white="blur", suffix="_lbp"
+        folder / "theirs",
+        folder / "blurred",
+        maps_white="blur",
+        masks_white="blur",
+        suffix="_lbp",
+        masks_suffix="_gt",
     )
     assert found == expected
 
@@ -307,6 +312,8 @@ def test_wrong_words_are_answered_with_the_right_ones(folders):
             evaluate(folder / "maps", folder / "masks", **{option: "blurred"})
     with pytest.raises(MaganError, match=r"a\.png: the stem does not end in the suffix '_lbp'"):
         evaluate(folder / "maps", folder / "masks", suffix="_lbp")
+    with pytest.raises(MaganError, match=r"masks/a\.png: the stem does not end in the suffix '_gt'"):
+        evaluate(folder / "maps", folder / "masks", masks_suffix="_gt")
 
 
 # ---- maps that others published ----

@@ -36,6 +36,7 @@ def add_parsers(commands) -> None:
     _add_rules(command, "paper", "paper")
     command.add_argument("--split", type=Path, help="text file of the names to score, one a line")
     command.add_argument("--suffix", default="", help="what the maps' names end in, for example _lbp")
+    command.add_argument("--masks-suffix", default="", help="what the masks' names end in, for example _gt")
     command.add_argument(
         "--resample", action="store_true", help="bring maps of another size to the masks' size"
     )
@@ -87,6 +88,7 @@ def evaluate(options: argparse.Namespace) -> None:
         protocol=options.protocol,
         split=options.split,
         suffix=options.suffix,
+        masks_suffix=options.masks_suffix,
         resample=options.resample,
         resamples=options.resamples,
         seed=options.seed,
