@@ -150,7 +150,7 @@ def test_one_interrupt_ends_all_trainings_and_keeps_what_they_have(clone):
         start_new_session=True,
     )
     try:
-        clones.wait_for(lambda: len(list((clone / "results/smoke/live/losses").glob("*.csv"))) == 2, 120)
+        clones.wait_for(lambda: len(list((clone / "results/smoke/live/losses").glob("[!.]*.csv"))) == 2, 120)
         task.send_signal(signal.SIGINT)
         output = task.communicate(timeout=60)[0]
     finally:
