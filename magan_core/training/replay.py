@@ -23,13 +23,18 @@ class Replay:
     """Calls `step(images, masks)`, and from the fourth call with the same shapes on replays what it did.
 
     step: takes float tensors on the GPU and returns one; changes networks and `optimisers` (see `recordable`)
-    in place, and asks the GPU for nothing. What is returned is overwritten by the next call. MaganError for
-    a step that cannot be recorded.
+    in place, and asks the GPU for nothing. What Python computes in it stays as it was when it was recorded.
+    What is returned is overwritten by the next call. MaganError for a step that cannot be recorded.
     """
 
-    def __init__(self, step: Callable[[Tensor, Tensor], Tensor], optimisers: list[torch.optim.Adam]) -> None:
+    def __init__(
+        self,
+        step: Callable[[Tensor, Tensor], Tensor],
+        optimisers: list[torch.optim.Adam],
+        device: torch.device,
+    ) -> None:
         self.step, self.optimisers = step, optimisers
-        self.stream = torch.cuda.Stream()  # of the eager steps too: gradients are bound to their stream
+        self.stream = torch.cuda.Stream(device)  # of the eager steps too: gradients are bound to their stream
         self.shapes: tuple[torch.Size, torch.Size] | None = None
 
     def __call__(self, images: Tensor, masks: Tensor) -> Tensor:
