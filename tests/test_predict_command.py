@@ -57,6 +57,11 @@ def broken(path):
     path.write_bytes(Path("photos/a b.jpg").read_bytes()[:300])
 
 
+def alike(one, other):
+    """The command folds batch norm, so that a value may round to the next grey level."""
+    return one.shape == other.shape and abs(one.astype(int) - other).max() <= 1
+
+
 def test_a_folder(folder, run):
     status, out, err = run("photos")
     assert (status, err) == (0, "")
@@ -65,7 +70,7 @@ def test_a_folder(folder, run):
     network, size = load_model("model.safetensors")
     for name in NAMES:
         expected = predict(network, read_photo(Path("photos") / name), size)
-        assert np.array_equal(read_map(Path("maps") / f"{name.rsplit('.', 1)[0]}.png"), expected)
+        assert alike(read_map(Path("maps") / f"{name.rsplit('.', 1)[0]}.png"), expected)
 
 
 def test_twice_gives_the_same_bytes_and_replaces_what_was_there(folder, run):
@@ -306,8 +311,8 @@ def test_how_often_is_as_the_model_says_unless_told(folder, run, stored, words):
     assert status == 0
     assert {name: json.loads(out)[name] for name in expected} == expected
     maps = [predict(network, read_photo("photos/grün.png"), size, **how) for how in (expected, stored, {})]
-    assert np.array_equal(read_map("maps/grün.png"), maps[0])
-    assert np.array_equal(maps[1], maps[2]) == (not stored), "else the test shows nothing"
+    assert alike(read_map("maps/grün.png"), maps[0])
+    assert alike(maps[1], maps[2]) == (not stored), "else the test shows nothing"
 
 
 # ---- the process ----

@@ -154,11 +154,13 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
             "another with --model, for example results/demo/runs/manet-dut/model.safetensors."
         )
     from magan_core.device import choose_device
+    from magan_core.models.folding import fold_batch_norm
     from magan_core.models.weights import load_model, read_header
     from magan_core.prediction import passes
 
     device = choose_device(options.device)
     model, size = load_model(file, device)
+    fold_batch_norm(model)
     how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(file))
     done, failed = [], {}
     for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):

@@ -33,7 +33,7 @@ class SameConv2d(nn.Conv2d):
         for side in (x.shape[-1], x.shape[-2]):
             missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
             padding += [missing // 2, missing - missing // 2]
-        return F.conv2d(F.pad(x, padding), self.weight, None, self.stride, groups=self.groups)
+        return F.conv2d(F.pad(x, padding), self.weight, self.bias, self.stride, groups=self.groups)
 
 
 class Block(nn.Sequential):
