@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -32,9 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one, while threads of torch end, would abort
         if str(stop):  # training says where it stopped
             print(f"magan: {stop}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + getattr(stop, "signal", signal.SIGINT))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -147,6 +147,15 @@ def check_receptive_field(value: Any, where: str = "") -> None:
         )
 
 
+def check_share(supervised_share: float, steps: int, where: str = "") -> None:
+    """Raise a MaganError unless some of the steps of a semi-supervised run are left for unlabelled ones."""
+    if round(steps * supervised_share) >= steps:
+        raise MaganError(
+            f"{_of(where)}supervised_share {supervised_share} of {steps} steps leaves none for the "
+            "unlabelled photographs. Lower `supervised_share`."
+        )
+
+
 def check_judged(crop: int, receptive_field: int, where: str = "") -> None:
     """Raise a MaganError unless a discriminator of this receptive field has a patch in crops of this side."""
     if crop < SMALLEST[receptive_field]:

@@ -166,6 +166,7 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         if "unlabelled" in runs[run]:
             if training["batch"] < 2:
                 raise MaganError(f"{where}: batch is 1; run {run} needs 2 or more, half of them unlabelled.")
+            limits.check_share(training["supervised_share"], training["steps"], f"run {run} in {where}")
             nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
     profile["runs"] = {run: runs[run] for run in listed}
 

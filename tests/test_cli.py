@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from tiny import MODEL, scenes
 from magan_core import cli, metrics
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import save_model
+from magan_core.training.state import Interrupted
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("a b.jpg", "grün.png", "x.y.JPG")
@@ -237,15 +239,27 @@ def test_profile(folder, capsys, monkeypatch):
     assert "holds params.yaml" in fails(capsys, "profile")
 
 
-def test_an_interrupt_is_quiet(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("stop", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (Interrupted("stopped after step 3", signal.SIGINT), 130, "magan: stopped after step 3\n"),
+        (Interrupted("stopped after step 3", signal.SIGTERM), 143, "magan: stopped after step 3\n"),
+    ],
+    ids=["Ctrl-C", "training, SIGINT", "training, SIGTERM"],
+)
+def test_an_interrupt_ends_in_a_line_at_most(monkeypatch, capsys, stop, code, told):
     def interrupt(options):
-        raise KeyboardInterrupt
+        raise stop
 
     monkeypatch.setattr(cli, "profile", interrupt)
-    with pytest.raises(SystemExit) as stop:
+    handlers = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    with pytest.raises(SystemExit) as left:
         cli.main(["profile"])
-    assert stop.value.code == 130
-    assert capsys.readouterr() == ("", "")
+    assert left.value.code == code
+    assert capsys.readouterr() == ("", told)
+    assert handlers == {signal.SIGINT: signal.SIG_IGN}, "a second one does not break into the end"
 
 
 def test_as_a_module_it_starts_without_torch():

@@ -130,6 +130,24 @@ def test_preparation_refuses_a_test_photograph_that_is_trained_on(tmp_path, entr
     assert not (tmp_path / "leaked").exists()
 
 
+@pytest.mark.parametrize("trained", ["dut", "zhao"])
+def test_preparation_refuses_what_duts_networks_meet_again_in_ctcug(tmp_path, trained):
+    """DUT's runs, or those of the set in its place, are tested on CTCUG's too: one folder may fill both."""
+    raw = raw_sets(tmp_path / "raw", same=False)
+    (raw / "one/splits/apart.txt").write_text("one2\n")
+    (raw / "one/splits/seen.txt").write_text("one1\none2\n")
+    trains = {"source": "one", "white": "focus", "train_split": "train.txt"}
+    entries = {"dut": trains} if trained == "dut" else {"zhao": trains, "dut": {"same_as": "zhao"}}
+    profile = {"training_size": 32, "seed": 1}
+    for name in ("apart", "seen"):
+        tests = {"ctcug": {"source": "one", "white": "focus", "test_split": f"{name}.txt"}}
+        if name == "seen":
+            with pytest.raises(MaganError, match=rf"one1\.jpg of set '{trained}' .* of the test set 'ctcug'"):
+                prepare(profile | {"sets": entries | tests}, raw, tmp_path / name, progress=False)
+        else:
+            prepare(profile | {"sets": entries | tests}, raw, tmp_path / name, progress=False)
+
+
 def test_preparation_refuses_a_leak_inside_one_set_but_not_between_two_divisions_of_it(tmp_path):
     raw = raw_sets(tmp_path / "raw", same=False)
     (raw / "one/splits/other.txt").write_text("one0\none1\n")

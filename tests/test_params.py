@@ -281,6 +281,7 @@ BEYOND = {
     "weight_decay: 5.0e-4": ("weight_decay: .nan", "profile demo: weight_decay is nan"),
     "adversarial: non_saturating": ("adversarial: minmax", "unknown adversarial of profile demo 'minmax'"),
     "supervised_share: 0.6": ("supervised_share: 60", "profile demo: supervised_share is 60"),
+    "share: 0.6 ": ("share: 0.999 ", "run magan-s-dut in profile demo: supervised_share 0.999 of 360 steps"),
     "log_every: 10": ("log_every: 0", "profile demo: log_every is 0"),
     "precision: auto": ("precision: float16", "unknown precision of profile demo 'float16'"),
     "average: 0.0": ("average: 1.0", "profile demo: average is 1.0"),

@@ -192,6 +192,76 @@ def test_a_signal_in_the_last_step_is_heard(data, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def stop_in_step(monkeypatch, number: int, damage: float = 1.0) -> None:
+    """SIGTERM within a step; its losses, and those of later steps, times `damage`."""
+    original, calls = trainer.step_once, []
+
+    def step_once(*arguments):
+        calls.append(1)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+        losses = original(*arguments)
+        return losses * damage if len(calls) >= number else losses
+
+    monkeypatch.setattr(trainer, "step_once", step_once)
+
+
+def test_a_signal_takes_one_step_more_and_goes_on_from_the_one_before(
+    data, uninterrupted, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        stop_in_step(patched, 5)
+        with pytest.raises(Interrupted, match="after step 5 of 24; the same command goes on") as stopped:
+            go(data, tmp_path / "out", tmp_path / "resume", save_seconds=60.0)
+        assert stopped.value.signal == signal.SIGTERM
+    (path,) = (tmp_path / "resume").iterdir()
+    assert Resume(tmp_path / "resume", *path.stem.rsplit("-", 1), 0.0).load()[1]["step"] == 5
+    go(data, tmp_path / "out", tmp_path / "resume")
+    assert outcome(tmp_path / "out") == uninterrupted
+
+
+def test_a_signal_does_not_save_what_has_diverged(data, tmp_path, monkeypatch):
+    """The weights blow up in the first step, in whose midst the signal comes: nothing good is there."""
+    stop_in_step(monkeypatch, 1)
+    with pytest.raises(Interrupted, match="the losses were not finite, so that this was not saved"):
+        go(data, tmp_path / "out", tmp_path / "resume", lr=1e30, warmup_steps=0, log_every=9, save_seconds=60)
+    assert not (tmp_path / "resume").exists()
+
+
+def test_a_signal_keeps_the_good_state_of_before(data, uninterrupted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        stop_in_step(patched, 7, damage=float("nan"))
+        with pytest.raises(Interrupted, match="the last good state stays"):
+            go(data, tmp_path / "out", tmp_path / "resume", log_every=12)
+    (path,) = (tmp_path / "resume").iterdir()
+    assert Resume(tmp_path / "resume", *path.stem.rsplit("-", 1), 0.0).load()[1]["step"] == 5
+    go(data, tmp_path / "out", tmp_path / "resume", log_every=12)
+
+
+def test_a_run_that_is_done_leaves_the_states_of_other_settings(data, uninterrupted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        stop_in_step(patched, 5)
+        with pytest.raises(Interrupted):
+            go(data, tmp_path / "out", tmp_path / "resume")
+    (stopped,) = (tmp_path / "resume").iterdir()
+    go(data, tmp_path / "other", tmp_path / "resume", lr=1e-3)
+    assert list((tmp_path / "resume").iterdir()) == [stopped]
+    go(data, tmp_path / "out", tmp_path / "resume")
+    assert outcome(tmp_path / "out") == uninterrupted
+    assert list((tmp_path / "resume").iterdir()) == []
+
+
+def test_old_states_go(tmp_path):
+    old, new, broken = (tmp_path / f"demo-manet-dut-1-{letter * 16}.safetensors" for letter in "abc")
+    for path in (old, new):
+        Resume(tmp_path, *path.stem.rsplit("-", 1), 0.0).save({"x": torch.zeros(1)}, {"step": 1, "of": 2})
+    broken.write_bytes(b"half")
+    before = time.time() - state.KEPT - 60
+    os.utime(old, (before, before))
+    forget(tmp_path, "demo-manet-dut-1")
+    assert sorted(tmp_path.iterdir()) == [new, broken]
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
 def test_a_folder_that_cannot_be_written_is_one_error(data, uninterrupted, tmp_path, monkeypatch, number):
     """A full disk, or a folder that has become read-only: the state of before is kept."""
@@ -297,6 +367,26 @@ def test_a_discriminator_that_has_won_for_good_is_named():
     ledger.add(won, 4)
     with pytest.raises(MaganError, match="the discriminator has collapsed before step 99"):
         ledger.row(99, 1e-3, {})
+
+
+def test_a_discriminator_that_wins_for_good_ends_the_run(data, tmp_path):
+    """Against a generator that stands still, which never draws a mask."""
+    training = {"discriminator_lr": 0.02, "lr": 0.0, "backbone_lr": 0.0, "schedule": "constant"}
+    with pytest.raises(MaganError, match="the discriminator has collapsed before step"):
+        go(data, tmp_path, None, RUN | {"receptive_field": 70}, **training, steps=400, log_every=10)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_discriminator_that_stays_at_chance_is_told(data, tmp_path, capsys):
+    """One that sees single pixels and does not learn."""
+    run = RUN | {"receptive_field": 1}
+    for name, rate in (("idle", 0.0), ("learning", 1e-2)):
+        go(data, tmp_path / name, None, run, discriminator_lr=rate)
+        told = json.loads((tmp_path / name / "provenance.json").read_text())["notes"]
+        assert [note.split(":")[0] for note in told] == (
+            ["the discriminator never told maps from masks"] if name == "idle" else []
+        )
+        assert ("note: the discriminator never" in capsys.readouterr().out) == (name == "idle")
 
 
 def test_signals_are_caught_inside_only():

@@ -1,5 +1,7 @@
-"""The losses of a run as rows, and the two ways in which they say that training has failed."""
+"""The losses of a run as rows, and the ways in which they say that training has failed."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ COLUMNS = ("step", "epoch", "lr", "ce", "iou", "adv", "total", "d_real", "d_fake
 TERMS = ("ce", "iou", "adv", "total", "d_real", "d_fake")  # what a step returns
 COLLAPSED = 0.01  # a discriminator with a smaller loss in HOPELESS rows in a row has nothing left to teach
 HOPELESS = 5
+CHANCE = 2 * math.log(2)  # the loss of a discriminator that cannot tell a map from a mask
 
 
 class Log:
@@ -78,6 +81,12 @@ class Log:
         """Put back what `state` gave, and the sums."""
         self.rows, self.steps, self.seen = state["rows"], state["steps"], state["seen"]
         self.sums.copy_(sums)
+
+
+def at_chance(rows: Sequence[dict[str, float]]) -> bool:
+    """Whether the discriminator of a run was never better than chance by more than two per cent of its loss,
+    from the first row to the last: then the adversarial loss has taught nothing."""
+    return len(rows) >= HOPELESS and all(row["d_real"] + row["d_fake"] > 0.98 * CHANCE for row in rows)
 
 
 def _won(row: dict[str, float]) -> bool:

@@ -21,7 +21,7 @@ from magan_core.provenance import provenance
 from magan_core.training.determinism import deterministic
 from magan_core.training.distributed import Team, alone
 from magan_core.training.live import Live, write_table
-from magan_core.training.log import COLUMNS
+from magan_core.training.log import COLUMNS, at_chance
 from magan_core.training.shared import share
 from magan_core.training.state import Resume, key
 from magan_core.training.stream import Streamed, place
@@ -145,8 +145,12 @@ def train_run(
         test_scales=profile["test_scales"],
         test_flip=profile["test_flip"],
     )
+    notes = []
     if discriminator is not None:
         save_discriminator(discriminator, *judge, out / "discriminator.safetensors")
+        if at_chance(history):
+            notes.append("the discriminator never told maps from masks: its loss stayed at that of chance")
+            print(f"note: {notes[0]}")
     with atomic(out / "history.csv") as temporary:
         write_table(frame, temporary)
     write_json(
@@ -164,7 +168,8 @@ def train_run(
             "starts": resume.starts if resume else 1,
             "processes": team.size,
             "precision": precision,
-            "streamed": isinstance(batches.images, Streamed),
+            "streamed": any(isinstance(part.images, Streamed) for part in (batches, pool) if part),
+            "notes": notes,
             "parameters": sum(parameter.numel() for parameter in generator.parameters()),
             "gmacs": operations / 1e9,
             "seconds": {"train": round(seconds, 1), "predict_per_image": {}},

@@ -26,11 +26,16 @@ from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError
 from magan_core.files import atomic, fingerprint, unfinished
 
+KEPT = 14 * 24 * 3600
 CODE = ("models", "training", "losses.py", "data/augment.py")  # what a training step is made of
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM arrived during training, and the state was saved."""
+    """SIGINT or SIGTERM, the number `signal`, arrived during training; the text says what was saved."""
+
+    def __init__(self, text: str, signal: int) -> None:
+        super().__init__(text)
+        self.signal = signal
 
 
 def key(*parts: Any) -> str:
@@ -151,9 +156,20 @@ class Resume:
 
 
 def forget(folder: Path, name: str) -> None:
-    """Remove the states of a run, those of other settings too: it is done."""
+    """Remove the states of a run that are of its last step: it is done. Those of other settings or code, from
+    which one may still go on, stay for KEPT seconds."""
     for path in folder.glob(f"{name}-{'[0-9a-f]' * 16}.safetensors"):
-        path.unlink(missing_ok=True)
+        if time.time() - path.stat().st_mtime > KEPT or _complete(path):
+            path.unlink(missing_ok=True)
+
+
+def _complete(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = json.loads(file.metadata()["state"])["progress"]
+        return progress["step"] == progress["of"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return False
 
 
 @dataclass

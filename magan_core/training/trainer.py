@@ -12,7 +12,7 @@ from magan_core import losses
 from magan_core.data.augment import Sampler
 from magan_core.device import choose_precision
 from magan_core.errors import MaganError
-from magan_core.limits import check
+from magan_core.limits import check, check_share
 from magan_core.models.generator import MANet
 from magan_core.training.average import Average
 from magan_core.training.distributed import Team, bare
@@ -105,7 +105,7 @@ def train(
     them writes.
     Errors: MaganError at the first row whose losses are not all finite, for a discriminator that has won for
     good (the last good state stays), and for settings that do not go together. Interrupted after SIGINT or
-    SIGTERM, when the step is done and the state saved.
+    SIGTERM, when the step is done and the state saved, which takes one step more.
     """
     team = team or Team()
     _check(discriminator, labelled, unlabelled, weights, recipe)
@@ -134,7 +134,8 @@ def train(
         live.write(log.rows)
 
     def state(step: int) -> tuple[dict[str, Tensor], dict]:
-        return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, {"step": step, "log": log.state()}
+        told = {"step": step, "of": recipe.steps, "log": log.state()}
+        return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, told
 
     generator.train()
     alone_on_gpu = device.type == "cuda" and team.size == 1
@@ -154,9 +155,10 @@ def train(
     )
     begun = time.perf_counter()
     pending = None  # a state is written when the losses of the next step show that its weights are good
+    asked = 0  # the signal that came in the step before: one step more, so that its state can be written
     with bar, stoppable() as stop:
         for step in range(start, recipe.steps):
-            if resume is not None and team.writes and resume.due:
+            if resume is not None and team.writes and (asked or resume.due):
                 pending = state(step)
             scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
             for optimiser, initial in zip(optimisers, rates, strict=True):
@@ -187,15 +189,14 @@ def train(
                 live.sample(step + 1, generator, device)
             signal = team.highest(stop.signal or 0)
             done = step + 1 == recipe.steps
-            if done and not all(weight.isfinite().all() for weight in generator.parameters()):
+            if done and not all(map(_finite, parts.modules.values())):
                 raise MaganError("training diverged in its last step: weights are infinite. Lower `lr`.")
-            if resume is not None and team.writes and (signal or done) and log.finite():
+            if done and resume is not None and team.writes and log.finite():
                 resume.save(*state(step + 1))
-            if signal:
-                onward = "; the same command goes on from there" if resume is not None else ""
-                raise Interrupted(
-                    f"stopped by signal {signal} after step {step + 1} of {recipe.steps}{onward}"
-                )
+            if signal and (asked or done or resume is None):
+                reached = step if asked and not done else step + 1
+                raise _interrupted(signal, f"{reached} of {recipe.steps}", resume, log)
+            asked = signal
     if average is not None:
         generator.load_state_dict(average.module.state_dict())
     return log.rows
@@ -260,6 +261,22 @@ def step_once(
     return torch.stack([ce, iou, adv, total, d_real, d_fake, *own.values()]).detach()
 
 
+def _interrupted(signal: int, reached: str, resume: Resume | None, log: Log) -> Interrupted:
+    """What a run says that a signal has stopped."""
+    onward = ""
+    if resume is not None:
+        onward = (
+            "; the same command goes on from there"
+            if log.finite()
+            else "; the losses were not finite, so that this was not saved: the last good state stays"
+        )
+    return Interrupted(f"stopped by signal {signal} after step {reached}{onward}", signal)
+
+
+def _finite(network: nn.Module) -> bool:
+    return all(weight.isfinite().all() for weight in network.parameters())
+
+
 def _check(
     discriminator: nn.Module | None,
     labelled: Sampler,
@@ -281,6 +298,8 @@ def _check(
         raise MaganError(
             f"batch {recipe.batch} cannot be half labelled and half unlabelled: set `batch` to 2 or more."
         )
+    if unlabelled is not None:
+        check_share(recipe.supervised_share, recipe.steps)
 
 
 def _check_parts(unlabelled: Sampler | None, recipe: Recipe, team: Team) -> None:
