@@ -333,7 +333,7 @@ def test_rows_are_means_of_the_steps_since_the_last_row():
         assert np.mean([row[key] for row in one]) == pytest.approx(two[0][key], rel=1e-5)
 
 
-@pytest.mark.parametrize(("share", "supervised"), [(0.0, 0), (0.4, 2), (1.0, 5)])
+@pytest.mark.parametrize(("share", "supervised"), [(0.0, 0), (0.4, 2), (0.8, 4)])
 def test_warm_up_is_labelled_only_then_batches_are_half_and_half(share, supervised, monkeypatch):
     seen = []
 
@@ -364,6 +364,8 @@ def test_settings_that_do_not_go_together():
         fit(weights=Weights(1, 1, 0))
     with pytest.raises(MaganError, match="set `batch` to 2"):
         fit(changed(batch=1))
+    with pytest.raises(MaganError, match=r"supervised_share 1\.0 of 5 steps leaves none"):
+        fit(changed(supervised_share=1.0))
     with pytest.raises(MaganError, match=r"average is 1\.0; it must be 0"):
         fit(changed(average=1.0))
     labelled, pool = samplers()
