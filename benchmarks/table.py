@@ -25,7 +25,15 @@ def told(spread: dict[str, float], digits: int = 2, unit: str = "") -> str:
 
 def machine(result: dict) -> str:
     hardware = result["hardware"]
-    return f"{hardware.get('gpu', hardware['processor'])}, {hardware['cores']} cores, load {hardware['load']}"
+    name = hardware.get("gpu", hardware["processor"])
+    return f"{name}, {hardware['cores']} cores, load {hardware['load']}, {version(result['versions'])}"
+
+
+def version(versions: dict) -> str:
+    """Of torch where it was at work, else of numpy; the JSON has the others."""
+    versions = versions.get("ours", versions)
+    name = "torch" if "torch" in versions else "numpy"
+    return f"{name} {versions[name]}"
 
 
 def training(results: list[dict]) -> str:
@@ -180,7 +188,7 @@ def scaling(results: list[dict]) -> str:
         [
             [
                 f"`{result['profile']}`, batch {result['batch']}; {result['precision']}; "
-                f"{result['hardware']}, load {result['load']}",
+                f"{result['hardware']}, load {result['load']}, {version(result['versions'])}",
                 str(result["processes"]),
                 *(
                     f"{result['milliseconds'][way]['median']:.1f}" if way in result["milliseconds"] else ""

@@ -187,12 +187,12 @@ def _match(
     if missing := [stem for stem in stems if stem not in maps]:
         raise MaganError(
             f"'{missing[0]}'{_more(missing)} has a mask and no map in {maps_dir}; add it (do names carry a "
-            "suffix?), or name the images to score in a split file"
+            "suffix? See --suffix and --masks-suffix), or name the images to score in a split file"
         )
     if split is None and (extra := [stem for stem in maps if stem not in masks]):
         raise MaganError(
             f"{maps[extra[0]]}{_more(extra)} has no mask in the {where}; remove it (do names carry "
-            "a suffix?), or name the images to score in a split file"
+            "a suffix? See --suffix and --masks-suffix), or name the images to score in a split file"
         )
     return stems
 

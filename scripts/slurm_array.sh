@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=magan
 # One task of the array = one line of `magan grid PROFILE`; from the repository's root (docs/scaling.md):
-#   sbatch --array=0-20 --gpus=1 scripts/slurm_array.sh cuhk
+#   sbatch --array=0-25 --gpus=1 scripts/slurm_array.sh cuhk
 # Each task works in a clone of its own and keeps its outcome in the root's DVC cache, where `dvc repro` finds it.
 set -euo pipefail
 

@@ -123,7 +123,8 @@ def test_compare_prints_signed_differences(folder, capsys):
     cli.main(["compare", *arguments])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"protocol paper; {folder / 'worse scores'} minus {folder / 'maps scores'}; 3 images"
-    assert [line.split()[0] for line in lines[1:]] == list(metrics.SCORES)
+    assert [line.split()[0] for line in lines[1:]] == [*metrics.SCORES, "note:"]
+    assert lines[-1] == "note: with 3 images no p below about 0.250 can come out"
     assert lines[2].startswith(f"mae      {64 / 255:+.4f}  (95 % interval +0.2")
     assert lines[4].startswith("auc      +0.0000  (95 % interval +0.0000 to +0.0000, p 1.0000)")
     cli.main(["compare", *arguments, "--protocol", "pooled", "--seed", "3"])

@@ -81,6 +81,13 @@ def test_twice_gives_the_same_bytes_and_replaces_what_was_there(folder, run):
     assert [path.read_bytes() for path in sorted(Path("maps").iterdir())] == first
 
 
+def test_what_it_replaces_is_counted(folder, run):
+    assert "replaced" not in run("photos/grün.png")[1]
+    status, out, _ = run("photos")
+    assert status == 0
+    assert out.splitlines()[1] == "1 of them replaced a map of before"
+
+
 def test_single_files_and_a_pattern(folder, run):
     assert run("photos/grün.png", "photos/*.JPG")[0] == 0
     assert files(folder / "maps") == ["grün.png", "x.y.png"]

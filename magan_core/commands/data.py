@@ -122,7 +122,8 @@ def fetch(options: argparse.Namespace) -> None:
         found = data_set(name)
         if not found.repository:
             raise MaganError(
-                f"{name} is in no public repository. Get it from {found.origin}; then `magan data add {name}`"
+                f"{name} is in no public repository. Get it from {found.origin}; then `magan data add {name} "
+                "FOLDER`"
             )
     for name in options.names:
         files = wanted(name)

@@ -116,13 +116,15 @@ def compare(options: argparse.Namespace) -> None:
     found = difference(
         options.a, options.b, protocol=protocol, resamples=options.resamples, seed=options.seed
     )
-    images = counted(len(read_statistics(options.a / "statistics.npy")), "image")
-    print(f"protocol {protocol}; {options.b} minus {options.a}; {images}")
+    images = len(read_statistics(options.a / "statistics.npy"))
+    print(f"protocol {protocol}; {options.b} minus {options.a}; {counted(images, 'image')}")
     for name, one in found.items():
         print(
             f"{name:9}{one.difference:+z.4f}  "
             f"(95 % interval {one.low:+z.4f} to {one.high:+z.4f}, p {one.p:.4f})"
         )
+    if (least := 2 ** (1 - images)) > 0.01:
+        print(f"note: with {counted(images, 'image')} no p below about {least:.3f} can come out")
 
 
 def protocols(options: argparse.Namespace) -> None:

@@ -86,6 +86,7 @@ def predict(options: argparse.Namespace) -> None:
     failed, done, facts = dict(found.failed), [], {}
     targets = {photo: options.out / name for photo, name in map_names(found.photos).items()}
     refuse_to_overwrite(targets)
+    earlier = {str(target) for target in targets.values() if target.exists()}
     if targets or options.json:  # JSON names the model in any case
         check_writable(options.out)
         done, more, facts = predict_all(targets, options)
@@ -97,6 +98,8 @@ def predict(options: argparse.Namespace) -> None:
         print(
             f"{counted(len(done), 'map')} in {options.out}, {seconds:.3f} s a photograph on {facts['device']}"
         )
+        if replaced := sum(entry["map"] in earlier for entry in done):
+            print(f"{replaced} of them replaced a map of before")
         plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
         if set(targets.values()) - plain:
             print("names repeat: some maps have the suffix or the folder of their photograph in the name")

@@ -158,7 +158,7 @@ def _opened(path: Path):
     except MaganError:
         raise
     except FileNotFoundError as error:
-        raise MaganError(f"{path}: no such file; check the name or the data folder") from error
+        raise MaganError(f"{path}: no such file; check the name") from error
     except Image.UnidentifiedImageError as error:
         raise MaganError(
             f"{path}: not an image that can be read; expected JPEG, PNG, TIFF, WebP, AVIF, HEIC or BMP with "
