@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from magan_core import cli, params
+from magan_core import cli, metrics, params
 from magan_core.data import leaks, sets
+from magan_core.data.agreement import masks_as_maps
 from magan_core.data.manifest import read_manifest
 from magan_core.data.prepare import prepare
 from magan_core.data.splits import by_rule, split_file
@@ -190,6 +191,9 @@ def test_a_path_is_a_folder_and_no_name_of_a_set(tmp_path, monkeypatch, capsys):
         (["cuhk", "--limit", "1"], "--limit is 1.0; expected"),
         (["cuhk", "--write", "x.txt"], "name B"),
         (["nothing here"], "no such folder"),
+        (["cuhk", "--masks"], "name B"),
+        (["mine", "cuhk", "--masks"], "mine is none of them"),
+        (["frd", "cuhk", "--masks"], "frd is none of them"),
     ],
 )
 def test_command_refuses(arguments, message, tmp_path, monkeypatch, capsys):
@@ -197,6 +201,26 @@ def test_command_refuses(arguments, message, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.main(["data", "leaks", *arguments])
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_masks_of_shared_photographs_are_held_against_each_other(tmp_path, mirrored):
+    """The second set has the photograph at half the size, white means the other class, and eight columns more
+    are in focus: 8 of 160."""
+    raw = raw_sets(tmp_path / "raw", same=True)
+    other = np.zeros((120, 160), np.uint8)
+    other[:, 88:] = 255
+    photo = Image.open(raw / "two/images/two3.jpg")
+    if mirrored:
+        photo, other = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), other[:, ::-1]
+    photo.save(raw / "two/images/two3.jpg")
+    Image.fromarray(np.ascontiguousarray(other)).save(raw / "two/masks/two3.png")
+    pairs = leaks.between(sets.pairs(raw / "one", "focus"), sets.pairs(raw / "two", "blur"))
+    counts = masks_as_maps(pairs)
+    assert counts.shape == (1, 2, 256)
+    assert counts.sum() == 240 * 320
+    assert metrics.summary(counts, metrics.get_protocol("paper"))["mae"] == pytest.approx(8 / 160)
+    assert counts[0, 0, 255] == 240 * 16, "the eight columns are claimed"
 
 
 # ---- the divisions of the real sets
@@ -235,6 +259,11 @@ def test_the_shared_photographs_of_the_real_sets_are_those_that_are_left_out(tmp
     cli.main(["data", "leaks", "cuhk", "szu-bd", "--write", str(tmp_path / "both.txt")])
     committed = ROOT / "data/splits/szu-bd/duplicates_of_cuhk.txt"
     assert (tmp_path / "both.txt").read_text() == committed.read_text()
+    capsys.readouterr()
+    cli.main(["data", "leaks", "cuhk", "szu-bd", "--masks"])
+    out = capsys.readouterr().out
+    assert out.count("masks differ in ") == 15
+    assert "\nmae      0.0255  (0.00" in out
     for name in ("cuhk", "szu-bd"):
         assert leaks.within(sets.photographs(Path(os.environ["MAGAN_DATA"]) / name)) == []
 

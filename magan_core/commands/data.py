@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     "verify": "Hold every file of the sets that are here against their "
     "manifests, and say what is missing or changed.",
     "leaks": "List the photographs that two sets, or the splits of one, "
-    "have in common, found by what they show.",
+    "have in common, found by what they show; with --masks also how far their annotators agree on them.",
 }
 
 
@@ -73,6 +73,12 @@ def add_parser(commands) -> None:
     command.add_argument("--limit", type=float, help="correlation of thumbnails (default 0.95)")
     command.add_argument(
         "--write", type=Path, metavar="FILE", help="write the names of those of B, for `exclude` of a set"
+    )
+    command.add_argument(
+        "--masks",
+        action="store_true",
+        help="also say in how many pixels the masks of each pair differ, and which scores those of B have "
+        "as maps of the photographs of A (protocol paper); for sets of `magan data list`",
     )
     command.set_defaults(function=leaks)
 
@@ -170,25 +176,38 @@ def verify(options: argparse.Namespace) -> None:
 
 def leaks(options: argparse.Namespace) -> None:
     """`magan data leaks`."""
+    from magan_core.data.agreement import masks_as_maps
     from magan_core.data.leaks import LIMIT, between, within
     from magan_core.files import write_text
+    from magan_core.metrics import PROTOCOLS, SCORES, intervals, summary
 
+    paper = PROTOCOLS["paper"]
     limit = LIMIT if options.limit is None else options.limit
     if not 0 <= limit < 1:
         raise MaganError(f"--limit is {limit}; expected a correlation, at least 0 and below 1")
     if options.write and not options.b:
         raise MaganError("--write lists the photographs of B that are also in A; name B")
-    a = _photographs(options.a)
-    pairs = between(a, _photographs(options.b), limit) if options.b else within(a, limit)
-    for pair in pairs:
+    if options.masks and not options.b:
+        raise MaganError("--masks holds the masks of two sets against each other; name B")
+    of = _pairs if options.masks else _photographs
+    a = of(options.a)
+    pairs = between(a, of(options.b), limit) if options.b else within(a, limit)
+    counts = masks_as_maps(pairs) if options.masks and pairs else []
+    for index, pair in enumerate(pairs):
         print(
             f"{pair.correlation:.3f}  {_where(pair.a['stem'], options.a)}  "
             f"{_where(pair.b['stem'], options.b or options.a)}"
+            + (f"  masks differ in {summary(counts[[index]], paper)['mae']:.2%}" if options.masks else "")
         )
     where = f"{options.a} and {options.b}" if options.b else options.a
     looks = "looks" if len(pairs) == 1 else "look"
     found = counted(len(pairs), "pair")
     print(f"{found} of photographs in {where} {looks} the same (thumbnails correlate above {limit})")
+    if len(counts) > 1:
+        scores, ends = summary(counts, paper), intervals(counts, paper)
+        print(f"masks of {options.b} as maps of {options.a}, with 95 % intervals over the photographs:")
+        for name in SCORES:
+            print(f"{name:9}{scores[name]:.4f}  ({ends[name][0]:.4f} to {ends[name][1]:.4f})")
     if options.write:
         lines = sorted({pair.b["stem"]: pair.a["stem"] for pair in reversed(pairs)}.items())
         write_text(options.write, "".join(f"{b} {a}\n" for b, a in lines))
@@ -199,6 +218,15 @@ def _photographs(name: str) -> list:
 
     plain = Path(name).parts == (name,) and name != ".."
     return photographs(_folder(name) if plain and _folder(name).is_dir() else Path(name))
+
+
+def _pairs(name: str) -> list:
+    from magan_core.data.catalogue import CATALOGUE
+    from magan_core.data.sets import pairs
+
+    if name not in CATALOGUE or not CATALOGUE[name].white:
+        raise MaganError(f"--masks needs sets whose masks `magan data list` knows; {name} is none of them")
+    return pairs(_folder(name), CATALOGUE[name].white)
 
 
 def _where(stem: str, name: str) -> str:
