@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from magan_core import cli
 from magan_core.data import catalogue
+from magan_core.data import fetch as fetching
 from magan_core.data.fetch import fetch, wanted, write_sources
 from magan_core.data.manifest import write_manifest
 from magan_core.data.state import inspect
@@ -152,6 +154,23 @@ def test_a_list_of_sources_that_does_not_fit(made, tmp_path, old, new, message):
 def test_a_list_of_sources_that_lacks_a_file(made, tmp_path):
     with pytest.raises(MaganError, match="images/IMG5 of the manifest of set is missing"):
         rewritten(made, tmp_path, lambda text: text.replace(text.splitlines()[1] + "\n", ""))
+
+
+def test_a_server_that_sends_without_end(made, files, tmp_path, monkeypatch):
+    """Beside what was asked for comes more, which packs well: Git is stopped, and nothing of it stays."""
+    shutil.copytree(made / "repository", tmp_path / "repository")
+    junk = np.random.default_rng(0).integers(0, 256, 3 << 20, np.uint8).tobytes()
+    (tmp_path / "repository/junk").write_bytes(junk)
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for command in (["add", "."], [*identity, "commit", "-qm", "junk"]):
+        subprocess.run(["git", *command], cwd=tmp_path / "repository", check=True)
+    blob = subprocess.check_output(["git", "hash-object", "junk"], cwd=tmp_path / "repository", text=True)
+    changed = [*files[:-1], replace(files[-1], blob=blob.strip())]
+    monkeypatch.setattr(fetching, "LARGEST", 1)
+    with pytest.raises(MaganError, match=r"sent more than 1 MiB for one request.* 8 of 10 files are in"):
+        get(changed, tmp_path / "set", tmp_path / "repository")
+    assert not (tmp_path / "set").exists()
+    assert get(files, tmp_path / "set", made / "repository") == 2
 
 
 def test_without_git(files, tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
 data/sources/NAME.csv names each file of a set and its Git blob, the SHA-1 by which Git stores the content.
 Git fetches blobs by that name: the folders of the repository need not be known, only what is missing
 travels, a hundred files a request, and bytes that do not hash to the blob's name are refused. The SHA-256 of
-the manifest is checked on top. No archive is unpacked, no server asked for thousands of single downloads.
+the manifest is checked on top. No archive is unpacked, so that no path or link in one could lead elsewhere,
+and Git is stopped when a server sends far more than was asked for.
 
 python -m magan_core.data.fetch data/raw/cuhk data/sources/cuhk.csv writes the names and blobs of a set.
 """
@@ -11,6 +12,7 @@ python -m magan_core.data.fetch data/raw/cuhk data/sources/cuhk.csv writes the n
 import csv
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,8 +29,10 @@ from magan_core.errors import MaganError
 from magan_core.files import atomic, sha256, write_text
 
 BATCH = 100  # files a request, some 6 MB: what an interruption loses
+LARGEST = 256  # MiB that Git may write into one file, such as what a request brings
 SETTINGS = (
     "-c", "protocol.version=2",  # in which a blob may be asked for by name
+    "-c", "fetch.unpackLimit=1",  # keep what comes packed: what was not asked for is not unpacked
     "-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60",  # below 1 kB/s for a minute: give up
 )  # fmt: skip
 
@@ -147,20 +151,21 @@ def _contents(store: str, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
 def _git(store: str, *arguments: str, feed: bytes = b"") -> bytes:
     """Run Git in `store`, without questions; the user's own settings (a proxy, say) count."""
+    if shutil.which("git") is None:
+        raise MaganError("git was not found; install it")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     keep = {key: os.environ[key] for key in ("GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY") if key in os.environ}
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=store,
-            env=clean | keep | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-            input=feed,
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise MaganError("git was not found; install it") from error
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f {LARGEST * 2048}; exec git "$@"', "sh", *arguments],
+        cwd=store,
+        env=clean | keep | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        input=feed,
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
+        if any(path.stat().st_size >= LARGEST << 20 for path in Path(store).rglob("*")):
+            raise MaganError(f"the repository sent more than {LARGEST} MiB for one request")
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise MaganError(f"git: {said[0] if said else f'exit status {done.returncode}'}")
     return done.stdout
