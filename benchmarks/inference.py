@@ -1,7 +1,8 @@
 """Photographs mapped a second, as it was and as it is, in turn; see docs/performance.md.
 
-Before: torch's default layout, and channel attention as the equations are printed. Now: as `magan predict` has
-a network, channels_last and batch norm folded. What is timed is the network on float32 squares in memory; reading and resizing are left out.
+Before: torch's default layout, and channel attention as the equations are printed. Now: as `magan predict`
+has a network, channels_last and batch norm folded. What is timed is the network on float32 squares in memory;
+reading and resizing are left out.
 """
 
 import os
