@@ -296,6 +296,30 @@ def test_packed_it_takes_half_the_room_and_maps_alike(folder, run, capsys):
     assert Path("mean.safetensors").read_bytes() == Path("packed.safetensors").read_bytes()
 
 
+def test_several_models_map_together(folder, run):
+    """The mean of their logits; a second one of another size is refused."""
+    photo = read_photo("photos/grün.png")
+    networks = [decided(seed) for seed in (1, 2)]
+    for name, network in zip("ab", networks, strict=True):
+        save_model(network, MODEL, list(PARTS), 32, folder / f"{name}.safetensors")
+    status, out, _ = run(
+        "photos/grün.png", "--json", model=("--model", "a.safetensors", "--model", "b.safetensors")
+    )
+    assert status == 0
+    assert json.loads(out)["model"] == "a.safetensors + b.safetensors"
+    one, other = (predict(network, photo, 32).astype(float) / 255 for network in networks)
+    logits = np.stack([np.log(values / (1 - values)) for values in (one, other)])
+    sure = (abs(logits) < 3).all(0)  # elsewhere 8 bits say too little of the logit
+    assert sure.mean() > 0.1
+    found = read_map("maps/grün.png")
+    assert abs(found - 255 / (1 + np.exp(-logits.mean(0))))[sure].max() <= 2.5
+    assert abs(found - 255 * one)[sure].max() > 10, "else the test shows nothing"
+    save_model(networks[1], MODEL, list(PARTS), 48, folder / "b.safetensors")
+    status, _, err = run("photos/grün.png", model=("--model", "a.safetensors", "--model", "b.safetensors"))
+    assert status == 1
+    assert "need one test size, but have a.safetensors at 32 px, b.safetensors at 48 px" in err
+
+
 needs_released = pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
 
 

@@ -64,7 +64,11 @@ def add_parser(commands) -> None:
         "sub-folders",
     )
     command.add_argument(
-        "--model", type=Path, help="model.safetensors of a run (default: the one that comes with magan)"
+        "--model",
+        type=Path,
+        action="append",
+        help="model.safetensors of a run (default: the one that comes with magan). Given several times, the "
+        "models map together: the mean of their logits, at the sizes that the first one says",
     )
     command.add_argument(
         "--fast",
@@ -150,28 +154,29 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     the facts that all share."""
     from tqdm import tqdm
 
-    file = options.model or paths.RELEASED
-    if options.model is None and not file.exists():
+    files = options.model or [paths.RELEASED]
+    if not options.model and not paths.RELEASED.exists():
         raise MaganError(
-            f"this copy of magan-core comes without its released model ({file}). Install it again, or name "
-            "another with --model, for example results/demo/runs/manet-dut/model.safetensors."
+            f"this copy of magan-core comes without its released model ({paths.RELEASED}). Install it "
+            "again, or name another with --model, for example results/demo/runs/manet-dut/model.safetensors."
         )
     from magan_core.device import choose_device
     from magan_core.models.folding import fold_batch_norm
-    from magan_core.models.weights import load_model, read_header
+    from magan_core.models.together import load_together
+    from magan_core.models.weights import read_header
     from magan_core.prediction import passes
 
     device = choose_device(options.device)
-    model, size = load_model(file, device)
+    model, size = load_together(files, device)
     fold_batch_norm(model)
-    how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(file))
+    how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(files[0]))
     done, failed = [], {}
     for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
         try:
             done.append(predict_one(photo, target, options.overlay, model, size, device, how))
         except MaganError as error:
             failed[str(photo)] = str(error)
-    return done, failed, {"model": str(file), "device": str(device), "size": size, **how}
+    return done, failed, {"model": " + ".join(map(str, files)), "device": str(device), "size": size, **how}
 
 
 def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, how) -> dict:
