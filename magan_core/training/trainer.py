@@ -138,14 +138,14 @@ def train(
         return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, told
 
     generator.train()
-    alone_on_gpu = device.type == "cuda" and team.size == 1
-    forward = torch.compile(generator) if recipe.compile and alone_on_gpu else team.wrap(generator)
+    alone = _alone_on_gpu(device, team)
+    forward = torch.compile(generator) if recipe.compile and alone else team.wrap(generator)
     judge = team.wrap(discriminator.requires_grad_(True)) if discriminator else None
 
     def iterate(images: Tensor, masks: Tensor) -> Tensor:
         return step_once(forward, judge, optimisers, images, masks, weights, recipe)
 
-    if recipe.graph and alone_on_gpu:
+    if recipe.graph and alone:
         recordable(optimisers, device)
         iterate = Replay(iterate, optimisers, device)
     full, half = recipe.batch, recipe.batch // 2
@@ -259,6 +259,10 @@ def step_once(
     objective.backward()
     optimisers[0].step()
     return torch.stack([ce, iou, adv, total, d_real, d_fake, *own.values()]).detach()
+
+
+def _alone_on_gpu(device: torch.device, team: Team) -> bool:
+    return device.type == "cuda" and team.size == 1
 
 
 def _interrupted(signal: int, reached: str, resume: Resume | None, log: Log) -> Interrupted:
