@@ -6,6 +6,14 @@ from difflib import get_close_matches
 SHOWN = 30  # names that a message lists at most: timm alone has more than a thousand
 
 
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM, the number `signal`, has stopped long work; the text says what was saved."""
+
+    def __init__(self, text: str, signal: int) -> None:
+        super().__init__(text)
+        self.signal = signal
+
+
 class MaganError(Exception):
     """Says what was found, what was expected and what to do about it."""
 

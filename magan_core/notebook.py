@@ -15,9 +15,10 @@ from typing import Any
 import nbformat
 import yaml
 
-from magan_core.errors import MaganError, nearest
+from magan_core.errors import Interrupted, MaganError, nearest
 from magan_core.files import write_text
 
+SAVING = 120.0  # seconds in which a cell that was interrupted has to end: two steps of training, and a state
 SHELLS = ("sh", "dash", "bash", "zsh", "ksh", "fish")
 
 
@@ -73,7 +74,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
 
     given: `name=value`, values in YAML. Errors: MaganError for a parameter that the notebook does not have,
     or of another type than its default; papermill's error, with the traceback, when a cell fails.
-    KeyboardInterrupt after SIGINT or SIGTERM, or when the DVC that runs this is gone, when the notebook has
+    Interrupted after SIGINT or SIGTERM, or when the DVC that runs this is gone, when the notebook has
     had time to save.
     """
     expected = defaults(path)
@@ -115,8 +116,9 @@ def run(path: Path, out: Path, given: list[str]) -> None:
                 **_ending_in_order(),
             )  # fmt: skip
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(
-            f"{path} was stopped. The same command goes on from what it has saved."
+        raise Interrupted(
+            f"{path} was stopped. The same command goes on from what it has saved.",
+            getattr(stop, "signal", signal.SIGINT),
         ) from stop
     except papermill.PapermillExecutionError as error:
         raise MaganError(
@@ -140,7 +142,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("asyncio", "papermill", "traitlets"):  # of what waits for the kernel's answer
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    raise KeyboardInterrupt
+    raise Interrupted("", number)
 
 
 @contextmanager
@@ -190,6 +192,7 @@ def _ending_in_order() -> dict[str, Any]:
 
     class Manager(AsyncKernelManager):
         running = False  # a cell
+        shutdown_wait_time = SAVING
 
         async def _async_interrupt_kernel(self) -> None:
             if Manager.running or not self.shutting_down:

@@ -16,9 +16,9 @@ from PIL import Image
 from tiny import MODEL, scenes
 
 from magan_core import cli, metrics
+from magan_core.errors import Interrupted
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import save_model
-from magan_core.training.state import Interrupted
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("a b.jpg", "grün.png", "x.y.JPG")
@@ -133,6 +133,20 @@ def test_compare_prints_signed_differences(folder, capsys):
     assert "no folder of scores: it has no summary.json" in empty
     missing = fails(capsys, "compare", folder / "nowhere", folder / "worse scores")
     assert missing == f"magan: {folder}/nowhere: no such folder; name the --out folder of `magan evaluate`"
+
+
+def test_compare_says_nothing_of_p_where_there_are_images_enough(folder, capsys):
+    for name in ("maps", "masks8"):
+        (folder / name).mkdir()
+        for index in range(8):
+            mask = np.array(Image.open(folder / "masks/x.y.png"))
+            Image.fromarray(mask if name == "masks8" else mask // 2 + index).save(
+                folder / f"{name}/{index}.png"
+            )
+    options = ("--maps", folder / "maps", "--masks", folder / "masks8", "--out", folder / "scores")
+    cli.main(["evaluate", *map(str, options)])
+    cli.main(["compare", str(folder / "scores"), str(folder / "scores"), "--resamples", "20"])
+    assert "note:" not in capsys.readouterr().out
 
 
 def test_compare_prints_no_negative_zero(folder, capsys):

@@ -157,15 +157,17 @@ def test_a_list_of_sources_that_lacks_a_file(made, tmp_path):
 
 
 def test_a_server_that_sends_without_end(made, files, tmp_path, monkeypatch):
-    """Beside what was asked for comes more, which packs well: Git is stopped, and nothing of it stays."""
+    """Two files of 0.6 MiB come in one pack: Git is stopped at 1 MiB, and what came before stays."""
     shutil.copytree(made / "repository", tmp_path / "repository")
-    junk = np.random.default_rng(0).integers(0, 256, 3 << 20, np.uint8).tobytes()
-    (tmp_path / "repository/junk").write_bytes(junk)
+    for name in ("junk", "more"):
+        (tmp_path / "repository" / name).write_bytes(os.urandom(600_000))
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     for command in (["add", "."], [*identity, "commit", "-qm", "junk"]):
         subprocess.run(["git", *command], cwd=tmp_path / "repository", check=True)
-    blob = subprocess.check_output(["git", "hash-object", "junk"], cwd=tmp_path / "repository", text=True)
-    changed = [*files[:-1], replace(files[-1], blob=blob.strip())]
+    blobs = subprocess.check_output(
+        ["git", "hash-object", "junk", "more"], cwd=tmp_path / "repository", text=True
+    ).split()
+    changed = [*files[:-2], *(replace(file, blob=blob) for file, blob in zip(files[-2:], blobs, strict=True))]
     monkeypatch.setattr(fetching, "LARGEST", 1)
     with pytest.raises(MaganError, match=r"sent more than 1 MiB for one request.* 8 of 10 files are in"):
         get(changed, tmp_path / "set", tmp_path / "repository")

@@ -44,6 +44,30 @@ def test_the_network_says_the_same(settings, left):
     torch.testing.assert_close(folded(images), expected, rtol=1e-4, atol=1e-4)
 
 
+class WithReLU(nn.BatchNorm2d):
+    """As timm has them: more than a scale and a shift."""
+
+    def forward(self, x):
+        return super().forward(x).relu()
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Conv2d(3, 4, 3), WithReLU(4)),
+        (nn.ConvTranspose2d(3, 4, 3), nn.BatchNorm2d(4)),
+        (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
+    ],
+    ids=["of another kind", "after another layer", "of the batch"],
+)
+@torch.inference_mode()
+def test_other_layers_stay(layers):
+    network = nn.Sequential(*layers).eval()
+    expected = [copy.deepcopy(layer) for layer in layers]
+    fold_batch_norm(network)
+    assert [type(layer) for layer in network] == [type(layer) for layer in expected]
+
+
 @torch.inference_mode()
 def test_only_a_convolution_takes_the_batch_norm_after_it():
     network = learnt(

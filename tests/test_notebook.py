@@ -217,7 +217,7 @@ def test_a_signal_reaches_the_kernel_which_has_time_to_save(tmp_path, under_dvc,
     source = (
         "import time\nfrom pathlib import Path\nfrom magan_core.training.state import stoppable\n"
         "with stoppable() as stop:\n    Path('ready').touch()\n"
-        "    while not stop.signal:\n        time.sleep(0.05)\n    time.sleep(2)\n    Path('saved').touch()\n"
+        "    while not stop.signal:\n        time.sleep(0.05)\n    time.sleep(6)\n    Path('saved').touch()\n"
     )
     cells = [nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})]
     nbformat.write(
@@ -236,7 +236,8 @@ def test_a_signal_reaches_the_kernel_which_has_time_to_save(tmp_path, under_dvc,
     try:
         clones.wait_for((tmp_path / "ready").exists, 120)
         send(process.pid, number)
-        assert process.wait(timeout=60) != 0
+        status = process.wait(timeout=60)
+        assert status == (-number if under_dvc else 128 + number)
         clones.wait_for(lambda: not clones.processes(tmp_path), 60)
     finally:
         process.kill()

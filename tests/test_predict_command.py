@@ -296,6 +296,14 @@ def test_packed_it_takes_half_the_room_and_maps_alike(folder, run, capsys):
     assert Path("mean.safetensors").read_bytes() == Path("packed.safetensors").read_bytes()
 
 
+def test_batch_norm_is_folded(folder, run, monkeypatch):
+    def forward(self, features):
+        raise AssertionError("a batch norm was computed")
+
+    monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", forward)
+    assert run("photos")[0] == 0
+
+
 def test_several_models_map_together(folder, run):
     """The mean of their logits; a second one of another size is refused."""
     photo = read_photo("photos/grün.png")

@@ -7,12 +7,11 @@ import pytest
 import torch
 from tiny import MODEL, PROFILE, RUN, TRAINING, prepared
 
-from magan_core.errors import MaganError
+from magan_core.errors import Interrupted, MaganError
 from magan_core.training import further
 from magan_core.training.log import Log
 from magan_core.training.replay import Replay
 from magan_core.training.run import train_run
-from magan_core.training.state import Interrupted
 
 pytestmark = [
     pytest.mark.gpu,

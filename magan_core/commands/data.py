@@ -77,8 +77,8 @@ def add_parser(commands) -> None:
     command.add_argument(
         "--masks",
         action="store_true",
-        help="also say in how many pixels the masks of each pair differ, and which scores those of B have "
-        "as maps of the photographs of A (protocol paper); for sets of `magan data list`",
+        help="also say in how many pixels the masks of each pair differ and, of two pairs and more, which "
+        "scores those of B have as maps of A (protocol paper); for sets of `magan data list`",
     )
     command.set_defaults(function=leaks)
 

@@ -90,7 +90,7 @@ def predict(options: argparse.Namespace) -> None:
     failed, done, facts = dict(found.failed), [], {}
     targets = {photo: options.out / name for photo, name in map_names(found.photos).items()}
     refuse_to_overwrite(targets)
-    earlier = {str(target) for target in targets.values() if target.exists()}
+    earlier = {str(target) for target in targets.values() if status(target)}
     if targets or options.json:  # JSON names the model in any case
         check_writable(options.out)
         done, more, facts = predict_all(targets, options)
@@ -191,7 +191,7 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
 
         own[overlay_of(target)] = is_overlay
     for file, is_own in own.items():
-        if file.exists() and not wrote(is_own, file):
+        if status(file) and not wrote(is_own, file):
             raise MaganError(
                 f"{photo}: {file} is there already, and this version of magan did not write it. Move it, or "
                 "choose another folder for --out."

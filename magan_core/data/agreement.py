@@ -1,7 +1,4 @@
-"""How far two groups of annotators agree, on the photographs that their data sets share.
-
-What they differ by is what a map cannot be expected to fall below on photographs like these.
-"""
+"""How far two groups of annotators agree, on the photographs that their data sets share."""
 
 from collections.abc import Sequence
 

@@ -4,7 +4,7 @@ data/sources/NAME.csv names each file of a set and its Git blob, the SHA-1 by wh
 Git fetches blobs by that name: the folders of the repository need not be known, only what is missing
 travels, a hundred files a request, and bytes that do not hash to the blob's name are refused. The SHA-256 of
 the manifest is checked on top. No archive is unpacked, so that no path or link in one could lead elsewhere,
-and Git is stopped when a server sends far more than was asked for.
+and Git is stopped when a server sends a pack far larger than what was asked for.
 
 python -m magan_core.data.fetch data/raw/cuhk data/sources/cuhk.csv writes the names and blobs of a set.
 """
@@ -156,7 +156,7 @@ def _git(store: str, *arguments: str, feed: bytes = b"") -> bytes:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     keep = {key: os.environ[key] for key in ("GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY") if key in os.environ}
     done = subprocess.run(
-        ["sh", "-c", f'ulimit -f {LARGEST * 2048}; exec git "$@"', "sh", *arguments],
+        ["sh", "-c", f'ulimit -f {LARGEST * 2048} 2>/dev/null; exec git "$@"', "sh", *arguments],
         cwd=store,
         env=clean | keep | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
         input=feed,

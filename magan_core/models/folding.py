@@ -14,7 +14,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     """
     for chain in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         for (before, layer), (name, norm) in pairwise(list(chain.named_children())):
-            if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d:
+            if isinstance(layer, nn.Conv2d) and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
                 setattr(chain, before, fuse_conv_bn_eval(layer, norm))
                 setattr(chain, name, nn.Identity())
     return network

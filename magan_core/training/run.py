@@ -149,7 +149,7 @@ def train_run(
     if discriminator is not None:
         save_discriminator(discriminator, *judge, out / "discriminator.safetensors")
         if at_chance(history):
-            notes.append("the discriminator never told maps from masks: its loss stayed at that of chance")
+            notes.append("the discriminator's loss stayed within 3 % of that of chance, or above")
             print(f"note: {notes[0]}")
     with atomic(out / "history.csv") as temporary:
         write_table(frame, temporary)

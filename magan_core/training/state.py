@@ -30,14 +30,6 @@ KEPT = 14 * 24 * 3600
 CODE = ("models", "training", "losses.py", "data/augment.py")  # what a training step is made of
 
 
-class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM, the number `signal`, arrived during training; the text says what was saved."""
-
-    def __init__(self, text: str, signal: int) -> None:
-        super().__init__(text)
-        self.signal = signal
-
-
 def key(*parts: Any) -> str:
     """Hash of settings and data (anything that JSON can hold), the training code, and torch's version."""
     root = Path(magan_core.__file__).parent
@@ -159,12 +151,14 @@ def forget(folder: Path, name: str) -> None:
     """Remove the states of a run that are of its last step: it is done. Those of other settings or code, from
     which one may still go on, stay for KEPT seconds."""
     for path in folder.glob(f"{name}-{'[0-9a-f]' * 16}.safetensors"):
-        if time.time() - path.stat().st_mtime > KEPT or _complete(path):
+        if _done_with(path):
             path.unlink(missing_ok=True)
 
 
-def _complete(path: Path) -> bool:
+def _done_with(path: Path) -> bool:
     try:
+        if time.time() - path.stat().st_mtime > KEPT:
+            return True
         with safe_open(path, framework="pt") as file:
             progress = json.loads(file.metadata()["state"])["progress"]
         return progress["step"] == progress["of"]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from magan_core import losses
 from magan_core.data.augment import Sampler
 from magan_core.device import choose_precision
-from magan_core.errors import MaganError
+from magan_core.errors import Interrupted, MaganError
 from magan_core.limits import check, check_share
 from magan_core.models.generator import MANet
 from magan_core.training.average import Average
@@ -21,7 +21,7 @@ from magan_core.training.live import Live
 from magan_core.training.log import Log
 from magan_core.training.replay import Replay, recordable
 from magan_core.training.schedule import factor
-from magan_core.training.state import Interrupted, Parts, Resume, stoppable
+from magan_core.training.state import Parts, Resume, stoppable
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,9 @@ def _interrupted(signal: int, reached: str, resume: Resume | None, log: Log) -> 
         onward = (
             "; the same command goes on from there"
             if log.finite()
-            else "; the losses were not finite, so that this was not saved: the last good state stays"
+            else "; the losses were not finite, so that this was not saved"
+            + "; the last good state stays" * resume.path.exists()
+            + ". Lower `lr`."
         )
     return Interrupted(f"stopped by signal {signal} after step {reached}{onward}", signal)
 
