@@ -224,7 +224,7 @@ def test_a_signal_takes_one_step_more_and_goes_on_from_the_one_before(
 def test_a_signal_does_not_save_what_has_diverged(data, tmp_path, monkeypatch):
     """The weights blow up in the first step, in whose midst the signal comes: nothing good is there."""
     stop_in_step(monkeypatch, 1)
-    with pytest.raises(Interrupted, match="the losses were not finite, so that this was not saved. Lower"):
+    with pytest.raises(Interrupted, match=r"the losses were not finite, so that this was not saved\. Lower"):
         go(data, tmp_path / "out", tmp_path / "resume", lr=1e30, warmup_steps=0, log_every=9, save_seconds=60)
     assert not (tmp_path / "resume").exists()
 
@@ -243,7 +243,7 @@ def test_a_signal_keeps_the_good_state_of_before(data, tmp_path, monkeypatch):
 
 def test_a_signal_where_no_state_is_kept_ends_at_once(data, tmp_path, monkeypatch):
     stop_in_step(monkeypatch, 5)
-    with pytest.raises(Interrupted, match="after step 5 of 24$"):
+    with pytest.raises(Interrupted, match=r"after step 5 of 24$"):
         go(data, tmp_path / "out", None)
 
 
