@@ -10,7 +10,7 @@ import numpy as np
 
 from magan_core import metrics
 from magan_core.data.images import CUT, OVERLAY, cut, read_map, resize
-from magan_core.data.sets import read_names, stem_key
+from magan_core.data.sets import read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
 from magan_core.score_files import mask_fingerprint, read_pair, write_scores
 
@@ -40,7 +40,8 @@ def evaluate(
     maps_white, masks_white: "focus" or "blur", the class that is stored white; `masks_white` is for a folder.
     suffix: what the maps' stems carry beyond the photographs' ("_lbp" for photo1_lbp.png); masks_suffix: what
         the masks' do, for a folder.
-    split: a text file, one file name or stem a line: only these are scored. Without it maps and masks must
+    split: a text file, one file name or stem a line, with or without those suffixes: only these are
+        scored. Without it maps and masks must
     pair up.
     resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
     resamples, seed: of the bootstrap behind `intervals`.
@@ -65,7 +66,7 @@ def evaluate(
     else:
         mask_files = _from_records(masks)
         where = "list of test images"
-    stems = _match(map_files, mask_files, split, maps_dir, where)
+    stems = _match(map_files, mask_files, split, maps_dir, where, (suffix, masks_suffix))
 
     def count(stem: str) -> _Counted:
         mask_path, white = mask_files[stem]
@@ -143,8 +144,8 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
     if not folder.is_dir():
         raise MaganError(f"{folder}: no such folder; check the path")
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.endswith(OVERLAY) or not path.is_file():
+    for path in visible(folder):
+        if path.name.endswith(OVERLAY) or not path.is_file():
             continue
         if not path.stem.endswith(suffix):
             raise MaganError(
@@ -177,9 +178,10 @@ def _match(
     split: str | Path | None,
     maps_dir: str | Path,
     where: str,
+    suffixes: Sequence[str],
 ) -> list[str]:
     """The stems to score, in the order of the masks or of the split."""
-    stems = list(masks) if split is None else _read_split(Path(split), masks)
+    stems = list(masks) if split is None else _read_split(Path(split), masks, suffixes)
     if missing := [stem for stem in stems if stem not in masks]:
         raise MaganError(
             f"'{missing[0]}'{_more(missing)} of {split} is not in the {where}; correct the split"
@@ -197,8 +199,15 @@ def _match(
     return stems
 
 
-def _read_split(split: Path, masks: Mapping[str, object]) -> list[str]:
-    stems = [name if name in masks else Path(name).stem for name in read_names(split)]
+def _read_split(split: Path, masks: Mapping[str, object], suffixes: Sequence[str]) -> list[str]:
+    """The stems that a split names: as the photographs' or, with their suffix, as the maps' or the masks'."""
+
+    def stem(name: str) -> str:
+        plain = [name, Path(name).stem]
+        bare = [one.removesuffix(suffix) for one in plain for suffix in suffixes]
+        return next((one for one in plain + bare if one in masks), plain[1])
+
+    stems = [stem(name) for name in read_names(split)]
     if len(set(stems)) < len(stems):
         twice = next(stem for stem in stems if stems.count(stem) > 1)
         raise MaganError(f"the split {split} names '{twice}' more than once; keep one")

@@ -62,8 +62,9 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise MaganError(
-            f"cannot read {path}: {error}. `make repro` writes what lies in data/prepared and results."
+            f"cannot read {path}: {reason}. `make repro` writes what lies in data/prepared and results."
         ) from error
 
 

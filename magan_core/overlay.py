@@ -55,12 +55,3 @@ def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None)
         Image.fromarray(picture).save(
             temporary, format="JPEG", quality=92, subsampling=0, icc_profile=profile, comment=MAKER
         )
-
-
-def is_overlay(path: str | Path) -> bool:
-    """Whether `write_overlay` made the file at `path`."""
-    try:
-        with Image.open(path) as picture:
-            return (picture.format, picture.info.get("comment")) == ("JPEG", MAKER.encode())
-    except (OSError, ValueError, SyntaxError):
-        return False

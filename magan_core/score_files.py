@@ -83,7 +83,7 @@ def read_pair(a: Path, b: Path) -> tuple[np.ndarray, np.ndarray]:
     if different := [stem for stem in masks if masks[stem] != others[stem]]:
         raise MaganError(
             f"{len(different)} of {len(masks)} masks, such as that of '{different[0]}', are others in {a} "
-            f"than in {b}; evaluate both against the same masks"
+            f"than in {b}; evaluate both against the same masks, and with the same --masks-white"
         )
     place = {stem: index for index, stem in enumerate(others)}
     return first, second[[place[stem] for stem in masks]]

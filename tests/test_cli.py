@@ -16,6 +16,7 @@ from PIL import Image
 from tiny import MODEL, scenes
 
 from magan_core import cli, metrics
+from magan_core.commands.evaluate import chance
 from magan_core.errors import Interrupted
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import save_model
@@ -123,8 +124,11 @@ def test_compare_prints_signed_differences(folder, capsys):
     cli.main(["compare", *arguments])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"protocol paper; {folder / 'worse scores'} minus {folder / 'maps scores'}; 3 images"
-    assert [line.split()[0] for line in lines[1:]] == [*metrics.SCORES, "note:"]
-    assert lines[-1] == "note: with 3 images no p below about 0.250 can come out"
+    assert [line.split()[0] for line in lines[1:]] == [*metrics.SCORES, "note:", "note:"]
+    assert lines[-2:] == [
+        "note: 3 images are few: the intervals are too narrow",
+        "note: with 3 images no p below about 0.250 can come out",
+    ]
     assert lines[2].startswith(f"mae      {64 / 255:+.4f}  (95 % interval +0.2")
     assert lines[4].startswith("auc      +0.0000  (95 % interval +0.0000 to +0.0000, p 1.0000)")
     cli.main(["compare", *arguments, "--protocol", "pooled", "--seed", "3"])
@@ -135,10 +139,10 @@ def test_compare_prints_signed_differences(folder, capsys):
     assert missing == f"magan: {folder}/nowhere: no such folder; name the --out folder of `magan evaluate`"
 
 
-def test_compare_says_nothing_of_p_where_there_are_images_enough(folder, capsys):
+def test_compare_adds_nothing_where_there_are_images_enough(folder, capsys):
     for name in ("maps", "masks8"):
         (folder / name).mkdir()
-        for index in range(8):
+        for index in range(10):
             mask = np.array(Image.open(folder / "masks/x.y.png"))
             Image.fromarray(mask if name == "masks8" else mask // 2 + index).save(
                 folder / f"{name}/{index}.png"
@@ -147,6 +151,20 @@ def test_compare_says_nothing_of_p_where_there_are_images_enough(folder, capsys)
     cli.main(["evaluate", *map(str, options)])
     cli.main(["compare", str(folder / "scores"), str(folder / "scores"), "--resamples", "20"])
     assert "note:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("p", "resamples", "text"),
+    [
+        (1 / 2001, 2000, "at most 0.0005"),
+        (2 / 2001, 2000, "0.0010"),
+        (1.0, 2000, "1.0000"),
+        (1 / 20001, 20000, "at most 5e-05"),
+        (3 / 40001, 40000, "7e-05"),
+    ],
+)
+def test_a_p_is_never_told_as_nought(p, resamples, text):
+    assert chance(p, resamples) == text
 
 
 def test_compare_prints_no_negative_zero(folder, capsys):

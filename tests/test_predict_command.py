@@ -88,6 +88,41 @@ def test_what_it_replaces_is_counted(folder, run):
     assert out.splitlines()[1] == "1 of them replaced a map of before"
 
 
+def test_an_overlay_of_before_does_not_stay_beside_another_photographs_map(folder, run):
+    run("photos/grün.png", "--overlay")
+    assert files(folder / "maps") == ["grün.overlay.jpg", "grün.png"]
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save("maps/x.y.overlay.jpg")  # not of magan
+    Image.fromarray(scenes(2, seed=5)[0][1]).save("photos/grün.png")
+    assert run("photos")[0] == 0
+    assert files(folder / "maps") == ["a b.png", "grün.png", "x.y.overlay.jpg", "x.y.png"]
+
+
+def test_maps_and_overlays_are_no_photographs(folder, run):
+    run("photos/a b.jpg", "--overlay", out="photos")
+    assert {"a b.png", "a b.overlay.jpg"} < set(files(folder / "photos"))
+    status, _, err = run("photos")
+    assert status == 0
+    assert files(folder / "maps") == ["a b.png", "grün.png", "x.y.png"]
+    assert "passed over: 2 (map or overlay of magan)" in err
+
+
+def test_ctrl_c_says_what_is_done(folder, run, monkeypatch):
+    done = []
+
+    def stops(*arguments, **options):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr("magan_core.prediction.predict", stops)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    status, _, err = run("photos")
+    assert status == 130
+    assert err.endswith("magan: stopped; 2 maps of 3 in maps\n")
+    assert len(files(folder / "maps")) == 2
+
+
 def test_single_files_and_a_pattern(folder, run):
     assert run("photos/grün.png", "photos/*.JPG")[0] == 0
     assert files(folder / "maps") == ["grün.png", "x.y.png"]
@@ -314,7 +349,7 @@ def test_several_models_map_together(folder, run):
         "photos/grün.png", "--json", model=("--model", "a.safetensors", "--model", "b.safetensors")
     )
     assert status == 0
-    assert json.loads(out)["model"] == "a.safetensors + b.safetensors"
+    assert json.loads(out)["model"] == ["a.safetensors", "b.safetensors"]
     one, other = (predict(network, photo, 32).astype(float) / 255 for network in networks)
     logits = np.stack([np.log(values / (1 - values)) for values in (one, other)])
     sure = (abs(logits) < 3).all(0)  # elsewhere 8 bits say too little of the logit

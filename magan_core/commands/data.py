@@ -193,11 +193,13 @@ def leaks(options: argparse.Namespace) -> None:
     a = of(options.a)
     pairs = between(a, of(options.b), limit) if options.b else within(a, limit)
     counts = masks_as_maps(pairs) if options.masks and pairs else []
+    if pairs:
+        print(f"alike  in {options.a} (splits)  in {options.b or options.a} (splits)")
     for index, pair in enumerate(pairs):
+        differ = f"  masks differ in {summary(counts[[index]], paper)['mae']:.2%}" if options.masks else ""
         print(
             f"{pair.correlation:.3f}  {_where(pair.a['stem'], options.a)}  "
-            f"{_where(pair.b['stem'], options.b or options.a)}"
-            + (f"  masks differ in {summary(counts[[index]], paper)['mae']:.2%}" if options.masks else "")
+            f"{_where(pair.b['stem'], options.b or options.a)}{differ.replace('%', ' %')}"
         )
     where = f"{options.a} and {options.b}" if options.b else options.a
     looks = "looks" if len(pairs) == 1 else "look"
@@ -217,7 +219,7 @@ def _photographs(name: str) -> list:
     from magan_core.data.sets import photographs
 
     plain = Path(name).parts == (name,) and name != ".."
-    return photographs(_folder(name) if plain and _folder(name).is_dir() else Path(name))
+    return photographs(_folder(name) if plain and not Path(name, "images").is_dir() else Path(name))
 
 
 def _pairs(name: str) -> list:

@@ -20,6 +20,8 @@ The conventions by which scores are taken: which class is positive, at which thr
 who does so. The names go with --protocol of `magan evaluate` and `magan compare`.
 """
 WHITE = ("focus", "blur")
+BLUR = {"maps": "", "masks": "; CUHK, SZU-BD and CTCUG: blur"}
+FEW = 10  # images; over fewer, intervals are too narrow
 
 
 def add_parsers(commands) -> None:
@@ -31,7 +33,10 @@ def add_parsers(commands) -> None:
     command.add_argument("--masks", required=True, type=Path, help="folder of masks, one an image")
     for kind in ("maps", "masks"):
         command.add_argument(
-            f"--{kind}-white", default="focus", choices=WHITE, help=f"white in the {kind} (default focus)"
+            f"--{kind}-white",
+            default="focus",
+            choices=WHITE,
+            help=f"white in the {kind} (default focus{BLUR[kind]})",
         )
     _add_rules(command, "paper", "paper")
     command.add_argument("--split", type=Path, help="text file of the names to score, one a line")
@@ -103,6 +108,8 @@ def evaluate(options: argparse.Namespace) -> None:
         print(f"{name:9}{summary[name]:.4f}{interval}")
     for note in summary.get("notes", []):
         print(f"note: {note}")
+    if 1 < summary["images"] < FEW:
+        print(f"note: {summary['images']} images are few: the intervals are too narrow")
     if summary["auc"] < 0.5:
         print("      --maps-white and --masks-white say what white means")
 
@@ -121,10 +128,19 @@ def compare(options: argparse.Namespace) -> None:
     for name, one in found.items():
         print(
             f"{name:9}{one.difference:+z.4f}  "
-            f"(95 % interval {one.low:+z.4f} to {one.high:+z.4f}, p {one.p:.4f})"
+            f"(95 % interval {one.low:+z.4f} to {one.high:+z.4f}, p {chance(one.p, options.resamples)})"
         )
+    if images < FEW:
+        print(f"note: {images} images are few: the intervals are too narrow")
     if (least := 2 ** (1 - images)) > 0.01:
         print(f"note: with {counted(images, 'image')} no p below about {least:.3f} can come out")
+
+
+def chance(p: float, resamples: int) -> str:
+    """A p-value as text; one that no resample reached says so."""
+    least = 1 / (1 + resamples)
+    text = f"{p:.4f}" if p >= 1e-4 else f"{p:.0e}"
+    return f"at most {text}" if p < 1.5 * least else text
 
 
 def protocols(options: argparse.Namespace) -> None:

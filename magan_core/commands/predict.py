@@ -3,13 +3,13 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
-import warnings
 from pathlib import Path
 
 from magan_core import paths
-from magan_core.errors import MaganError
+from magan_core.errors import Interrupted, MaganError
 from magan_core.wording import counted
 
 SOME_FAILED = 3
@@ -17,8 +17,9 @@ HELP = """
 Map what is in focus in photographs, with the model that comes with magan or that of --model.
 
 Each IMAGE_OR_FOLDER is a file, a folder, or a pattern such as 'photos/*.jpg'. JPEG, PNG, TIFF, WebP, AVIF and
-BMP are read, and HEIC where pillow-heif is installed. A folder's sub-folders count with --recursive, and
-appear in the output too.
+BMP are read, and HEIC where pillow-heif is installed; of several pages the first, what is transparent as if
+it were not, and 16 bits in full (white is 65535). A folder's sub-folders count with --recursive, and appear
+in the output too; maps and overlays that this command made do not count as photographs there.
 
 The map of a.jpg is OUT/a.png: 8-bit grey, of the photograph's size, white = in focus. Where photographs would
 share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). What this
@@ -26,7 +27,8 @@ command wrote before is replaced; a photograph, or any other file, never is.
 """
 EXIT = """
 exit status: 0 every photograph has its map; 1 nothing was done (wrong input, or every photograph failed);
-2 the command line was not understood; 3 some photographs failed, and the others have their maps.
+2 the command line was not understood; 3 some photographs failed, and the others have their maps; 130 stopped
+by Ctrl-C: the maps that are there are whole.
 A photograph that fails does not stop the rest; the reasons come last, on standard error.
 """
 
@@ -60,7 +62,8 @@ def add_parser(commands) -> None:
         action="store_true",
         help="print nothing but JSON on standard output: `photographs`, each with file, map, overlay, "
         "width, height, in_focus (share of the map at 128 or above) and seconds (reading and writing "
-        "included); `failed`, each with file and reason; `passed_over`, other files by suffix, and "
+        "included); `model` (a list where several map together), `device`, `size`, `scales` and `flip`; "
+        "`failed`, each with file and reason; `passed_over`, other files by suffix, and "
         "sub-folders",
     )
     command.add_argument(
@@ -171,23 +174,33 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     fold_batch_norm(model)
     how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(files[0]))
     done, failed = [], {}
-    for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
-        try:
-            done.append(predict_one(photo, target, options.overlay, model, size, device, how))
-        except MaganError as error:
-            failed[str(photo)] = str(error)
-    return done, failed, {"model": " + ".join(map(str, files)), "device": str(device), "size": size, **how}
+    try:
+        for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
+            try:
+                done.append(predict_one(photo, target, options.overlay, model, size, device, how))
+            except MaganError as error:
+                failed[str(photo)] = str(error)
+    except KeyboardInterrupt as stop:
+        told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
+        raise Interrupted(told, signal.SIGINT) from stop
+    names = [str(file) for file in files]
+    return (
+        done,
+        failed,
+        {"model": names if len(names) > 1 else names[0], "device": str(device), "size": size, **how},
+    )
 
 
 def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, how) -> dict:
     """Write the map, and the overlay if asked for. Returns the photograph's entry for --json."""
-    from magan_core.data.images import CUT, colour_profile, is_map, read_photo, write_map
+    from magan_core.data.images import CUT, colour_profile, is_map, is_overlay, read_photo, write_map
+    from magan_core.data.photographs import wrote
     from magan_core.prediction import predict as map_of
 
     start = time.perf_counter()
     own = {target: is_map}
     if with_overlay:
-        from magan_core.overlay import is_overlay, overlay, write_overlay
+        from magan_core.overlay import overlay, write_overlay
 
         own[overlay_of(target)] = is_overlay
     for file, is_own in own.items():
@@ -204,6 +217,8 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
         if with_overlay:
             write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))
             entry["overlay"] = str(overlay_of(target))
+        else:
+            remove_own_overlay(overlay_of(target))
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's on a CPU has no type
             raise
@@ -217,17 +232,13 @@ def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, devi
     }
 
 
-def wrote(is_own, file: Path) -> bool:
-    """What `is_own` says of a file; nothing that Pillow thinks too large is ours, and 89 megapixels are no
-    reason to warn."""
-    from PIL import Image
+def remove_own_overlay(file: Path) -> None:
+    """Of the map that was there before, perhaps of another photograph of that name."""
+    from magan_core.data.images import is_overlay
+    from magan_core.data.photographs import wrote
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return is_own(file)
-    except Image.DecompressionBombError:
-        return False
+    if status(file) and wrote(is_overlay, file):
+        file.unlink()
 
 
 def show_json(facts: dict, done: list[dict], failed: dict[str, str], passed_over: dict[str, int]) -> None:

@@ -57,6 +57,15 @@ def is_map(path: str | Path) -> bool:
         return False
 
 
+def is_overlay(path: str | Path) -> bool:
+    """Whether `overlay.write_overlay` made the file at `path`."""
+    try:
+        with Image.open(path) as picture:
+            return (picture.format, picture.info.get("comment")) == ("JPEG", MAKER.encode())
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
 def read_mask(path: str | Path, white: str) -> np.ndarray:
     """Return the mask at `path` as uint8 (H, W) of 0 and 255, 255 = in focus.
 

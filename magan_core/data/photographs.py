@@ -2,12 +2,15 @@
 
 import glob
 import os
+import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from magan_core.data.images import SUFFIXES
+from PIL import Image
+
+from magan_core.data.images import SUFFIXES, is_map, is_overlay
 from magan_core.errors import MaganError
 
 
@@ -15,8 +18,8 @@ from magan_core.errors import MaganError
 class Found:
     """photos: each photograph once, with its path below the folder that was named, in the order of the names.
     failed: what was named and is not there, and folders that cannot be listed, with the reason. passed_over:
-    files of other kinds in the folders, counted by suffix, links to folders, and sub-folders unless
-    `recursive`."""
+    files of other kinds in the folders, counted by suffix, maps and overlays of ours, links to folders, and
+    sub-folders unless `recursive`."""
 
     photos: dict[Path, Path] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -27,8 +30,9 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     """Photographs of files, folders and patterns (`*`, `?`, `[...]`, `**`), which not every shell expands.
 
     A named file counts whatever its suffix; of a folder count the files with a suffix in `SUFFIXES`, with
-    those of its sub-folders if `recursive`. Names that begin with a dot are left out, and so is `out`: maps
-    are no photographs. Errors: MaganError when `out` is one of the folders.
+    those of its sub-folders if `recursive`. Names that begin with a dot are left out, and so are `out` and
+    the maps and overlays of earlier calls: they are no photographs. Errors: MaganError when `out` is one of
+    the folders.
     """
     found = Found()
     seen: set[str] = set()
@@ -66,7 +70,9 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         )
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
-            if path.suffix.lower() in SUFFIXES:
+            if wrote(is_map, path) or wrote(is_overlay, path):
+                others["(map or overlay of magan)"] += 1
+            elif path.suffix.lower() in SUFFIXES:
                 photos[path] = path.relative_to(folder)
             else:
                 others[path.suffix.lower() or "(no suffix)"] += 1
@@ -81,6 +87,17 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         hint = " Its sub-folders count with --recursive." if deeper else ""
         found.failed[str(folder)] = f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}).{hint}"
     return photos
+
+
+def wrote(is_own: Callable[[Path], bool], file: Path) -> bool:
+    """What `is_map` or `is_overlay` says of a file; nothing that Pillow thinks too large is ours, and 89
+    megapixels are no reason to warn."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return is_own(file)
+    except Image.DecompressionBombError:
+        return False
 
 
 def map_names(photos: dict[Path, Path]) -> dict[Path, Path]:
