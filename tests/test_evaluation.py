@@ -132,15 +132,16 @@ def test_other_polarities_suffix_and_extension_give_the_same_scores(folders):
         save(255 - focus_map, folder / "theirs" / f"{stem}_lbp.bmp")
         save(255 - mask, folder / "blurred" / f"{stem}_gt.png")
     expected = evaluate(folder / "maps", folder / "masks")
-    found = evaluate(
-        folder / "theirs",
-        folder / "blurred",
-        maps_white="blur",
-        masks_white="blur",
-        suffix="_lbp",
-        masks_suffix="_gt",
-    )
-    assert found == expected
+    for name in ("theirs/Thumbs.db", "blurred/desktop.ini"):  # of file managers
+        (folder / name).write_bytes(b"litter")
+    words = {"maps_white": "blur", "masks_white": "blur", "suffix": "_lbp", "masks_suffix": "_gt"}
+    assert evaluate(folder / "theirs", folder / "blurred", **words) == expected
+    first, *others = pairs
+    for listed in (first, f"{first}_lbp.bmp", f"{first}_gt.png", f"{first}_gt"):
+        (folder / "split.txt").write_text("\n".join([listed, *others]))
+        assert (
+            evaluate(folder / "theirs", folder / "blurred", **words, split=folder / "split.txt") == expected
+        )
 
 
 def test_records_carry_their_own_polarity(folders):
