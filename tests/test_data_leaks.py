@@ -149,6 +149,20 @@ def test_preparation_refuses_what_duts_networks_meet_again_in_ctcug(tmp_path, tr
             prepare(profile | {"sets": entries | tests}, raw, tmp_path / name, progress=False)
 
 
+@pytest.mark.parametrize("tested", ["one3", "two3"], ids=["apart", "in the test set"])
+def test_preparation_refuses_a_test_photograph_that_a_network_has_labelled(tmp_path, tested):
+    """two3 is one2 of the test set, smaller."""
+    raw = raw_sets(tmp_path / "raw", same=True)
+    (raw / "two/splits/pool.txt").write_text("two0\ntwo1\n" + "two3\n" * (tested == "two3"))
+    pseudo = {"source": "two", "split": "pool.txt", "maps": str(raw / "two/masks")}
+    profile = {"training_size": 32, "seed": 1, "sets": {"shi": {"source": "one", "pseudo": pseudo} | DIVIDED}}
+    if tested == "one3":
+        prepare(profile, raw, tmp_path / "out", progress=False)
+        return
+    with pytest.raises(MaganError, match=r"two3\.jpg of set 'shi' \(pseudo\) and .*one2\.jpg of the"):
+        prepare(profile, raw, tmp_path / "out", progress=False)
+
+
 def test_preparation_refuses_a_leak_inside_one_set_but_not_between_two_divisions_of_it(tmp_path):
     raw = raw_sets(tmp_path / "raw", same=False)
     (raw / "one/splits/other.txt").write_text("one0\none1\n")

@@ -10,11 +10,11 @@ from PIL import Image
 
 from magan_core import params
 from magan_core.data import prepare as module
-from magan_core.data.images import read_mask, read_photo
+from magan_core.data.images import read_mask, read_photo, write_map
 from magan_core.data.manifest import write_manifest
 from magan_core.data.prepare import load_test, load_train, prepare
 from magan_core.errors import MaganError
-from magan_core.files import read_json
+from magan_core.files import read_json, sha256
 
 SCENES = {"source": "synthetic", "character": "objects", "train": 3, "test": 2, "size": 48}
 
@@ -55,6 +55,71 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def listed(folder: Path) -> set[str]:
     return {record["stem"] for record in load_test(folder)}
+
+
+def drawn(raw: Path) -> dict:
+    """A set of OWN with three photographs of another folder, without masks, and maps of them."""
+    folder, maps = raw / "andere", raw / "maps"
+    for path in (folder / "images", folder / "splits", maps):
+        path.mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (24, 36), (0, 60 * number, 9)).save(folder / "images" / f"{number}.jpg")
+        values = np.full((36, 24), 127, np.uint8)
+        values[: 9 * (number + 1) - 1] = 128 + number
+        write_map(maps / f"{number}.png", values)
+    (folder / "splits/some.txt").write_text("3\n1\n2\n")
+    pseudo = {"source": "andere", "split": "some.txt", "maps": str(maps)}
+    return OWN | {"train_split": "train.txt", "test_split": "test.txt", "pseudo": pseudo}
+
+
+def test_maps_serve_as_masks_of_further_photographs(raw, tmp_path):
+    entry = drawn(raw)
+    write_manifest(raw / "eigene Bilder", raw / "manifests/eigene Bilder.csv")
+    summary = run(entry, raw, tmp_path / "out")["own"]
+    assert [summary[part] for part in ("train", "pseudo", "test", "unlabelled")] == [6, 3, 4, 0]
+    training = load_train(tmp_path / "out/own")
+    assert training.stems[6:] == ["3", "1", "2"]
+    assert training.sizes[6:].tolist() == [[36, 24]] * 3
+    for row, number in zip((6, 7, 8), (3, 1, 2), strict=True):
+        share = (training.masks[row] == 255).mean()
+        assert share == pytest.approx((9 * (number + 1) - 1) / 36, abs=0.02), "128 and above is in focus"
+    without = run({key: value for key, value in entry.items() if key != "pseudo"}, raw, tmp_path / "less")[
+        "own"
+    ]
+    assert without["sha256"] != summary["sha256"]
+    assert without["test_sha256"] == summary["test_sha256"]
+    assert "pseudo" not in without
+
+
+def test_pseudo_photographs_are_held_against_their_own_manifest(raw, tmp_path):
+    entry = drawn(raw)
+    lines = ["stem,image_sha256,mask_sha256"]
+    lines += [f"{number},{sha256(raw / f'andere/images/{number}.jpg')},none" for number in range(4)]
+    (raw / "manifests").mkdir()
+    (raw / "manifests/andere.csv").write_text("\n".join(lines) + "\n")
+    run(entry, raw, tmp_path / "out")
+    Image.new("RGB", (24, 36)).save(raw / "andere/images/2.jpg")
+    with pytest.raises(MaganError, match=r"2\.jpg is not the file that the manifest .*andere\.csv describes"):
+        run(entry, raw, tmp_path / "again")
+
+
+def test_pseudo_that_is_not_whole(raw, tmp_path):
+    entry = drawn(raw)
+    for change in (
+        {"pseudo": {"source": "andere"}},
+        {"pseudo": "andere"},
+        {"pseudo": entry["pseudo"] | {"x": 1}},
+    ):
+        with pytest.raises(MaganError, match="expected source, split and maps, beside a `train_split`"):
+            run(entry | change, raw, tmp_path / "out")
+    with pytest.raises(MaganError, match="beside a `train_split`"):
+        run(OWN | {"train_share": 0.5, "pseudo": entry["pseudo"]}, raw, tmp_path / "out")
+    (raw / "maps/1.png").unlink()
+    with pytest.raises(
+        MaganError, match=r"1\.jpg has no map .*1\.png \(1 such photographs\); `magan predict"
+    ):
+        run(entry, raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_synthetic_profile(tmp_path):

@@ -18,6 +18,8 @@ read from data/splits/SOURCE where that has them, else from the folder's own `sp
     use: test (the default) | unlabelled, with share: part of the photographs to take (1)
     exclude: list of photographs to leave out
     seed: of the division (the profile's)
+    pseudo: {source, split, maps}, with train_split: photographs of another folder that train as well, with
+        masks that a network drew: maps/STEM.png as `magan predict` writes them, cut at one half
 
 Divisions order the photographs by a hash; `train_share` and `unlabelled` take from the front, `test` from the
 back: two sets of one source whose shares add up to at most 1 share no photograph. A test photograph that is
@@ -56,19 +58,21 @@ from magan_core.files import sha256, write_json, write_text
 SYNTHETIC_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
 FOLDER_KEYS = (
     "source", "white", "train_split", "test_split", "unlabelled_split", "train_share", "use", "share",
-    "exclude", "seed",
+    "exclude", "seed", "pseudo",
 )  # fmt: skip
+PSEUDO_KEYS = {"source", "split", "maps"}
 TEST_COLUMNS = ("stem", "image", "mask", "white")
 CHUNK = 64  # photographs decoded ahead
 
 
 @dataclass
 class Parts:
-    """The photographs of one set by what they are for."""
+    """The photographs of one set by what they are for; those of `pseudo` train with maps for masks."""
 
     train: list[Record] = field(default_factory=list)
     test: list[Record] = field(default_factory=list)
     unlabelled: list[Record] = field(default_factory=list)
+    pseudo: list[Record] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,9 @@ def prepare(
     there is one, or a manifest.csv in the set's folder, the files of that data set must be the ones it
     describes. splits: folder of NAME/SPLIT. An older `out` is replaced. The same input gives the same bytes.
 
-    Returns what sets.json says: for each set source, train, test, unlabelled (numbers),
-    in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None where
-    there is nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out`
+    Returns what sets.json says: for each set source, train, test, unlabelled, and pseudo where there are some
+    (numbers), in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None
+    where there is nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out`
     cannot be written.
     """
     out, folder_of = Path(out), raw if callable(raw) else Path(raw).joinpath
@@ -125,16 +129,19 @@ def prepare(
         summary = {}
         for name, parts in found.items():
             entry = profile["sets"][name]
-            manifest = manifest_path(entry["source"], folder_of(entry["source"]), manifests)
-            rows = read_manifest(manifest) if manifest.exists() else None
+            sources = [entry["source"], entry.get("pseudo", entry)["source"]]
+            described = [_described(source, folder_of, manifests) for source in sources]
+            drawn = {record["image"] for record in parts.pseudo}
 
-            def load(record: Record, rows=rows, manifest=manifest):
-                if rows is not None:
-                    verify(record, rows, str(manifest))
+            def load(record: Record, described=described, drawn=drawn):
+                by_network = record["image"] in drawn
+                if (found := described[by_network]) is not None:
+                    verify(record | {"mask": None} if by_network else record, *found)
                 return sets.load(record)
 
             summary[name] = {"source": entry["source"]}
             summary[name] |= {part: len(getattr(parts, part)) for part in ("train", "test", "unlabelled")}
+            summary[name] |= {"pseudo": len(parts.pseudo)} if parts.pseudo else {}
             summary[name] |= _write_training(
                 name, parts, profile["training_size"], folder / name, load, progress
             )
@@ -240,6 +247,7 @@ def _folder_parts(
                 f"set '{name}': {key} is {entry[key]!r}; expected a number above 0 and at most 1"
             )
     folder = raw(entry["source"])
+    pseudo = _pseudo(name, entry, raw, splits) if "pseudo" in entry else []
 
     def names(key: str) -> Path:
         return split_file(entry["source"], entry[key], folder, splits)
@@ -254,7 +262,8 @@ def _folder_parts(
             for part in ("train", "test", "unlabelled")
             if f"{part}_split" in entry
         })  # fmt: skip
-        both = _stems(parts.train) & _stems(parts.test)
+        parts.pseudo = pseudo
+        both = _stems(parts.train + parts.pseudo) & _stems(parts.test)
         if both:
             raise MaganError(
                 f"set '{name}': '{min(both)}' is in the training split and in the test split; take one out"
@@ -267,11 +276,40 @@ def _folder_parts(
     return Parts(test=sets.divide(records, 1 - entry.get("share", 1), seed)[1])
 
 
+def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits: Path) -> list[Record]:
+    """The photographs of `pseudo`, with their maps for masks."""
+    given = entry["pseudo"]
+    if not isinstance(given, dict) or given.keys() != PSEUDO_KEYS or "train_split" not in entry:
+        raise MaganError(
+            f"set '{name}': pseudo is {given!r}; expected source, split and maps, beside a `train_split`"
+        )
+    folder, maps = raw(given["source"]), Path(given["maps"])
+    chosen = sets.select(
+        sets.photographs(folder), split_file(given["source"], given["split"], folder, splits)
+    )
+    records = [record | {"mask": maps / f"{record['stem']}.png"} for record in chosen]
+    if lonely := [record for record in records if not record["mask"].is_file()]:
+        raise MaganError(
+            f"set '{name}': {lonely[0]['image']} has no map {lonely[0]['mask']} ({len(lonely)} such "
+            f"photographs); `magan predict {folder / 'images'} --out {maps}` draws them"
+        )
+    return records
+
+
+def _described(
+    source: str, folder_of: Callable[[str], Path], manifests: Path
+) -> tuple[dict[str, dict[str, str]], str] | None:
+    """The manifest of a source and its name, if it has one."""
+    path = manifest_path(source, folder_of(source), manifests)
+    return (read_manifest(path), str(path)) if path.exists() else None
+
+
 def _check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: set[tuple[str, str]]) -> None:
     """Raise MaganError when a photograph is tested on that is trained on in the same set or in one of another
     source, or in one whose networks meet that test set (`transfers`: pairs of training and test set), or that
-    is unlabelled anywhere. The same file counts, and the same content (leaks.py), but for synthetic scenes,
-    whose numbers tell them apart."""
+    is unlabelled, or labelled by a network, anywhere. The same file counts, and the same content (leaks.py),
+    but for synthetic scenes, whose numbers tell them apart.
+    """
     tested = {record["image"]: name for name, parts in found.items() for record in parts.test}
     for name, parts in found.items():
         for record in parts.unlabelled:
@@ -281,9 +319,9 @@ def _check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: se
                     f"'{tested[record['image']]}'; give both one seed, and shares that sum up to at most 1"
                 )
     real = [name for name in found if sources[name] != "synthetic"]
-    kinds = ("train", "unlabelled", "test")
+    kinds = ("train", "pseudo", "unlabelled", "test")
     small = {(name, kind): leaks.thumbnails(getattr(found[name], kind)) for name in real for kind in kinds}
-    for name, other, kind in product(real, real, ("train", "unlabelled")):
+    for name, other, kind in product(real, real, kinds[:-1]):
         apart = name != other and (name, other) not in transfers
         if kind == "train" and apart and sources[name] == sources[other]:
             continue  # two divisions of one set, as in Tables I and III
@@ -308,7 +346,7 @@ def _write_training(
     name: str, parts: Parts, side: int, folder: Path, load: Callable, progress: bool
 ) -> dict[str, float | str | None]:
     """Write the training arrays, row by row, and train.csv; return their hash and the share in focus."""
-    records = parts.train or parts.unlabelled
+    records = parts.train + parts.pseudo or parts.unlabelled
     folder.mkdir()
     if not records:
         return {"sha256": None, "in_focus_share_train": None}
