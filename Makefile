@@ -37,7 +37,12 @@ released-model: setup
 	$(MAKE) repro PROFILE=released-mixed
 	python -m magan_core pack build/released-mean.safetensors \
 	  results/released-further/runs/manet-zhao-s{2,3}/model.safetensors \
-	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out magan_core/released/model.safetensors
+	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out build/released-further.safetensors
+	python -m magan_core predict "$${MAGAN_DATA:-data/raw}/szu-bd/images" --out build/pseudo \
+	  --model build/released-further.safetensors
+	$(MAKE) repro PROFILE=released-pseudo
+	python -m magan_core pack build/released-further.safetensors \
+	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
 
 test: setup check
 	python -m pytest

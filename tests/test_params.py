@@ -42,6 +42,7 @@ def test_shipped_file_loads():
         "released-wide",
         "released-further",
         "released-mixed",
+        "released-pseudo",
         "paper",
     ]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
@@ -153,6 +154,7 @@ def test_the_set_that_methods_are_shown_on():
         "released-wide": "zhao",
         "released-further": "zhao",
         "released-mixed": "zhao",
+        "released-pseudo": "zhao",
         "paper": "dut",
     }
     runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}
@@ -377,7 +379,8 @@ def test_the_released_model_is_trained_on_from_what_make_packs():
         for name, profile in params.load(SHIPPED)["profiles"].items()
         if (profile["weights"]["file"] or "").startswith("build/")
     }
-    assert len(onward) == 4
+    assert len(onward) == 5
+    assert f"--out {onward['released-pseudo']['sets']['zhao']['pseudo']['maps']} " in commands
     for name, profile in onward.items():
         assert f"--out {profile['weights']['file']}\n" in commands
         seeds = ",".join(run.rpartition("-s")[2] for run in profile["supervised"])
