@@ -40,6 +40,8 @@ released-model: setup
 	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out build/released-further.safetensors
 	python -m magan_core predict "$${MAGAN_DATA:-data/raw}/szu-bd/images" --out build/pseudo \
 	  --model build/released-further.safetensors
+	python -m magan_core profile released-pseudo
+	python -m dvc repro -f -s prepare@released-pseudo
 	$(MAKE) repro PROFILE=released-pseudo
 	python -m magan_core pack build/released-further.safetensors \
 	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors

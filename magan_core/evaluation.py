@@ -203,7 +203,7 @@ def _read_split(split: Path, masks: Mapping[str, object], suffixes: Sequence[str
     """The stems that a split names: as the photographs' or, with their suffix, as the maps' or the masks'."""
 
     def stem(name: str) -> str:
-        plain = [name, Path(name).stem]
+        plain = [stem_key(name), stem_key(Path(name).stem)]
         bare = [one.removesuffix(suffix) for one in plain for suffix in suffixes]
         return next((one for one in plain + bare if one in masks), plain[1])
 

@@ -18,7 +18,7 @@ import yaml
 from magan_core.errors import Interrupted, MaganError, nearest
 from magan_core.files import write_text
 
-SAVING = 120.0  # seconds in which a cell that was interrupted has to end: two steps of training, and a state
+SAVING = 60.0  # seconds in which a cell that was interrupted has to end: two steps of training, and a state
 SHELLS = ("sh", "dash", "bash", "zsh", "ksh", "fish")
 
 
@@ -192,7 +192,7 @@ def _ending_in_order() -> dict[str, Any]:
 
     class Manager(AsyncKernelManager):
         running = False  # a cell
-        shutdown_wait_time = SAVING
+        shutdown_wait_time = 2 * SAVING  # after half of it comes a SIGTERM, which ends the cell
 
         async def _async_interrupt_kernel(self) -> None:
             if Manager.running or not self.shutting_down:

@@ -158,8 +158,9 @@ def test_compare_adds_nothing_where_there_are_images_enough(folder, capsys):
     [
         (1 / 2001, 2000, "at most 0.0005"),
         (2 / 2001, 2000, "0.0010"),
+        (1 / 3001, 3000, "at most 0.0004"),
         (1.0, 2000, "1.0000"),
-        (1 / 20001, 20000, "at most 5e-05"),
+        (1 / 20001, 20000, "at most 0.0001"),
         (3 / 40001, 40000, "7e-05"),
     ],
 )

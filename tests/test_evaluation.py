@@ -137,7 +137,13 @@ def test_other_polarities_suffix_and_extension_give_the_same_scores(folders):
     words = {"maps_white": "blur", "masks_white": "blur", "suffix": "_lbp", "masks_suffix": "_gt"}
     assert evaluate(folder / "theirs", folder / "blurred", **words) == expected
     first, *others = pairs
-    for listed in (first, f"{first}_lbp.bmp", f"{first}_gt.png", f"{first}_gt"):
+    for listed in (
+        first,
+        f"{first}_lbp.bmp",
+        unicodedata.normalize("NFD", first),
+        f"{first}_gt.png",
+        f"{first}_gt",
+    ):
         (folder / "split.txt").write_text("\n".join([listed, *others]))
         assert (
             evaluate(folder / "theirs", folder / "blurred", **words, split=folder / "split.txt") == expected

@@ -106,6 +106,20 @@ def test_maps_and_overlays_are_no_photographs(folder, run):
     assert "passed over: 2 (map or overlay of magan)" in err
 
 
+def test_what_is_no_photograph_in_a_folder_does_not_stop_it(folder, run):
+    """A damaged file whose decoder fails oddly, and a pipe, which nobody writes to."""
+    Image.open("photos/a b.jpg").save("photos/odd.avif")
+    content = bytearray(Path("photos/odd.avif").read_bytes())
+    content[40:90] = bytes(50)
+    Path("photos/odd.avif").write_bytes(content)
+    os.mkfifo("photos/pipe")
+    status, _, err = run("photos")
+    assert status == 3
+    assert "odd.avif" in err
+    assert "passed over: 1 (no suffix)" in err
+    assert len(files(folder / "maps")) == 3
+
+
 def test_ctrl_c_says_what_is_done(folder, run, monkeypatch):
     done = []
 
@@ -344,7 +358,8 @@ def test_several_models_map_together(folder, run):
     photo = read_photo("photos/grün.png")
     networks = [decided(seed) for seed in (1, 2)]
     for name, network in zip("ab", networks, strict=True):
-        save_model(network, MODEL, list(PARTS), 32, folder / f"{name}.safetensors")
+        more = {"test_scales": [0.5, 2], "test_flip": True} if name == "b" else {}  # the first one decides
+        save_model(network, MODEL, list(PARTS), 32, folder / f"{name}.safetensors", **more)
     status, out, _ = run(
         "photos/grün.png", "--json", model=("--model", "a.safetensors", "--model", "b.safetensors")
     )

@@ -103,6 +103,15 @@ def test_pseudo_photographs_are_held_against_their_own_manifest(raw, tmp_path):
         run(entry, raw, tmp_path / "again")
 
 
+def test_photographs_of_two_sources_may_share_a_name(raw, tmp_path):
+    entry = drawn(raw)
+    for path in ("andere/images/3.jpg", "maps/3.png"):
+        old = raw / path
+        old.rename(old.with_name(f"bild 7{old.suffix}"))
+    (raw / "andere/splits/some.txt").write_text("bild 7\n1\n2\n")
+    assert run(entry, raw, tmp_path / "out")["own"]["pseudo"] == 3
+
+
 def test_pseudo_that_is_not_whole(raw, tmp_path):
     entry = drawn(raw)
     for change in (
@@ -114,10 +123,18 @@ def test_pseudo_that_is_not_whole(raw, tmp_path):
             run(entry | change, raw, tmp_path / "out")
     with pytest.raises(MaganError, match="beside a `train_split`"):
         run(OWN | {"train_share": 0.5, "pseudo": entry["pseudo"]}, raw, tmp_path / "out")
-    (raw / "maps/1.png").unlink()
+    again = entry["pseudo"] | {"source": "eigene Bilder", "split": "both.txt"}
+    for number in range(3, 8):
+        write_map(raw / f"maps/bild {number}.png", np.arange(600, dtype=np.uint8).reshape(20, 30))
+    with pytest.raises(MaganError, match=r"bild 3\.png is in the split of `pseudo` and in the training"):
+        run(entry | {"pseudo": again}, raw, tmp_path / "out")
+    write_map(raw / "maps/2.png", np.full((36, 24), 127, np.uint8))
     with pytest.raises(
-        MaganError, match=r"1\.jpg has no map .*1\.png \(1 such photographs\); `magan predict"
+        MaganError, match=r"2\.png is all on one side of one half.*take '2' out of the split some"
     ):
+        run(entry, raw, tmp_path / "out")
+    (raw / "maps/1.png").unlink()
+    with pytest.raises(MaganError, match=r"1\.jpg and 0 more of `pseudo` have no map in .*`magan predict"):
         run(entry, raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

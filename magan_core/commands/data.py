@@ -216,10 +216,12 @@ def leaks(options: argparse.Namespace) -> None:
 
 
 def _photographs(name: str) -> list:
+    from magan_core.data.catalogue import CATALOGUE
     from magan_core.data.sets import photographs
 
     plain = Path(name).parts == (name,) and name != ".."
-    return photographs(_folder(name) if plain and not Path(name, "images").is_dir() else Path(name))
+    known = plain and (name in CATALOGUE or _folder(name).is_dir())
+    return photographs(_folder(name) if known else Path(name))
 
 
 def _pairs(name: str) -> list:

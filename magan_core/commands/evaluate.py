@@ -1,6 +1,7 @@
 """`magan evaluate`, `compare` and `protocols`: maps of anyone's against masks, and scores against scores."""
 
 import argparse
+import math
 from pathlib import Path
 
 from magan_core.errors import MaganError
@@ -138,9 +139,9 @@ def compare(options: argparse.Namespace) -> None:
 
 def chance(p: float, resamples: int) -> str:
     """A p-value as text; one that no resample reached says so."""
-    least = 1 / (1 + resamples)
-    text = f"{p:.4f}" if p >= 1e-4 else f"{p:.0e}"
-    return f"at most {text}" if p < 1.5 * least else text
+    if p < 1.5 / (1 + resamples):
+        return f"at most {math.ceil(p * 1e4 - 1e-9) / 1e4:.4f}"
+    return f"{p:.4f}" if p >= 1e-4 else f"{p:.0e}"
 
 
 def protocols(options: argparse.Namespace) -> None:

@@ -17,8 +17,8 @@ HELP = """
 Map what is in focus in photographs, with the model that comes with magan or that of --model.
 
 Each IMAGE_OR_FOLDER is a file, a folder, or a pattern such as 'photos/*.jpg'. JPEG, PNG, TIFF, WebP, AVIF and
-BMP are read, and HEIC where pillow-heif is installed; of several pages the first, what is transparent as if
-it were not, and 16 bits in full (white is 65535). A folder's sub-folders count with --recursive, and appear
+BMP are read, and HEIC where pillow-heif is installed; of several pages the first, what is transparent over
+white, and 16 bits with white at 65535. A folder's sub-folders count with --recursive, and appear
 in the output too; maps and overlays that this command made do not count as photographs there.
 
 The map of a.jpg is OUT/a.png: 8-bit grey, of the photograph's size, white = in focus. Where photographs would
@@ -55,7 +55,7 @@ def add_parser(commands) -> None:
         "--overlay",
         action="store_true",
         help="also write OUT/a.overlay.jpg: the photograph, with what is blurred in dim grey and a line "
-        "around what is in focus",
+        "around what is in focus (without this, one of an earlier call is removed with its map)",
     )
     command.add_argument(
         "--json",
@@ -238,7 +238,10 @@ def remove_own_overlay(file: Path) -> None:
     from magan_core.data.photographs import wrote
 
     if status(file) and wrote(is_overlay, file):
-        file.unlink()
+        try:
+            file.unlink()
+        except OSError as error:
+            raise MaganError(f"cannot remove {file}, an overlay of before: {error.strerror}") from error
 
 
 def show_json(facts: dict, done: list[dict], failed: dict[str, str], passed_over: dict[str, int]) -> None:

@@ -70,12 +70,13 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         )
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
-            if wrote(is_map, path) or wrote(is_overlay, path):
+            suffix = path.suffix.lower()
+            if (suffix == ".png" and wrote(is_map, path)) or (suffix == ".jpg" and wrote(is_overlay, path)):
                 others["(map or overlay of magan)"] += 1
-            elif path.suffix.lower() in SUFFIXES:
+            elif suffix in SUFFIXES:
                 photos[path] = path.relative_to(folder)
             else:
-                others[path.suffix.lower() or "(no suffix)"] += 1
+                others[suffix or "(no suffix)"] += 1
         if not recursive:
             deeper = bool(folders)
             others["(sub-folder, see --recursive)"] += len(folders)
@@ -90,13 +91,15 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
 
 
 def wrote(is_own: Callable[[Path], bool], file: Path) -> bool:
-    """What `is_map` or `is_overlay` says of a file; nothing that Pillow thinks too large is ours, and 89
-    megapixels are no reason to warn."""
+    """What `is_map` or `is_overlay` says of a file; nothing that Pillow cannot open, or thinks too large, is
+    ours, and 89 megapixels are no reason to warn."""
+    if not file.is_file():
+        return False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return is_own(file)
-    except Image.DecompressionBombError:
+    except Exception:  # decoders of damaged files raise nearly anything
         return False
 
 

@@ -46,7 +46,7 @@ from tqdm import tqdm
 
 from magan_core import paths
 from magan_core.data import leaks, sets
-from magan_core.data.images import resize, resize_mask, write_map
+from magan_core.data.images import read_mask, resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
 from magan_core.data.sets import Record
 from magan_core.data.splits import split_file
@@ -263,7 +263,12 @@ def _folder_parts(
             if f"{part}_split" in entry
         })  # fmt: skip
         parts.pseudo = pseudo
-        both = _stems(parts.train + parts.pseudo) & _stems(parts.test)
+        if twice := {one["image"] for one in parts.train + parts.test} & {one["image"] for one in pseudo}:
+            raise MaganError(
+                f"set '{name}': {min(twice)} is in the split of `pseudo` and in the training or test split; "
+                "take one out"
+            )
+        both = _stems(parts.train) & _stems(parts.test)
         if both:
             raise MaganError(
                 f"set '{name}': '{min(both)}' is in the training split and in the test split; take one out"
@@ -290,9 +295,15 @@ def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits
     records = [record | {"mask": maps / f"{record['stem']}.png"} for record in chosen]
     if lonely := [record for record in records if not record["mask"].is_file()]:
         raise MaganError(
-            f"set '{name}': {lonely[0]['image']} has no map {lonely[0]['mask']} ({len(lonely)} such "
-            f"photographs); `magan predict {folder / 'images'} --out {maps}` draws them"
+            f"set '{name}': {lonely[0]['image']} and {len(lonely) - 1} more of `pseudo` have no map in "
+            f"{maps}; `magan predict {folder / 'images'} --out {maps}` draws them"
         )
+    for record in records:
+        if len(np.unique(read_mask(record["mask"], record["white"]))) == 1:
+            raise MaganError(
+                f"{record['mask']} is all on one side of one half; expected both classes: take "
+                f"'{record['stem']}' out of the split {given['split']} of `pseudo`"
+            )
     return records
 
 
@@ -331,7 +342,8 @@ def _check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: se
             raise MaganError(
                 f"{getattr(found[name], kind)[i]['image']} of set '{name}' ({kind}) and "
                 f"{found[other].test[j]['image']} of the test set '{other}' look the same (their thumbnails "
-                f"correlate with {alike[i, j]:.3f}); `exclude` one: `magan data leaks` finds all such pairs"
+                f"correlate with {alike[i, j]:.3f}); `exclude` one, or take it out of the split that names "
+                "it: `magan data leaks` finds all such pairs"
             )
 
 

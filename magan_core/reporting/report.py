@@ -94,6 +94,8 @@ def _data(sources: Results) -> list[dict[str, Any]]:
         if sources.has(role):
             entry = sources.sets[sources.filled_by(role)]
             counts |= {kind: entry.get(kind) or "–" for kind in counts}
+            if "pseudo" in entry:
+                counts["train"] = f"{entry['train']}, and {entry['pseudo']} labelled by a network"
             here = "the same" if sources.is_real(role) else sources.source(role)
         entries.append({"paper": name, "here": here} | counts)
     return entries

@@ -129,6 +129,8 @@ class Results:
         parts, run = [tested], self.listed[method]
         if (learnt := data(TRAINED_ON.get(role, role))) not in (tested, SAME):
             parts.append(f"trained on {learnt}")
+        if pseudo := self.roles.get(self.filled_by(run["set"]), {}).get("pseudo"):
+            parts.append(f"also trained on {pseudo['source']}, labelled by a network")
         if (extra := data(run["unlabelled"]) if "unlabelled" in run else SAME) not in (tested, SAME):
             parts.append(f"unlabelled {extra}")
         if self.backbone != PAPER_BACKBONE and tested == SAME:
