@@ -65,6 +65,21 @@ def test_stand_ins_are_never_a_verdict_on_the_paper(full):
     assert cell(full.write(["I"])["I"], "MANet", "mae_verdict", "CTCUG") == "reproduced"
 
 
+def test_photographs_that_a_network_labelled_are_told(full):
+    """MANet was trained on them; LBP, on the same test photographs, was not."""
+    for role in ("ctcug", "dut"):
+        full.sets[role] = {"source": role, "white": "focus"}
+    full.sets["dut"]["pseudo"] = {"source": "garden", "split": "all.txt", "maps": "build/pseudo"}
+    full.others = ("LBP",)
+    for role in ("shi", "dut", "ctcug"):
+        write_score(full.root / "scores", "LBP", role, mae=0.25)
+    first = full.write(["I"])["I"]
+    told = "same data, also trained on garden, labelled by a network"
+    assert cell(first, "MANet", "data", "CTCUG") == told
+    assert cell(first, "MANet", "mae_verdict", "CTCUG") == "other data"
+    assert cell(first, "LBP", "data", "CTCUG") == "same data"
+
+
 def test_a_number_that_was_not_run_and_one_that_the_paper_lacks(full):
     tables = full.write()
     assert cell(tables["I"], "LBP", "iou_verdict") == "not run"
