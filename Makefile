@@ -1,6 +1,6 @@
 # make setup            a virtual environment in .venv with the pinned packages, once; all others do it first
 # make repro            every table and figure of the profile in params.yaml (PROFILE=NAME: of another; JOBS=N: N trainings at once)
-# make released-model   the model that `magan predict` takes, trained again (hours)
+# make released-model   the model that `magan predict` takes, trained again (hours, and a GPU for minutes)
 # make test             all tests; make fast-test: without whole pipelines; make check: style and notebooks only
 # make lab              the notebooks in JupyterLab
 # make hooks            have Git refuse notebooks with outputs
@@ -24,7 +24,7 @@ repro: setup
 	python -m dvc repro
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
 
-# The model that comes with the project, again: needs CUHK, SZU-BD and hours (docs/model-card.md).
+# The model that comes with the project, again: needs CUHK, SZU-BD, a GPU for minutes and hours (docs/model-card.md).
 released-model: setup
 	$(MAKE) repro PROFILE=released
 	python -m magan_core pack results/released/runs/manet-zhao/model.safetensors --out build/released-start.safetensors
@@ -38,8 +38,10 @@ released-model: setup
 	python -m magan_core pack build/released-mean.safetensors \
 	  results/released-further/runs/manet-zhao-s{2,3}/model.safetensors \
 	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out build/released-further.safetensors
+	python -m magan_core profile cuhk
+	python -m dvc repro train@cuhk-magan-zhao
 	python -m magan_core predict "$${MAGAN_DATA:-data/raw}/szu-bd/images" --out build/pseudo \
-	  --model build/released-further.safetensors
+	  --model build/released-further.safetensors --model results/cuhk/runs/magan-zhao/model.safetensors
 	python -m magan_core profile released-pseudo
 	python -m dvc repro -f -s prepare@released-pseudo
 	$(MAKE) repro PROFILE=released-pseudo
