@@ -148,6 +148,7 @@ def test_one_interrupt_ends_all_trainings_and_keeps_what_they_have(clone):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
     )
     try:
         clones.wait_for(lambda: len(list((clone / "results/smoke/live/losses").glob("[!.]*.csv"))) == 2, 120)
