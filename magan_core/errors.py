@@ -23,7 +23,7 @@ def nearest(name: object, allowed: Iterable[str], what: str) -> str:
     allowed = list(allowed)
     if name in allowed:
         return str(name)
-    close = get_close_matches(str(name), allowed, n=1, cutoff=0.6)
+    close = get_close_matches(str(name), allowed, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else "."
     more = f", ... ({len(allowed)} in all)" if len(allowed) > SHOWN else ""
     raise MaganError(f"unknown {what} '{name}'{hint} Allowed: {', '.join(allowed[:SHOWN]) or '(none)'}{more}")
