@@ -23,6 +23,13 @@ ROOT = Path(__file__).parents[1]
 STEMS = ("out_1", "out_2", "grün 3", "x.4", "IMG5")
 
 
+def commit(folder):
+    """All that lies in a folder, which is a repository from then on."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "data"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """truth/ (a set of five pairs), repository/ (the same files elsewhere), sources/ and manifests/."""
@@ -36,9 +43,7 @@ def made(tmp_path_factory):
         noise.convert("1").save(top / "truth/masks" / f"{stem}.png")
     shutil.copytree(top / "truth/images", top / "repository/CUHK/train set")
     shutil.copytree(top / "truth/masks", top / "repository/CUHK/gt")
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "data"]):
-        subprocess.run(["git", *command], cwd=top / "repository", check=True)
+    commit(top / "repository")
     for folder in ("sources", "manifests"):
         (top / folder).mkdir()
     write_sources(top / "truth", top / "sources/set.csv")
@@ -161,9 +166,7 @@ def test_a_server_that_sends_without_end(made, files, tmp_path, monkeypatch):
     shutil.copytree(made / "repository", tmp_path / "repository")
     for name in ("junk", "more"):
         (tmp_path / "repository" / name).write_bytes(os.urandom(600_000))
-    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    for command in (["add", "."], [*identity, "commit", "-qm", "junk"]):
-        subprocess.run(["git", *command], cwd=tmp_path / "repository", check=True)
+    commit(tmp_path / "repository")
     blobs = subprocess.check_output(
         ["git", "hash-object", "junk", "more"], cwd=tmp_path / "repository", text=True
     ).split()

@@ -5,13 +5,12 @@ import signal
 
 import pytest
 import torch
-from tiny import MODEL, PROFILE, RUN, TRAINING, prepared
+from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.errors import Interrupted, MaganError
 from magan_core.training import further
 from magan_core.training.log import Log
 from magan_core.training.replay import Replay
-from magan_core.training.run import train_run
 
 pytestmark = [
     pytest.mark.gpu,
@@ -22,17 +21,8 @@ pytestmark = [
 def go(root, name, run=RUN, resume=None, **training):
     """History of a semi-supervised run of 20 steps on the GPU; its batches change at the eighth."""
     settings = TRAINING | {"steps": 20, "log_every": 4, "deterministic": True} | training
-    return train_run(
-        run,
-        PROFILE | {"training": settings, "model": MODEL | {"dropout": 0.0}},
-        labelled=root / "data/shi",
-        unlabelled=root / "data/frd",
-        weights_folder=root,
-        out=root / name,
-        device=torch.device("cuda"),
-        resume_folder=resume,
-        progress=False,
-    )
+    profile = PROFILE | {"training": settings, "model": MODEL | {"dropout": 0.0}}
+    return train_tiny(root / "data", root / name, run, profile, "cuda", resume)
 
 
 def assert_alike(one, other, tolerance=2e-3):

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import PROFILE, RUN, TRAINING, prepared
+from tiny import PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.training import trainer
 from magan_core.training.replay import EAGER, Replay
-from magan_core.training.run import train_run
 
 
 @pytest.fixture(autouse=True)
@@ -81,16 +80,7 @@ def test_training_replays_its_steps(tmp_path, monkeypatch):
                 patched.setattr(trainer, "_alone_on_gpu", lambda device, team: True)
                 patched.setattr(trainer, "Replay", Again)
                 patched.setattr(trainer, "recordable", lent)
-            history = train_run(
-                RUN,
-                profile,
-                labelled=data / "shi",
-                unlabelled=data / "frd",
-                weights_folder=data,
-                out=tmp_path / name,
-                device=torch.device("cpu"),
-                progress=False,
-            )
+            history = train_tiny(data, tmp_path / name, RUN, profile)
         found[name] = history, load_file(tmp_path / name / "model.safetensors")
     assert Again.recorded == 2, "once for each half of the training"
     (one, weights), (other, again) = found.values()

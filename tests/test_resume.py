@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import PROFILE, RUN, TRAINING, prepared
+from tiny import PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.errors import Interrupted, MaganError
 from magan_core.files import atomic
 from magan_core.training import log, state, trainer
-from magan_core.training.run import state_name, train_run
+from magan_core.training.run import state_name
 from magan_core.training.state import Resume, forget, key, stoppable
 from magan_core.training.stream import Streamed
 
@@ -31,17 +31,7 @@ def profile(**training) -> dict:
 
 def go(data: Path, out: Path, resume: Path | None, run: dict = RUN, **training):
     settings = profile(**training)
-    history = train_run(
-        run,
-        settings,
-        labelled=data / "shi",
-        unlabelled=data / "frd",
-        weights_folder=data,
-        out=out,
-        device=torch.device("cpu"),
-        resume_folder=resume,
-        progress=False,
-    )
+    history = train_tiny(data, out, run, settings, resume=resume)
     if resume is not None:
         forget(resume, state_name(settings, run))
     return history
@@ -169,11 +159,9 @@ def test_unfinished_files_of_another_run_stay(tmp_path):
 def test_a_state_stays_until_the_run_is_forgotten(data, uninterrupted, tmp_path, monkeypatch):
     """A kill while the photographs are mapped costs no training: the next start has nothing left to do."""
     settings = profile()
-    folders = {"labelled": data / "shi", "unlabelled": data / "frd", "weights_folder": data}
-    options = {"device": torch.device("cpu"), "resume_folder": tmp_path / "resume", "progress": False}
-    train_run(RUN, settings, **folders, **options, out=tmp_path / "first")
+    train_tiny(data, tmp_path / "first", RUN, settings, resume=tmp_path / "resume")
     monkeypatch.setattr("magan_core.training.trainer.step_once", None)  # a step would fail
-    train_run(RUN, settings, **folders, **options, out=tmp_path / "second")
+    train_tiny(data, tmp_path / "second", RUN, settings, resume=tmp_path / "resume")
     assert outcome(tmp_path / "second") == uninterrupted
 
 

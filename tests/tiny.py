@@ -7,6 +7,7 @@ import torch
 
 from magan_core.files import write_json
 from magan_core.models.generator import MANet, build_generator
+from magan_core.training.run import train_run
 
 MODEL = {
     "backbone": "slim_vgg",
@@ -101,3 +102,20 @@ def prepared(root: Path, names: tuple[str, ...] = ("shi", "frd"), count: int = 6
         (folder / "train.csv").write_text("stem\n" + "".join(f"s{i}\n" for i in range(count)))
     write_json(root / "sets.json", {name: {"sha256": "0" * 64} for name in names})
     return root
+
+
+def train_tiny(
+    data: Path, out: Path, run: dict, profile: dict, device: str = "cpu", resume: Path | None = None
+):
+    """History of a semi-supervised run on the sets of `prepared`."""
+    return train_run(
+        run,
+        profile,
+        labelled=data / "shi",
+        unlabelled=data / "frd",
+        weights_folder=data,
+        out=out,
+        device=torch.device(device),
+        resume_folder=resume,
+        progress=False,
+    )

@@ -196,10 +196,12 @@ def leaks(options: argparse.Namespace) -> None:
     if pairs:
         print(f"alike  in {options.a} (splits)  in {options.b or options.a} (splits)")
     for index, pair in enumerate(pairs):
-        differ = f"  masks differ in {summary(counts[[index]], paper)['mae']:.2%}" if options.masks else ""
+        differ = ""
+        if options.masks:
+            differ = f"  masks differ in {100 * summary(counts[[index]], paper)['mae']:.2f} %"
         print(
             f"{pair.correlation:.3f}  {_where(pair.a['stem'], options.a)}  "
-            f"{_where(pair.b['stem'], options.b or options.a)}{differ.replace('%', ' %')}"
+            f"{_where(pair.b['stem'], options.b or options.a)}{differ}"
         )
     where = f"{options.a} and {options.b}" if options.b else options.a
     looks = "looks" if len(pairs) == 1 else "look"

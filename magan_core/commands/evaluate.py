@@ -109,8 +109,8 @@ def evaluate(options: argparse.Namespace) -> None:
         print(f"{name:9}{summary[name]:.4f}{interval}")
     for note in summary.get("notes", []):
         print(f"note: {note}")
-    if 1 < summary["images"] < FEW:
-        print(f"note: {summary['images']} images are few: the intervals are too narrow")
+    if summary["intervals"]:
+        warn_of_few(summary["images"])
     if summary["auc"] < 0.5:
         print("      --maps-white and --masks-white say what white means")
 
@@ -131,10 +131,14 @@ def compare(options: argparse.Namespace) -> None:
             f"{name:9}{one.difference:+z.4f}  "
             f"(95 % interval {one.low:+z.4f} to {one.high:+z.4f}, p {chance(one.p, options.resamples)})"
         )
-    if images < FEW:
-        print(f"note: {images} images are few: the intervals are too narrow")
+    warn_of_few(images)
     if (least := 2 ** (1 - images)) > 0.01:
         print(f"note: with {counted(images, 'image')} no p below about {least:.3f} can come out")
+
+
+def warn_of_few(images: int) -> None:
+    if images < FEW:
+        print(f"note: {images} images are few: the intervals are too narrow")
 
 
 def chance(p: float, resamples: int) -> str:

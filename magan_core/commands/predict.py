@@ -184,11 +184,8 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
         raise Interrupted(told, signal.SIGINT) from stop
     names = [str(file) for file in files]
-    return (
-        done,
-        failed,
-        {"model": names if len(names) > 1 else names[0], "device": str(device), "size": size, **how},
-    )
+    facts = {"model": names if len(names) > 1 else names[0], "device": str(device), "size": size}
+    return done, failed, facts | how
 
 
 def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, how) -> dict:
@@ -237,7 +234,7 @@ def remove_own_overlay(file: Path) -> None:
     from magan_core.data.images import is_overlay
     from magan_core.data.photographs import wrote
 
-    if status(file) and wrote(is_overlay, file):
+    if wrote(is_overlay, file):
         try:
             file.unlink()
         except OSError as error:

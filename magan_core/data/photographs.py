@@ -93,9 +93,9 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
 def wrote(is_own: Callable[[Path], bool], file: Path) -> bool:
     """What `is_map` or `is_overlay` says of a file; nothing that Pillow cannot open, or thinks too large, is
     ours, and 89 megapixels are no reason to warn."""
-    if not file.is_file():
-        return False
     try:
+        if not file.is_file():
+            return False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return is_own(file)
