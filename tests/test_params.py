@@ -188,7 +188,7 @@ MISTAKES = {
     "a size as text": ("test_scales: [1.0] ", "test_scales: [1e0] ", "test_scales ['1e0']; expected"),
     "loss as text": ("adv: 0.001}", "adv: 1e-3}", "Write 1.0e-4"),
     "name of a run": (
-        "manet-shi:          {<<: *manet,", "manet-sh: {<<: *manet,", "'manet-shi'",
+        "manet-shi:               &manet-shi", "manet-sh: &manet-shi", "'manet-shi'",
     ),
     "key of a profile": ("    training_size: 128", "    trainin_size: 128", "did you mean 'training_size'"),
     "profile without a name": ("    name: demo\n", "", "'name' is missing"),
@@ -199,14 +199,14 @@ MISTAKES = {
     "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
     "margin as text": ("mae_margin: 0.005}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
     "seed that is not in the name": (
-        "  manet-shi:          {<<: *manet,", "  manet-shi: {<<: *manet, seed: 3,",
+        "&manet-shi     {<<: *manet,", "&manet-shi {<<: *manet, seed: 3,",
         "here 'manet-shi-s3'",
     ),
     "seed in the name alone": ("  manet-zhao:", "  manet-zhao-s9:", "here 'manet-zhao'"),
-    "model of a run": ("model: {energy: raw}", "model: {enrgy: raw}", "did you mean 'energy'"),
+    "model of a run": ("model: &raw {energy: raw}", "model: &raw {enrgy: raw}", "did you mean 'energy'"),
     "value of the model of a run": ("{energy: raw}", "{dropout: 1e-1}", "manet-raw-dut: dropout is '1e-1'"),
-    "model of a run that is a value": ("model: {energy: raw}", "model: raw", "model is 'raw', not dict"),
-    "seed of a run as text": ("model: {energy: raw}", "seed: one", "seed is 'one', not int"),
+    "model of a run that is a value": ("model: {<<: *raw}", "model: raw", "model is 'raw', not dict"),
+    "seed of a run as text": ("variant: hl-ll-sa,", "variant: hl-ll-sa, seed: one,", "seed is 'one', not int"),
     "key of a run twice": ("{<<: *manet, set: shi,", "{<<: *manet, set: shi, set: zhao,", "'set' twice"),
     "run twice": ("  manet-zhao:", "  manet-shi:", "'manet-shi' twice, in lines"),
     "key of a profile twice": ("    threads: 1\n", "    threads: 1\n    threads: 4\n", "'threads' twice"),
@@ -310,7 +310,7 @@ BEYOND = {
     ),
     "{ce: 1.0, iou: 0.0, adv: 0.0}": ("{ce: 0, iou: 0.0, adv: 0.0}", "run manet-ce-dut: all losses have"),
     "seed: 5,": ("seed: 100000000000000000000000,", "is 100000000000000000000000; it must be a whole number"),
-    "model: {energy: raw}": ("model: {dropout: 2}", "model of run manet-raw-dut: dropout is 2"),
+    "model: &raw {energy: raw}": ("model: &raw {dropout: 2}", "model of run manet-raw-dut: dropout is 2"),
 }  # fmt: skip
 
 
