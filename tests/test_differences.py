@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,13 @@ def invented(error: float) -> np.ndarray:
 ERRORS = {"baseline-dut": 0.3, "manet-dut": 0.2, "magan-dut": 0.2, "manet-shi": 0.25, "magan-shi": 0.1}
 
 
+def add(root: Path, run: str, name: str, error: float) -> None:
+    """Write the scores of a run on a set."""
+    stems, masks = ([f"{kind} {index}" for index in range(IMAGES)] for kind in ("photo", "mask"))
+    paper = metrics.get_protocol("paper")
+    write_scores(root / "scores" / run / name, {}, stems, masks, invented(error), paper)
+
+
 @pytest.fixture
 def results(tmp_path):
     tested = {name: {"test": 0 if name == "frd" else IMAGES} for name in SETS}
@@ -46,10 +54,7 @@ def results(tmp_path):
     (tmp_path / "prepared/sets.json").write_text(json.dumps(tested))
     for run in RUNS:
         for name in ("dut", "ctcug") if run.endswith("dut") else ("shi",):
-            folder = tmp_path / "scores" / run / name
-            statistics = invented(ERRORS[run] + 0.1 * (name == "ctcug"))
-            stems, masks = ([f"{kind} {index}" for index in range(IMAGES)] for kind in ("photo", "mask"))
-            write_scores(folder, {}, stems, masks, statistics, metrics.get_protocol("paper"))
+            add(tmp_path, run, name, ERRORS[run] + 0.1 * (name == "ctcug"))
     listed = {run: dict(zip(("variant", "set"), run.rsplit("-", 1), strict=True)) for run in RUNS}
     folders = (tmp_path / name for name in ("prepared", "runs", "maps", "scores"))
     return Results(*folders, listed, SETS, (), {})
@@ -98,6 +103,34 @@ def test_equal_maps_differ_by_nothing(results):
     assert (found["p"] == 1).all()
 
 
+def test_two_methods_are_compared_over_the_seeds_that_both_have(results, tmp_path):
+    """Seed by seed from the scores as written; a seed of one method alone does not count."""
+    errors = {"manet-dut-s2": 0.3, "magan-dut-s2": 0.2, "manet-dut-s3": 0.25, "magan-dut-s4": 0.1}
+    for run, error in errors.items():
+        add(tmp_path, run, "dut", error)
+        add(tmp_path, run, "ctcug", error)
+    seeds = {run: results.listed[run[:-3]] | {"seed": int(run[-1])} for run in errors}
+    found = write(dataclasses.replace(results, listed=results.listed | seeds))
+    assert list(found.groupby(["dataset", "without", "with"], sort=False)["seeds"].first()) == [1, 1, 2, 1, 2]
+
+    def mae(run):
+        return metrics.summary(results.statistics(run, "dut"), metrics.get_protocol("paper"))["mae"]
+
+    own, second = (mae(f"magan-dut{end}") - mae(f"manet-dut{end}") for end in ("", "-s2"))
+    row = found.query("dataset == 'DUT' and without == 'manet' and metric == 'mae'").iloc[0]
+    half = 12.706 * abs(own - second) / 2  # t of one degree of freedom, times the error of the mean
+    assert row["difference"] == pytest.approx((own + second) / 2)
+    assert (row["low"], row["high"]) == pytest.approx(
+        (row["difference"] - half, row["difference"] + half), 1e-4
+    )
+
+
+def test_methods_without_a_seed_in_common_are_compared_as_first_trained(results):
+    seeds = {"manet-dut": 2, "magan-dut": 3}
+    listed = results.listed | {run: results.listed[run] | {"seed": seed} for run, seed in seeds.items()}
+    pd.testing.assert_frame_equal(write(dataclasses.replace(results, listed=listed)), write(results))
+
+
 def test_a_test_set_of_one_image_has_no_pairs_to_compare(results):
     results.sets["shi"]["test"] = 1
     assert "Shi's" not in set(write(results)["dataset"])
@@ -107,7 +140,7 @@ def test_a_profile_without_a_pair_gives_a_file_with_a_head_only(results):
     manet = {"manet-dut": results.listed["manet-dut"]}
     assert write(dataclasses.replace(results, listed=manet)).empty
     text = (results.prepared.parent / "differences.csv").read_text()
-    assert text == "dataset,data,without,with,metric,difference,low,high,p\n"
+    assert text == "dataset,data,without,with,metric,difference,low,high,p,seeds\n"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", "pickle"])

@@ -186,7 +186,7 @@ def test_differences_have_their_sign_interval_and_p_value(project):
         ["DUT (here: synthetic: clutter)"],
     ]
     assert page.row("differences", "magan", "manet") == [
-        "−0.012 −0.023 to −0.002, p 0.018",
+        "−0.012 −0.023 to −0.002, p 0.018, 3 seeds",
         *["+0.012 +0.002 to +0.023, p 0.018"] * 2,
     ]
 

@@ -1,13 +1,13 @@
 """uncertainty.py: against distributions that are known, and against resampling written out."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from map_pairs import noisy, sets, statistics
-from scipy.stats import binom, kstest
+from scipy.stats import binom, kstest, ttest_rel
 
 from magan_core import metrics
 from magan_core.errors import MaganError
@@ -98,6 +98,31 @@ def test_nineteen_of_twenty_intervals_hold_the_truth():
         low, high = metrics.intervals(stats, FOCUS, resamples=500, seed=seed)["mae"]
         held += low <= 0.25 <= high
     assert binom.interval(0.999, 1500, 0.94)[0] <= held <= binom.interval(0.999, 1500, 0.95)[1]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_over_seeds_it_is_the_paired_t_test(seeds):
+    random = np.random.default_rng(seeds)
+    before, after = random.normal(0.06, 0.007, seeds), random.normal(0.065, 0.007, seeds)
+    found = metrics.difference_over_seeds(after - before)
+    expected = ttest_rel(after, before)
+    low, high = expected.confidence_interval(0.95)
+    assert astuple(found) == pytest.approx((np.mean(after - before), low, high, expected.pvalue))
+
+
+def test_differences_that_agree_leave_no_doubt():
+    assert metrics.difference_over_seeds([0.25] * 3) == metrics.Difference(0.25, 0.25, 0.25, 0.0)
+    assert metrics.difference_over_seeds([0.0] * 3) == metrics.Difference(0.0, 0.0, 0.0, 1.0)
+
+
+def test_a_score_that_is_undefined_leaves_the_difference_undefined():
+    assert np.isnan(astuple(metrics.difference_over_seeds([0.01, np.nan]))).all()
+
+
+@pytest.mark.parametrize("seeds", [[], [0.01]])
+def test_one_training_is_no_sample_of_trainings(seeds):
+    with pytest.raises(MaganError, match=f"number of seeds: {len(seeds)}; a test over trainings needs two"):
+        metrics.difference_over_seeds(seeds)
 
 
 def test_equal_seeds_give_equal_bytes_and_others_do_not():

@@ -8,7 +8,7 @@ score is.
 from magan_core.metrics.histograms import BLURRED, FOCUS, histograms, value_histogram
 from magan_core.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from magan_core.metrics.scores import SCORES, curves, per_image, summary
-from magan_core.metrics.uncertainty import Difference, intervals, paired_difference
+from magan_core.metrics.uncertainty import Difference, difference_over_seeds, intervals, paired_difference
 
 __all__ = [
     "BLURRED",
@@ -18,6 +18,7 @@ __all__ = [
     "Difference",
     "Protocol",
     "curves",
+    "difference_over_seeds",
     "get_protocol",
     "histograms",
     "intervals",

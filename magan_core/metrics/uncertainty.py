@@ -1,13 +1,16 @@
-"""How sure a score is: bootstrap over images, and paired comparison of two methods on the same images.
+"""How sure a score is: bootstrap over images, paired comparison of two methods on the same images, and of two
+recipes over several trainings.
 
-Both treat the test photographs as a sample of photographs: they say nothing about other data sets, nor about
-another training of the same network (for that, train several seeds).
+The first two treat the test photographs as a sample of photographs: they say nothing about other data sets,
+nor about another training of the same network. The third treats the seeds as a sample of trainings, and the
+photographs as given.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from magan_core.errors import MaganError
 from magan_core.metrics.protocols import Protocol
@@ -19,8 +22,7 @@ BLOCK = 200  # resamples at a time, so that memory hardly grows with the images
 
 @dataclass(frozen=True)
 class Difference:
-    """Score of `b` minus score of `a`, the 95 % bootstrap interval, and the two-sided p-value of the
-    permutation test; all NaN where a score is."""
+    """Score of `b` minus score of `a`, its 95 % interval and two-sided p-value; all NaN where a score is."""
 
     difference: float
     low: float
@@ -48,9 +50,9 @@ def paired_difference(
 ) -> dict[str, Difference]:
     """Score of b minus score of a for each score, over the same images in the same order.
 
-    a, b: statistics, int (n, 2, 256). The interval resamples images, both methods alike. p: how often a
-    random exchange of the two methods' results on each image gives a difference at least as large in
-    absolute value, (1 + count) / (1 + resamples).
+    a, b: statistics, int (n, 2, 256). The bootstrap interval resamples images, both methods alike. p of a
+    permutation test: how often a random exchange of the two methods' results on each image gives a difference
+    at least as large in absolute value, (1 + count) / (1 + resamples).
     """
     if a.shape != b.shape or not np.array_equal(a.sum(axis=-1), b.sum(axis=-1)):
         raise MaganError("a paired comparison needs the same images in the same order, and the same masks")
@@ -75,6 +77,21 @@ def paired_difference(
         p = np.nan if np.isnan(difference) else float((1 + extreme.sum()) / (1 + resamples))
         found[name] = Difference(difference, low, high, p)
     return found
+
+
+def difference_over_seeds(differences: Sequence[float]) -> Difference:
+    """The mean of what one recipe scores more than another with the same seed, over n > 1 seeds (else
+    MaganError): Student's interval and paired t-test with n - 1 degrees of freedom."""
+    values = np.asarray(differences, dtype=np.float64)
+    if len(values) < 2:
+        raise MaganError(f"number of seeds: {len(values)}; a test over trainings needs two or more")
+    mean, error = float(values.mean()), float(stats.sem(values))
+    if error == 0:
+        return Difference(mean, mean, mean, float(mean == 0))
+    low, high = stats.t.interval(LEVEL, len(values) - 1, mean, error)
+    return Difference(
+        mean, float(low), float(high), float(2 * stats.t.sf(abs(mean) / error, len(values) - 1))
+    )
 
 
 def _draws(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

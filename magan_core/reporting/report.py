@@ -118,7 +118,7 @@ def _differences(rows: Rows) -> list[dict[str, Any]]:
         difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
         lines.setdefault((row["with"], row["without"]), {})[row["metric"]] = {
             "difference": f"{difference:+z.3f}".replace("-", "−"),
-            "spread": f"{low:+z.3f} to {high:+z.3f}, p {p:.2g}".replace("-", "−"),
+            "spread": f"{low:+z.3f} to {high:+z.3f}, p {p:.2g}".replace("-", "−") + _seeds(row),
         }
     return [
         {
@@ -130,6 +130,10 @@ def _differences(rows: Rows) -> list[dict[str, Any]]:
         }
         for name, lines in groups.items()
     ]
+
+
+def _seeds(row: Mapping[str, str]) -> str:
+    return f", {row['seeds']} seeds" if row["seeds"] != "1" else ""
 
 
 def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:

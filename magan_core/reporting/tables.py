@@ -16,7 +16,7 @@ import pandas as pd
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
-from magan_core.metrics import SCORES, get_protocol, paired_difference
+from magan_core.metrics import SCORES, difference_over_seeds, get_protocol, paired_difference, summary
 from magan_core.reporting import claims, typeset
 from magan_core.reporting.sources import PAPER_NAMES, SAME, Results
 
@@ -158,32 +158,48 @@ def write_claims(results: Results, tolerance: Mapping[str, float | None], path: 
 def write_differences(results: Results, path: Path, *, resamples: int, seed: int) -> pd.DataFrame:
     """Write PAIRS of methods on the same test photographs as one CSV; returns it.
 
-    Columns: dataset, data, without, with, metric, difference (with - without), low, high (95 % interval over
-    images), p (permutation test, see metrics.paired_difference). One row a pair that the profile has, a role
-    and a score; p is not corrected for their number.
+    Columns: dataset, data, without, with, metric, difference (with - without), low, high, p, seeds. One row a
+    pair that the profile has, a role and a score. Two methods with several seeds in common are compared over
+    these (the means, see metrics.difference_over_seeds), others over images, as trained once (the profile's
+    seed, see metrics.paired_difference; seeds is 1). p is not corrected for the number of comparisons.
     """
     rows = []
     for role, (first, second) in product(PAPER_NAMES, PAIRS):
-        runs = [results.run(variant, role) for variant in (first, second)]
-        if None in runs or results.sets[results.filled_by(role)]["test"] < 2:
+        pairs = _same_seed(results, first, second, role)
+        if not pairs or results.sets[results.filled_by(role)]["test"] < 2:
             continue
-        found = paired_difference(
-            *results.statistics_pair(*runs, role),
-            get_protocol("paper"),
-            resamples=resamples,
-            seed=seed,
-        )
+        paper = get_protocol("paper")
+        if len(pairs) == 1:
+            found = paired_difference(
+                *results.statistics_pair(*pairs[0], role), paper, resamples=resamples, seed=seed
+            )
+        else:
+            scores = [[summary(one, paper) for one in results.statistics_pair(*pair, role)] for pair in pairs]
+            found = {
+                metric: difference_over_seeds([after[metric] - before[metric] for before, after in scores])
+                for metric in SCORES
+            }
         start = {
             "dataset": PAPER_NAMES[role],
-            "data": results.stands_on(role, runs[1]),
+            "data": results.stands_on(role, pairs[0][1]),
             "without": first,
             "with": second,
         }
-        rows += [start | {"metric": metric} | vars(found[metric]) for metric in SCORES]
-    columns = ["dataset", "data", "without", "with", "metric", "difference", "low", "high", "p"]
+        rows += [
+            start | {"metric": metric} | vars(found[metric]) | {"seeds": len(pairs)} for metric in SCORES
+        ]
+    columns = ["dataset", "data", "without", "with", "metric", "difference", "low", "high", "p", "seeds"]
     frame = pd.DataFrame(rows, columns=columns)
     _write_csv(path, frame)
     return frame
+
+
+def _same_seed(results: Results, first: str, second: str, role: str) -> list[tuple[str, str]]:
+    """The runs of two variants for a role that share a seed; where none does, the first of each."""
+    before, after = (results.seeds(variant, role) for variant in (first, second))
+    seeds = {results.listed[name].get("seed"): name for name in after}
+    shared = [(name, seeds.get(results.listed[name].get("seed"))) for name in before]
+    return [pair for pair in shared if pair[1]] or list(zip(before[:1], after[:1], strict=False))
 
 
 def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,8 +211,8 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
         if (method == entry["method"] + PUBLISHED or variant == name) and results.score(
             name, role, "summary.json"
         ).exists():
-            summary = results.summary(name, role)
-            return own | _score(summary, metric) | {"data": f"published maps, {summary['images']} images"}
+            scored = results.summary(name, role)
+            return own | _score(scored, metric) | {"data": f"published maps, {scored['images']} images"}
     if variant is None or variant in results.published or not results.has(role):
         return own
     runs = [variant] if variant in results.others else results.seeds(variant, role)
@@ -206,7 +222,7 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
         value, hardware = results.seconds(runs[0], role)
         return own | {"own": value, "hardware": hardware, "data": "other hardware"}
     summaries = [results.summary(run, role) for run in runs]
-    values = [summary[metric] for summary in summaries]
+    values = [scored[metric] for scored in summaries]
     data = results.stands_on(role, runs[0])
     own |= _score(summaries[0], metric) | {"data": data, "seeds": len(runs)}
     own["as_published"] = results.as_published(runs[0])
@@ -216,9 +232,9 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
     return own
 
 
-def _score(summary: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    low, high = (summary["intervals"] or {}).get(metric, (np.nan, np.nan))  # a single image has none
-    return {"own": summary[metric], "low": low, "high": high, "images": summary["images"]}
+def _score(scored: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    low, high = (scored["intervals"] or {}).get(metric, (np.nan, np.nan))  # a single image has none
+    return {"own": scored[metric], "low": low, "high": high, "images": scored["images"]}
 
 
 def _verdict(row: Mapping[str, Any], tolerance: Mapping[str, float | None]) -> str:
