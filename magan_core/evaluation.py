@@ -40,15 +40,15 @@ def evaluate(
     maps_white, masks_white: "focus" or "blur", the class that is stored white; `masks_white` is for a folder.
     suffix: what the maps' stems carry beyond the photographs' ("_lbp" for photo1_lbp.png); masks_suffix: what
         the masks' do, for a folder.
-    split: a text file, one file name or stem a line, with or without those suffixes: only these are
-        scored. Without it maps and masks must
-    pair up.
+    split: a text file, one file name or stem a line, with or without those suffixes: only these are scored.
+        Without it maps and masks must pair up.
     resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
     resamples, seed: of the bootstrap behind `intervals`.
 
     The summary holds protocol, rules (the protocol in words), images, and f_beta, mae, iou, auc, auf_beta in
-    0..1 (`metrics.summary`), intervals (95 %, over images; `metrics.intervals`; None for a single image), and
-    where there is something to say a list `notes`. Files in `out`: those of `score_files`, of which
+    0..1 (`metrics.summary`), intervals (95 %, over images; `metrics.intervals`; None for a single image), for
+    a folder of masks `scored` (both folders, what is white in them, and the split), and where there is
+    something to say a list `notes`. Files in `out`: those of `score_files`, of which
     statistics.npy gives any other protocol without the maps. Decoding runs in a few threads and keeps 4 KiB
     an image.
 
@@ -99,6 +99,14 @@ def evaluate(
         )
     if notes:
         summary["notes"] = notes
+    if isinstance(masks, str | Path):
+        summary["scored"] = {
+            "maps": str(maps_dir),
+            "maps_white": maps_white,
+            "masks": str(masks),
+            "masks_white": masks_white,
+            "split": split and str(split),
+        }
     if out is not None:
         write_scores(Path(out), summary, stems, [one.mask for one in counted], statistics, rules)
     return summary

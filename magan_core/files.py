@@ -84,5 +84,5 @@ def fingerprint(settings: Any, files: Iterable[Path]) -> str:
     bytes of files, such as those of the code; their order counts."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for file in files:
-        digest.update(file.name.encode() + file.read_bytes())
+        digest.update(os.fsencode(file.name) + file.read_bytes())
     return digest.hexdigest()[:16]

@@ -5,6 +5,7 @@ fingerprints of the masks); histogram.csv (`metrics.value_histogram`); statistic
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def write_scores(
     """Write the files of an evaluation to OUT. masks: a fingerprint an image; statistics: int (n, 2, 256).
 
     The summary goes first and comes last, so that where it lies the other files are complete. MaganError when
-    they cannot be written.
+    they cannot be written, and for a summary.json of another program.
     """
+    _check_ours(out / "summary.json")
     try:
         (out / "summary.json").unlink(missing_ok=True)
     except OSError as error:
@@ -52,6 +54,20 @@ def write_scores(
     with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
         np.save(file, statistics.astype(np.int32), allow_pickle=False)
     write_json(out / "summary.json", summary)
+
+
+def _check_ours(path: Path) -> None:
+    """MaganError for a summary.json that is not of an evaluation."""
+    if not path.is_file():
+        return
+    try:
+        ours = "protocol" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        ours = False
+    if not ours:
+        raise MaganError(
+            f"{path} is there already, and not of an evaluation; choose another folder for the scores"
+        )
 
 
 def read_statistics(path: Path) -> np.ndarray:

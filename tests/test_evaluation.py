@@ -39,6 +39,13 @@ def folders(tmp_path):
     return tmp_path, pairs
 
 
+def found(*words, **options) -> dict[str, object]:
+    """The summary, without which folders were scored."""
+    summary = evaluate(*words, **options)
+    summary.pop("scored", None)
+    return summary
+
+
 def scored(pairs) -> dict[str, float]:
     return metrics.summary(np.stack([metrics.histograms(*pair) for pair in pairs.values()]), PAPER)
 
@@ -54,7 +61,14 @@ def test_writes_the_files_of_the_contract(folders):
         "summary.json",
     ]
     assert json.loads((folder / "out/summary.json").read_text()) == summary
-    assert set(summary) == {"protocol", "rules", "images", "intervals", *metrics.SCORES}
+    assert set(summary) == {"protocol", "rules", "images", "intervals", "scored", *metrics.SCORES}
+    assert summary["scored"] == {
+        "maps": str(folder / "maps"),
+        "maps_white": "focus",
+        "masks": str(folder / "masks"),
+        "masks_white": "focus",
+        "split": None,
+    }
     assert (summary["protocol"], summary["images"]) == ("paper", 5)
     assert summary["rules"] == str(PAPER)
     assert {name: summary[name] for name in metrics.SCORES} == pytest.approx(scored(pairs), abs=1e-8)
@@ -131,11 +145,11 @@ def test_other_polarities_suffix_and_extension_give_the_same_scores(folders):
     for stem, (focus_map, mask) in pairs.items():
         save(255 - focus_map, folder / "theirs" / f"{stem}_lbp.bmp")
         save(255 - mask, folder / "blurred" / f"{stem}_gt.png")
-    expected = evaluate(folder / "maps", folder / "masks")
+    expected = found(folder / "maps", folder / "masks")
     for name in ("theirs/Thumbs.db", "blurred/desktop.ini"):  # of file managers
         (folder / name).write_bytes(b"litter")
     words = {"maps_white": "blur", "masks_white": "blur", "suffix": "_lbp", "masks_suffix": "_gt"}
-    assert evaluate(folder / "theirs", folder / "blurred", **words) == expected
+    assert found(folder / "theirs", folder / "blurred", **words) == expected
     first, *others = pairs
     for listed in (
         first,
@@ -145,9 +159,7 @@ def test_other_polarities_suffix_and_extension_give_the_same_scores(folders):
         f"{first}_gt",
     ):
         (folder / "split.txt").write_text("\n".join([listed, *others]))
-        assert (
-            evaluate(folder / "theirs", folder / "blurred", **words, split=folder / "split.txt") == expected
-        )
+        assert found(folder / "theirs", folder / "blurred", **words, split=folder / "split.txt") == expected
 
 
 def test_records_carry_their_own_polarity(folders):
@@ -157,7 +169,7 @@ def test_records_carry_their_own_polarity(folders):
         {"stem": stem, "mask": str(folder / "masks" / f"{stem}.png"), "white": "focus"} for stem in pairs
     ]
     records[0] |= {"mask": str(folder / "inverted" / "a.png"), "white": "blur"}
-    assert evaluate(folder / "maps", records) == evaluate(folder / "maps", folder / "masks")
+    assert found(folder / "maps", records) == found(folder / "maps", folder / "masks")
     with pytest.raises(MaganError, match="names 'a' twice"):
         evaluate(folder / "maps", [records[0], *records])
     with pytest.raises(MaganError, match="list of test images is empty"):
@@ -297,6 +309,17 @@ def test_a_single_map_may_be_nearly_black(folders):
     folder, _ = folders
     save(np.uint8(np.arange(192).reshape(SHAPE) > 100), folder / "maps/a.png")
     assert evaluate(folder / "maps", folder / "masks")["images"] == 5
+
+
+@pytest.mark.parametrize("content", ['{"title": "of something else"}', "[]", "3", "not JSON"])
+def test_a_summary_of_another_program_is_not_replaced(folders, content):
+    folder, _ = folders
+    (folder / "out").mkdir()
+    (folder / "out/summary.json").write_text(content)
+    with pytest.raises(MaganError, match=r"summary\.json is there already, and not of an evaluation"):
+        evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    assert [path.name for path in (folder / "out").iterdir()] == ["summary.json"]
+    assert (folder / "out/summary.json").read_text() == content
 
 
 @pytest.mark.parametrize("place", ["out", "out/summary.json"])

@@ -1,5 +1,6 @@
 """Pictures of every kind that users have: read alike, or refused with a reason."""
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,19 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms, ImageFile, features
+from PIL.PngImagePlugin import PngInfo
 
 from magan_core.data import images
 from magan_core.data.images import (
     colour_profile,
-    is_map,
+    is_ours,
     read_map,
     read_mask,
+    read_origin,
     read_photo,
     resize,
     resize_mask,
     write_map,
 )
 from magan_core.errors import MaganError
+from magan_core.overlay import write_overlay
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], 2)
@@ -115,11 +119,18 @@ def test_32_bit_is_refused(tmp_path, value):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_eight_bit_values_in_sixteen_bits_are_refused(tmp_path, suffix):
-    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(GREY.astype(np.uint16)))
+@pytest.mark.parametrize("highest", [1, 255, 4095])
+def test_fewer_bits_in_sixteen_are_refused(tmp_path, suffix, highest):
+    values = np.uint16([[0, highest], [highest, highest // 2]])
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(values))
     for read in (read_photo, read_map):
-        with pytest.raises(MaganError, match=r"none of them above 255 of 65535.*with 8 bits"):
+        with pytest.raises(MaganError, match=rf"none of them above {highest} of 65535.*with 8 bits"):
             read(path)
+
+
+def test_dark_sixteen_bits_are_read(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(np.uint16([[0, 4096]])))
+    assert read_map(path).tolist() == [[0, 16]]
 
 
 def test_black_in_sixteen_bits_is_black(tmp_path):
@@ -412,18 +423,35 @@ def test_the_colour_profile_of_rgb_only(tmp_path):
     assert colour_profile(saved(tmp_path / "c.png", picture)) is None
 
 
-def test_what_is_a_map(tmp_path):
+def test_what_is_ours(tmp_path):
     write_map(tmp_path / "map.png", GREY)
+    write_overlay(tmp_path / "map.overlay.jpg", COLOUR)
     (tmp_path / "text.png").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe.png")
     others = [
         saved(tmp_path / "colour.png", Image.fromarray(COLOUR)),
         saved(tmp_path / "grey.tif", Image.fromarray(GREY)),
         saved(tmp_path / "mask.png", Image.fromarray(GREY)),
+        saved(tmp_path / "photo.jpg", Image.fromarray(COLOUR), comment="magan-core is fine"),
         tmp_path / "text.png",
+        tmp_path / "pipe.png",
         tmp_path / "missing.png",
+        tmp_path,
     ]
-    assert is_map(tmp_path / "map.png")
-    assert not any(is_map(path) for path in others)
+    assert is_ours(tmp_path / "map.png")
+    assert is_ours(tmp_path / "map.overlay.jpg")
+    assert not any(is_ours(path) for path in others)
+
+
+def test_a_map_says_what_it_is_of(tmp_path):
+    write_map(tmp_path / "map.png", GREY, "abc")
+    write_map(tmp_path / "plain.png", GREY)
+    foreign = PngInfo()
+    foreign.add_text("Comment", "abc")
+    saved(tmp_path / "mask.png", Image.fromarray(GREY), pnginfo=foreign)
+    names = ("map.png", "plain.png", "mask.png", "missing.png")
+    assert [read_origin(tmp_path / name) for name in names] == ["abc", None, None, None]
+    assert (read_map(tmp_path / "map.png") == GREY).all()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "CMYK"])

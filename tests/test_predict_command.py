@@ -88,6 +88,69 @@ def test_what_it_replaces_is_counted(folder, run):
     assert out.splitlines()[1] == "1 of them replaced a map of before"
 
 
+def changed_since(before):
+    return [
+        path.name for path in sorted(Path("maps").iterdir()) if path.stat().st_mtime_ns != before[path.name]
+    ]
+
+
+def times():
+    return {path.name: path.stat().st_mtime_ns for path in Path("maps").iterdir()}
+
+
+def test_resume_leaves_what_is_there_of_the_same_photographs(folder, run):
+    """A missing map, a damaged one, and that of a photograph that has changed are drawn again."""
+    run("photos", "--overlay")
+    whole, before = {path.name: path.read_bytes() for path in Path("maps").iterdir()}, times()
+    status, out, err = run("photos", "--overlay", "--resume", "--json")
+    assert (status, err, changed_since(before)) == (0, "", [])
+    again = json.loads(out)["photographs"]
+    assert [entry.pop("kept") for entry in again] == [True] * 3
+    first = json.loads(run("photos", "--overlay", "--json")[1])["photographs"]
+    assert [entry.pop("kept") for entry in first] == [False] * 3
+    assert [entry | {"seconds": 0} for entry in again] == [entry | {"seconds": 0} for entry in first]
+
+    Path("maps/x.y.png").unlink()
+    Path("maps/grün.png").write_bytes(whole["grün.png"][:-30])
+    before = times() | {"x.y.png": 0}
+    status, out, _ = run("photos", "--overlay", "--resume")
+    assert (status, changed_since(before)) == (
+        0,
+        ["grün.overlay.jpg", "grün.png", "x.y.overlay.jpg", "x.y.png"],
+    )
+    assert out.splitlines()[1:] == ["1 of them were there already", "1 of them replaced a map of before"]
+    assert {path.name: path.read_bytes() for path in Path("maps").iterdir()} == whole
+
+    Image.fromarray(scenes(2, seed=5)[0][1]).save("photos/grün.png")
+    before = times()
+    run("photos", "--resume")
+    assert changed_since(before) == ["grün.png"]
+    assert not Path("maps/grün.overlay.jpg").exists()
+
+
+def test_resume_draws_again_what_another_model_or_way_had_drawn(folder, run):
+    save_model(decided(), MODEL, list(PARTS), 48, folder / "other.safetensors")
+    save_model(decided(), MODEL, list(PARTS), 32, folder / "model.safetensors", test_flip=True)
+    run("photos/grün.png")
+    two = ("--model", "model.safetensors", "--model", "model.safetensors")
+    for words, model in (
+        (["--fast"], ("--model", "model.safetensors")),
+        ([], ("--model", "other.safetensors")),
+        ([], two),
+        (["--overlay"], two),  # which is not there yet
+    ):
+        for kept in (False, True):
+            _, out, _ = run("photos/grün.png", "--resume", "--json", *words, model=model)
+            assert json.loads(out)["photographs"][0]["kept"] == kept
+
+
+def test_resume_does_not_take_another_programs_picture(folder, run):
+    Path("maps").mkdir()
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save("maps/grün.png")
+    status, _, err = run("photos/grün.png", "--resume")
+    assert (status, "did not write it" in err) == (1, True)
+
+
 def test_an_overlay_of_before_does_not_stay_beside_another_photographs_map(folder, run):
     run("photos/grün.png", "--overlay")
     assert files(folder / "maps") == ["grün.overlay.jpg", "grün.png"]

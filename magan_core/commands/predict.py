@@ -23,12 +23,12 @@ in the output too; maps and overlays that this command made do not count as phot
 
 The map of a.jpg is OUT/a.png: 8-bit grey, of the photograph's size, white = in focus. Where photographs would
 share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). What this
-command wrote before is replaced; a photograph, or any other file, never is.
+command wrote before is replaced, or left with --resume; a photograph, or any other file, never is.
 """
 EXIT = """
 exit status: 0 every photograph has its map; 1 nothing was done (wrong input, or every photograph failed);
 2 the command line was not understood; 3 some photographs failed, and the others have their maps; 130 stopped
-by Ctrl-C: the maps that are there are whole.
+by Ctrl-C: the maps that are there are whole, and --resume leaves them.
 A photograph that fails does not stop the rest; the reasons come last, on standard error.
 """
 
@@ -52,6 +52,12 @@ def add_parser(commands) -> None:
     command.add_argument("--out", required=True, type=_named, metavar="FOLDER", help="for the maps")
     command.add_argument("--recursive", action="store_true", help="search sub-folders too")
     command.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave the maps that are there already, of the same photographs and by the same model in the "
+        "same way, with their overlays, and map the rest",
+    )
+    command.add_argument(
         "--overlay",
         action="store_true",
         help="also write OUT/a.overlay.jpg: the photograph, with what is blurred in dim grey and a line "
@@ -61,10 +67,9 @@ def add_parser(commands) -> None:
         "--json",
         action="store_true",
         help="print nothing but JSON on standard output: `photographs`, each with file, map, overlay, "
-        "width, height, in_focus (share of the map at 128 or above) and seconds (reading and writing "
-        "included); `model` (a list where several map together), `device`, `size`, `scales` and `flip`; "
-        "`failed`, each with file and reason; `passed_over`, other files by suffix, and "
-        "sub-folders",
+        "width, height, in_focus (share of the map at 128 or above), kept (by --resume) and seconds (reading "
+        "and writing included); `model` (a list where several map together), `device`, `size`, `scales` and "
+        "`flip`; `failed`, each with file and reason; `passed_over`, other files by suffix, and sub-folders",
     )
     command.add_argument(
         "--model",
@@ -105,7 +110,9 @@ def predict(options: argparse.Namespace) -> None:
         print(
             f"{counted(len(done), 'map')} in {options.out}, {seconds:.3f} s a photograph on {facts['device']}"
         )
-        if replaced := sum(entry["map"] in earlier for entry in done):
+        if kept := sum(entry["kept"] for entry in done):
+            print(f"{kept} of them were there already")
+        if replaced := sum(entry["map"] in earlier and not entry["kept"] for entry in done):
             print(f"{replaced} of them replaced a map of before")
         plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
         if set(targets.values()) - plain:
@@ -163,7 +170,9 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
             f"this copy of magan-core comes without its released model ({paths.RELEASED}). Install it "
             "again, or name another with --model, for example results/demo/runs/manet-dut/model.safetensors."
         )
+    from magan_core import __version__
     from magan_core.device import choose_device
+    from magan_core.files import sha256
     from magan_core.models.folding import fold_batch_norm
     from magan_core.models.together import load_together
     from magan_core.models.weights import read_header
@@ -173,11 +182,19 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     model, size = load_together(files, device)
     fold_batch_norm(model)
     how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(files[0]))
+    recipe = how | {"size": size, "version": __version__, "models": [sha256(file) for file in files]}
     done, failed = [], {}
     try:
         for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
+            start = time.perf_counter()
             try:
-                done.append(predict_one(photo, target, options.overlay, model, size, device, how))
+                check_replaceable(photo, target, options.overlay)
+                origin = origin_of(photo, recipe)
+                values = kept(target, origin, options.overlay) if options.resume else None
+                if fresh := values is None:
+                    values = predict_one(photo, target, origin, options.overlay, model, size, device, how)
+                entry = describe(photo, target, values, options.overlay) | {"kept": not fresh}
+                done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
             except MaganError as error:
                 failed[str(photo)] = str(error)
     except KeyboardInterrupt as stop:
@@ -188,53 +205,80 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     return done, failed, facts | how
 
 
-def predict_one(photo: Path, target: Path, with_overlay: bool, model, size, device, how) -> dict:
-    """Write the map, and the overlay if asked for. Returns the photograph's entry for --json."""
-    from magan_core.data.images import CUT, colour_profile, is_map, is_overlay, read_photo, write_map
-    from magan_core.data.photographs import wrote
-    from magan_core.prediction import predict as map_of
+def check_replaceable(photo: Path, target: Path, with_overlay: bool) -> None:
+    """Raise a MaganError if the map or the overlay would replace a file that magan did not write."""
+    from magan_core.data.images import is_ours
 
-    start = time.perf_counter()
-    own = {target: is_map}
-    if with_overlay:
-        from magan_core.overlay import overlay, write_overlay
-
-        own[overlay_of(target)] = is_overlay
-    for file, is_own in own.items():
-        if status(file) and not wrote(is_own, file):
+    for file in (target, overlay_of(target))[: 1 + with_overlay]:
+        if status(file) and not is_ours(file):
             raise MaganError(
                 f"{photo}: {file} is there already, and this version of magan did not write it. Move it, or "
                 "choose another folder for --out."
             )
+
+
+def origin_of(photo: Path, recipe: dict) -> str:
+    """What a map says of its photograph and of how it was drawn; "" for a photograph that cannot be read."""
+    from magan_core.files import fingerprint
+
+    try:
+        return fingerprint(recipe, [photo])
+    except OSError:
+        return ""
+
+
+def kept(target: Path, origin: str, with_overlay: bool):
+    """The values of the map at `target` if it is of this origin, and has its overlay where one is wanted;
+    else None."""
+    from magan_core.data.images import read_map, read_origin
+
+    if not origin or read_origin(target) != origin or (with_overlay and not status(overlay_of(target))):
+        return None
+    try:
+        return read_map(target)
+    except MaganError:  # damaged since
+        return None
+
+
+def predict_one(photo: Path, target: Path, origin: str, with_overlay: bool, model, size, device, how):
+    """Write the overlay if asked for, then the map, which says that both are there. Returns its values."""
+    from magan_core.data.images import colour_profile, read_photo, write_map
+    from magan_core.prediction import predict as map_of
+
     pixels = read_photo(photo)
-    entry = {"file": str(photo), "map": str(target)}
     try:
         values = map_of(model, pixels, size, device, **how)
-        write_map(target, values)
         if with_overlay:
+            from magan_core.overlay import overlay, write_overlay  # scipy, which maps alone do not need
+
             write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))
-            entry["overlay"] = str(overlay_of(target))
         else:
             remove_own_overlay(overlay_of(target))
+        write_map(target, values, origin)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's on a CPU has no type
             raise
         raise MaganError(f"{photo}: does not fit into memory on {device}; make it smaller") from error
+    return values
+
+
+def describe(photo: Path, target: Path, values, with_overlay: bool) -> dict:
+    """The photograph's entry for --json, but for `kept` and `seconds`."""
+    from magan_core.data.images import CUT
+
+    entry = {"file": str(photo), "map": str(target)}
+    if with_overlay:
+        entry["overlay"] = str(overlay_of(target))
     height, width = values.shape
-    return entry | {
-        "width": width,
-        "height": height,
-        "in_focus": round(float((values >= CUT).mean()), 4),
-        "seconds": round(time.perf_counter() - start, 3),
-    }
+    in_focus = round(float((values >= CUT).mean()), 4)
+    return entry | {"width": width, "height": height, "in_focus": in_focus}
 
 
 def remove_own_overlay(file: Path) -> None:
     """Of the map that was there before, perhaps of another photograph of that name."""
-    from magan_core.data.images import is_overlay
-    from magan_core.data.photographs import wrote
+    from magan_core.data.images import is_ours
 
-    if wrote(is_overlay, file):
+    if is_ours(file):
         try:
             file.unlink()
         except OSError as error:

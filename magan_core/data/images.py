@@ -32,7 +32,7 @@ def read_photo(path: str | Path) -> np.ndarray:
 
     Raises MaganError, naming the file, for a missing, unreadable, truncated or absurdly large one (Pillow's
     limit of about 179 million pixels), for float or 32-bit samples, whose white level nobody has stated, and
-    for 16-bit samples that all fit into 8 bits, which would come out black.
+    for 16-bit samples that all fit into 12 bits, as a camera's may, which would come out all but black.
     """
     with _decoded(Path(path)) as picture:
         if _has_alpha(picture):
@@ -48,22 +48,28 @@ def colour_profile(path: str | Path) -> bytes | None:
     return profile if profile[16:20] == b"RGB " else None  # ICC.1, 7.2.6: the data colour space
 
 
-def is_map(path: str | Path) -> bool:
-    """Whether `write_map` made the file at `path`: a mask, for one, says nothing of where it is from."""
-    try:
-        with Image.open(path) as picture:
-            return (picture.format, picture.info.get("Software")) == ("PNG", MAKER)
-    except (OSError, ValueError, SyntaxError):
-        return False
+def is_ours(path: str | Path) -> bool:
+    """Whether `write_map` or `overlay.write_overlay` made the file at `path`: a mask, for one, does not say
+    where it is from. Nothing that Pillow cannot open, or thinks too large, is ours."""
+    return _text(path, {"PNG": "Software", "JPEG": "comment"}) in (MAKER, MAKER.encode())
 
 
-def is_overlay(path: str | Path) -> bool:
-    """Whether `overlay.write_overlay` made the file at `path`."""
+def read_origin(path: str | Path) -> str | None:
+    """The `origin` that `write_map` put into the map at `path`; None without one, and for other files."""
+    return _text(path, {"PNG": "Comment"}) if is_ours(path) else None
+
+
+def _text(path: str | Path, keywords: dict[str, str]) -> str | bytes | None:
+    """What a picture says under a keyword of its format; None where it says nothing or cannot be opened."""
     try:
-        with Image.open(path) as picture:
-            return (picture.format, picture.info.get("comment")) == ("JPEG", MAKER.encode())
-    except (OSError, ValueError, SyntaxError):
-        return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 89 megapixels are no attack
+            if not Path(path).is_file():
+                return None
+            with Image.open(path) as picture:
+                return picture.info.get(keywords.get(picture.format))
+    except Exception:  # decoders of damaged files raise nearly anything
+        return None
 
 
 def read_mask(path: str | Path, white: str) -> np.ndarray:
@@ -115,9 +121,9 @@ def read_thumbnail(path: str | Path, side: int) -> np.ndarray:
         return np.array(picture.convert("L").resize((side, side), Image.Resampling.BOX))
 
 
-def write_map(path: str | Path, values: np.ndarray) -> None:
-    """Write uint8 (H, W) `values` as an 8-bit grey PNG that says who made it, whole or not at all; the folder
-    is made if need be.
+def write_map(path: str | Path, values: np.ndarray, origin: str = "") -> None:
+    """Write uint8 (H, W) `values` as an 8-bit grey PNG that says who made it, and what of if an `origin` is
+    given, whole or not at all; the folder is made if need be.
 
     Raises MaganError for another shape or type and when the file cannot be written.
     """
@@ -126,10 +132,12 @@ def write_map(path: str | Path, values: np.ndarray) -> None:
         raise MaganError(
             f"{path}: cannot store {values.dtype} {values.shape} as a map; expected uint8 (H, W)"
         )
-    maker = PngInfo()
-    maker.add_text("Software", MAKER)  # one of the keywords of the PNG specification, 11.3.3.2
+    words = PngInfo()
+    words.add_text("Software", MAKER)  # keywords of the PNG specification, 11.3.3.2
+    if origin:
+        words.add_text("Comment", origin)
     with atomic(path) as temporary:
-        Image.fromarray(values).save(temporary, format="PNG", pnginfo=maker)
+        Image.fromarray(values).save(temporary, format="PNG", pnginfo=words)
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -211,9 +219,10 @@ def _is_heic(path: Path) -> bool:
 def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:
     if picture.mode in SIXTEEN_BIT or (picture.mode, picture.format) == ("I", "PPM"):
         values = np.asarray(picture)
-        if 0 < values.max() <= 255:
+        if 0 < (highest := values.max()) < 1 << 12:
             raise MaganError(
-                f"{path}: 16-bit samples, none of them above 255 of 65535, so black; save it with 8 bits"
+                f"{path}: 16-bit samples, none of them above {highest} of 65535, so all but black; save it "
+                "with 8 bits, or with white at 65535"
             )
         return Image.fromarray((values >> 8).astype(np.uint8))
     if picture.mode in ("F", "I"):

@@ -2,15 +2,12 @@
 
 import glob
 import os
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
-from magan_core.data.images import SUFFIXES, is_map, is_overlay
+from magan_core.data.images import SUFFIXES, is_ours
 from magan_core.errors import MaganError
 
 
@@ -71,7 +68,7 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
             suffix = path.suffix.lower()
-            if (suffix == ".png" and wrote(is_map, path)) or (suffix == ".jpg" and wrote(is_overlay, path)):
+            if suffix in (".png", ".jpg") and is_ours(path):
                 others["(map or overlay of magan)"] += 1
             elif suffix in SUFFIXES:
                 photos[path] = path.relative_to(folder)
@@ -88,19 +85,6 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         hint = " Its sub-folders count with --recursive." if deeper else ""
         found.failed[str(folder)] = f"{folder} holds no photograph ({', '.join(sorted(SUFFIXES))}).{hint}"
     return photos
-
-
-def wrote(is_own: Callable[[Path], bool], file: Path) -> bool:
-    """What `is_map` or `is_overlay` says of a file; nothing that Pillow cannot open, or thinks too large, is
-    ours, and 89 megapixels are no reason to warn."""
-    try:
-        if not file.is_file():
-            return False
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return is_own(file)
-    except Exception:  # decoders of damaged files raise nearly anything
-        return False
 
 
 def map_names(photos: dict[Path, Path]) -> dict[Path, Path]:
