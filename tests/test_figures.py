@@ -87,6 +87,20 @@ def test_a_run_that_the_profile_does_not_list_is_left_out_and_named(results):
     assert len(figures.training_curves(fewer).figure.axes) == 8  # seven runs, one empty panel
 
 
+def test_training_curves_of_several_seeds_share_a_panel(breakable):
+    second = breakable.listed["magan-dut"] | {"seed": 2}
+    shutil.copytree(breakable.runs / "magan-dut", breakable.runs / "magan-dut-s2")
+    both = dataclasses.replace(breakable, listed=breakable.listed | {"magan-dut-s2": second})
+    one, two = figures.training_curves(breakable), figures.training_curves(both)
+    assert len(two.figure.axes) == len(one.figure.axes)
+    panels = [{axes.get_title(): axes for axes in drawing.figure.axes} for drawing in (one, two)]
+    shared = panels[1]["magan-dut, 2 seeds"].lines
+    assert len(shared) == 2 * len(panels[0]["magan-dut"].lines)
+    assert [line.get_alpha() for line in shared] == [0.45] * (len(shared) // 2) + [None] * (len(shared) // 2)
+    assert "another seed" in two.caption
+    assert "another seed" not in one.caption
+
+
 def test_a_set_without_runs_shows_baselines_and_dashes(results):
     only_dut = only(results, "manet-dut", "magan-dut")
     eight = figures.figure_8(only_dut)

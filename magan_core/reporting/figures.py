@@ -6,7 +6,8 @@ from a rule that the caption states, never from choice. What the profile has no 
 out, and the caption says so; what it should have and cannot be read is a MaganError that names the file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from string import ascii_lowercase
 from textwrap import fill
 
@@ -313,25 +314,26 @@ TERMS = {
 @styled
 def training_curves(results: Results) -> Drawing:
     """The loss terms of every run of the profile over its steps, unweighted, each smoothed over a twentieth
-    of the run.
+    of the run; runs that differ in the seed share a panel, in which all but the first are pale.
     """
     if not results.listed:
         raise MaganError("the profile lists no run; expected at least one to draw training curves")
-    columns = min(4, len(results.listed))
-    rows = -(-len(results.listed) // columns)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, run in results.listed.items():
+        alike.setdefault((run["variant"], run["set"]), []).append(name)
+    columns = min(4, len(alike))
+    rows = -(-len(alike) // columns)
     figure = style.new_figure(style.PAGE, 0.5 + 1.35 * rows)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
     shown = {}
-    for name, axes in zip(results.listed, panels, strict=False):
-        file = results.runs / name / "history.csv"
-        further = [term for term in read_rows(file)[0] if term not in COLUMNS]
-        step, *terms = read_columns(file, "step", *TERMS, *further)
-        for (label, color, line), values in zip([*TERMS.values(), *map(look, further)], terms, strict=True):
-            if np.nansum(values) > 0:
-                (shown[label],) = axes.plot(
-                    step, _smooth(values), color=color, ls=line, lw=1, marker=".", ms=2
-                )
-        axes.set_title(name)
+    for names, axes in zip(alike.values(), panels, strict=False):
+        for name in reversed(names):  # the first on top
+            strength = {"lw": 1, "marker": ".", "ms": 2} if name == names[0] else {"lw": 0.6, "alpha": 0.45}
+            for label, style_of, step, values in _terms(results.runs / name / "history.csv"):
+                (drawn,) = axes.plot(step, values, **style_of, **strength)
+                if name == names[0]:
+                    shown[label] = drawn
+        axes.set_title(names[0] if len(names) == 1 else f"{names[0]}, {len(names)} seeds")
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
@@ -347,9 +349,20 @@ def training_curves(results: Results) -> Drawing:
         "of the run; total is the weighted sum that the generator minimises. Logarithmic; a run without a "
         "discriminator has no adversarial terms."
     )
+    if len(alike) < len(results.listed):
+        caption += " Pale: the same with another seed."
     return Drawing(
         figure, caption, f"Training curves of {len(results.listed)} runs: {listed(list(results.listed))}."
     )
+
+
+def _terms(file: Path) -> Iterator[tuple[str, dict[str, str], np.ndarray, np.ndarray]]:
+    """Label, line style, steps and smoothed values of the loss terms that a history has."""
+    further = [term for term in read_rows(file)[0] if term not in COLUMNS]
+    step, *terms = read_columns(file, "step", *TERMS, *further)
+    for (label, color, line), values in zip([*TERMS.values(), *map(look, further)], terms, strict=True):
+        if np.nansum(values) > 0:
+            yield label, {"color": color, "ls": line}, step, _smooth(values)
 
 
 FIGURES = {
