@@ -12,7 +12,7 @@ from magan_core import metrics
 from magan_core.data.images import CUT, OVERLAY, cut, read_map, resize
 from magan_core.data.sets import read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
-from magan_core.score_files import mask_fingerprint, read_pair, write_scores
+from magan_core.score_files import check_replaceable, mask_fingerprint, read_pair, write_scores
 
 Masks = str | Path | Sequence[Mapping[str, Any]]
 
@@ -47,8 +47,8 @@ def evaluate(
 
     The summary holds protocol, rules (the protocol in words), images, and f_beta, mae, iou, auc, auf_beta in
     0..1 (`metrics.summary`), intervals (95 %, over images; `metrics.intervals`; None for a single image), for
-    a folder of masks `scored` (both folders, what is white in them, and the split), and where there is
-    something to say a list `notes`. Files in `out`: those of `score_files`, of which
+    a folder of masks `scored` (folders and options as given), and where there is something to say a list
+    `notes`. Files in `out`: those of `score_files`, of which
     statistics.npy gives any other protocol without the maps. Decoding runs in a few threads and keeps 4 KiB
     an image.
 
@@ -59,6 +59,8 @@ def evaluate(
     rules = metrics.get_protocol(protocol)
     nearest(maps_white, ("focus", "blur"), "polarity of the maps")
     nearest(masks_white, ("focus", "blur"), "polarity of the masks")
+    if out is not None:
+        check_replaceable(Path(out))
     map_files = _by_stem(maps_dir, suffix)
     if isinstance(masks, str | Path):
         mask_files = {stem: (path, masks_white) for stem, path in _by_stem(masks, masks_suffix).items()}
@@ -101,11 +103,14 @@ def evaluate(
         summary["notes"] = notes
     if isinstance(masks, str | Path):
         summary["scored"] = {
-            "maps": str(maps_dir),
+            "maps": _told(maps_dir),
             "maps_white": maps_white,
-            "masks": str(masks),
+            "suffix": suffix,
+            "masks": _told(masks),
             "masks_white": masks_white,
-            "split": split and str(split),
+            "masks_suffix": masks_suffix,
+            "split": split and _told(split),
+            "resample": resample,
         }
     if out is not None:
         write_scores(Path(out), summary, stems, [one.mask for one in counted], statistics, rules)
@@ -245,6 +250,11 @@ def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resampl
         focus_map = resize(focus_map, *mask.shape)
     levels = bool(((grey != 0) & (grey != 255)).any())
     return _Counted(metrics.histograms(focus_map, mask), mask_fingerprint(mask), highest, resized, levels)
+
+
+def _told(path: str | Path) -> str:
+    """A path as text that every file can hold."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _more(names: list[str]) -> str:

@@ -41,17 +41,18 @@ def overlay(photo: np.ndarray, values: np.ndarray) -> np.ndarray:
     return result
 
 
-def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None) -> None:
-    """Write uint8 (H, W, 3) as JPEG that says who made it, whole or not at all.
+def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None, origin: str = "") -> None:
+    """Write uint8 (H, W, 3) as JPEG that says who made it and what of, whole or not at all.
 
-    profile: the photograph's ICC profile, so that the colours look as in the photograph. Errors: MaganError
-    when the file cannot be written.
+    profile: the photograph's ICC profile, so that the colours look as in the photograph. origin: as in
+    `images.write_map`. Errors: MaganError when the file cannot be written.
     """
     if max(picture.shape) > 65500:
         raise MaganError(
             f"{path}: JPEG holds 65500 px a side, found {picture.shape[:2]}. Leave out --overlay."
         )
+    comment = f"{MAKER}\n{origin}" if origin else MAKER
     with atomic(path) as temporary:
         Image.fromarray(picture).save(
-            temporary, format="JPEG", quality=92, subsampling=0, icc_profile=profile, comment=MAKER
+            temporary, format="JPEG", quality=92, subsampling=0, icc_profile=profile, comment=comment
         )

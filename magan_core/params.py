@@ -161,6 +161,11 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
                 "`unlabelled`."
             )
         nearest(runs[run]["set"], profile["sets"], f"set of run {run} in {where}")
+        twin = f"{runs[run]['variant']}-{runs[run]['set']}"
+        if runs[run].get("seed") == profile["seed"] and twin in listed:
+            raise MaganError(
+                f"run '{run}' of {where} has the profile's own seed: it is '{twin}' again. Take another."
+            )
         if "receptive_field" in runs[run]:
             limits.check_judged(training["crop"], runs[run]["receptive_field"], f"run {run} in {where}")
         if "unlabelled" in runs[run]:

@@ -25,6 +25,22 @@ def mask_fingerprint(mask: np.ndarray) -> str:
     return hashlib.sha256(shape + np.packbits(mask != 0).tobytes()).hexdigest()[:16]
 
 
+def check_replaceable(out: Path) -> None:
+    """MaganError for a folder with a summary.json that is not of an evaluation."""
+    path = out / "summary.json"
+    if not path.is_file():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not {"protocol", "images", *metrics.SCORES} <= found.keys():
+        raise MaganError(
+            f"{path} is there already and not of an evaluation, or damaged; remove it, or choose another "
+            "folder for the scores"
+        )
+
+
 def write_scores(
     out: Path,
     summary: Mapping[str, object],
@@ -36,9 +52,8 @@ def write_scores(
     """Write the files of an evaluation to OUT. masks: a fingerprint an image; statistics: int (n, 2, 256).
 
     The summary goes first and comes last, so that where it lies the other files are complete. MaganError when
-    they cannot be written, and for a summary.json of another program.
+    they cannot be written.
     """
-    _check_ours(out / "summary.json")
     try:
         (out / "summary.json").unlink(missing_ok=True)
     except OSError as error:
@@ -54,20 +69,6 @@ def write_scores(
     with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
         np.save(file, statistics.astype(np.int32), allow_pickle=False)
     write_json(out / "summary.json", summary)
-
-
-def _check_ours(path: Path) -> None:
-    """MaganError for a summary.json that is not of an evaluation."""
-    if not path.is_file():
-        return
-    try:
-        ours = "protocol" in json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        ours = False
-    if not ours:
-        raise MaganError(
-            f"{path} is there already, and not of an evaluation; choose another folder for the scores"
-        )
 
 
 def read_statistics(path: Path) -> np.ndarray:

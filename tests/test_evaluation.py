@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -65,9 +66,12 @@ def test_writes_the_files_of_the_contract(folders):
     assert summary["scored"] == {
         "maps": str(folder / "maps"),
         "maps_white": "focus",
+        "suffix": "",
         "masks": str(folder / "masks"),
         "masks_white": "focus",
+        "masks_suffix": "",
         "split": None,
+        "resample": False,
     }
     assert (summary["protocol"], summary["images"]) == ("paper", 5)
     assert summary["rules"] == str(PAPER)
@@ -311,15 +315,27 @@ def test_a_single_map_may_be_nearly_black(folders):
     assert evaluate(folder / "maps", folder / "masks")["images"] == 5
 
 
-@pytest.mark.parametrize("content", ['{"title": "of something else"}', "[]", "3", "not JSON"])
+def test_a_folder_whose_name_is_no_unicode(folders):
+    folder, _ = folders
+    named = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
+    (folder / "maps").rename(named)
+    summary = evaluate(named, folder / "masks", out=folder / "out")
+    assert json.loads((folder / "out/summary.json").read_text()) == summary
+    assert summary["scored"]["maps"] == str(folder / "caf\N{REPLACEMENT CHARACTER}")
+
+
+@pytest.mark.parametrize(
+    "content", ['{"protocol": "https"}', "[]", '"protocol"', "3", "not JSON", "", b"\xff"]
+)
 def test_a_summary_of_another_program_is_not_replaced(folders, content):
     folder, _ = folders
     (folder / "out").mkdir()
-    (folder / "out/summary.json").write_text(content)
-    with pytest.raises(MaganError, match=r"summary\.json is there already, and not of an evaluation"):
-        evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    content = content if isinstance(content, bytes) else content.encode()
+    (folder / "out/summary.json").write_bytes(content)
+    with pytest.raises(MaganError, match=r"summary\.json is there already and not of an evaluation"):
+        evaluate(folder / "none", folder / "masks", out=folder / "out")  # before anything is read
     assert [path.name for path in (folder / "out").iterdir()] == ["summary.json"]
-    assert (folder / "out/summary.json").read_text() == content
+    assert (folder / "out/summary.json").read_bytes() == content
 
 
 @pytest.mark.parametrize("place", ["out", "out/summary.json"])

@@ -1,12 +1,15 @@
 """Pictures of every kind that users have: read alike, or refused with a reason."""
 
 import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,7 +19,6 @@ from PIL.PngImagePlugin import PngInfo
 from magan_core.data import images
 from magan_core.data.images import (
     colour_profile,
-    is_ours,
     read_map,
     read_mask,
     read_origin,
@@ -119,18 +121,45 @@ def test_32_bit_is_refused(tmp_path, value):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize("highest", [1, 255, 4095])
-def test_fewer_bits_in_sixteen_are_refused(tmp_path, suffix, highest):
-    values = np.uint16([[0, highest], [highest, highest // 2]])
-    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(values))
+def test_eight_bit_values_in_sixteen_bits_are_refused(tmp_path, suffix):
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(GREY.astype(np.uint16)))
     for read in (read_photo, read_map):
-        with pytest.raises(MaganError, match=rf"none of them above {highest} of 65535.*with 8 bits"):
+        with pytest.raises(MaganError, match=r"none of them above 255 of 65535.*with 8 bits"):
             read(path)
 
 
-def test_dark_sixteen_bits_are_read(tmp_path):
-    path = saved(tmp_path / "a.png", Image.fromarray(np.uint16([[0, 4096]])))
-    assert read_map(path).tolist() == [[0, 16]]
+def save_deep_colour(path: Path, values: np.ndarray) -> None:
+    """uint16 (H, W, 3) as PNG or TIFF, which Pillow cannot write."""
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, values, photometric="rgb")
+        return
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)  # no filter
+    header = struct.pack(">2I5B", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(rows), b"IEND": b""}
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in chunks.items():
+            file.write(
+                struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            )
+
+
+@pytest.mark.parametrize("kind", ["a.png", "a.tif", "colour.png", "colour.tif"])
+@pytest.mark.parametrize("highest", [4095, 4096])
+def test_twelve_bits_in_sixteen_are_no_photograph_and_a_dark_map(tmp_path, kind, highest):
+    """Whose white is somewhere else; a map has its white where it should."""
+    values = np.uint16([[300, highest], [highest, highest // 2]])
+    path = tmp_path / kind
+    if kind.startswith("colour"):
+        save_deep_colour(path, np.stack([values] * 3, 2))
+    else:
+        saved(path, Image.fromarray(values))
+    assert read_map(path).max() == highest >> 8
+    if highest == 4096:
+        assert read_photo(path).max() == 16
+    else:
+        with pytest.raises(MaganError, match=r"none of them above 4095 of 65535.*white at 65535"):
+            read_photo(path)
 
 
 def test_black_in_sixteen_bits_is_black(tmp_path):
@@ -423,35 +452,33 @@ def test_the_colour_profile_of_rgb_only(tmp_path):
     assert colour_profile(saved(tmp_path / "c.png", picture)) is None
 
 
-def test_what_is_ours(tmp_path):
+def test_what_is_ours_says_what_it_is_of(tmp_path):
     write_map(tmp_path / "map.png", GREY)
+    write_map(tmp_path / "told.png", GREY, "abc")
     write_overlay(tmp_path / "map.overlay.jpg", COLOUR)
+    write_overlay(tmp_path / "told.overlay.jpg", COLOUR, origin="abc")
+    ours = ("map.png", "map.overlay.jpg", "told.png", "told.overlay.jpg")
+    assert [read_origin(tmp_path / name) for name in ours] == ["", "", "abc", "abc"]
+    assert (read_map(tmp_path / "told.png") == GREY).all()
+
+
+def test_what_is_not_ours(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     os.mkfifo(tmp_path / "pipe.png")
+    foreign = PngInfo()
+    foreign.add_text("Comment", "abc")
     others = [
         saved(tmp_path / "colour.png", Image.fromarray(COLOUR)),
         saved(tmp_path / "grey.tif", Image.fromarray(GREY)),
-        saved(tmp_path / "mask.png", Image.fromarray(GREY)),
+        saved(tmp_path / "mask.png", Image.fromarray(GREY), pnginfo=foreign),
         saved(tmp_path / "photo.jpg", Image.fromarray(COLOUR), comment="magan-core is fine"),
+        saved(tmp_path / "plain.jpg", Image.fromarray(COLOUR)),
         tmp_path / "text.png",
         tmp_path / "pipe.png",
         tmp_path / "missing.png",
         tmp_path,
     ]
-    assert is_ours(tmp_path / "map.png")
-    assert is_ours(tmp_path / "map.overlay.jpg")
-    assert not any(is_ours(path) for path in others)
-
-
-def test_a_map_says_what_it_is_of(tmp_path):
-    write_map(tmp_path / "map.png", GREY, "abc")
-    write_map(tmp_path / "plain.png", GREY)
-    foreign = PngInfo()
-    foreign.add_text("Comment", "abc")
-    saved(tmp_path / "mask.png", Image.fromarray(GREY), pnginfo=foreign)
-    names = ("map.png", "plain.png", "mask.png", "missing.png")
-    assert [read_origin(tmp_path / name) for name in names] == ["abc", None, None, None]
-    assert (read_map(tmp_path / "map.png") == GREY).all()
+    assert [read_origin(path) for path in others] == [None] * len(others)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "CMYK"])

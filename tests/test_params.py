@@ -206,6 +206,8 @@ MISTAKES = {
     "model of a run": ("model: &raw {energy: raw}", "model: &raw {enrgy: raw}", "did you mean 'energy'"),
     "value of the model of a run": ("{energy: raw}", "{dropout: 1e-1}", "manet-raw-dut: dropout is '1e-1'"),
     "model of a run that is a value": ("model: {<<: *raw}", "model: raw", "model is 'raw', not dict"),
+    "the same run under two names": ("      - manet-zhao\n", "      - manet-zhao\n      - manet-zhao-s2\n",
+                                     "'manet-zhao-s2' of profile demo has the profile's own seed"),
     "seed of a run as text": ("variant: hl-ll-sa,", "variant: hl-ll-sa, seed: x,", "seed is 'x', not int"),
     "key of a run twice": ("{<<: *manet, set: shi,", "{<<: *manet, set: shi, set: zhao,", "'set' twice"),
     "run twice": ("  manet-zhao:", "  manet-shi:", "'manet-shi' twice, in lines"),

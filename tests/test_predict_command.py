@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from PIL import Image
 from tiny import MODEL, decided, scenes
 
 from magan_core import cli, paths
+from magan_core.commands import predict as predict_command
+from magan_core.commands.predict import CODE
 from magan_core.data.images import read_map, read_photo, write_map
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import load_model, read_header, save_model
@@ -118,7 +121,7 @@ def test_resume_leaves_what_is_there_of_the_same_photographs(folder, run):
         0,
         ["grün.overlay.jpg", "grün.png", "x.y.overlay.jpg", "x.y.png"],
     )
-    assert out.splitlines()[1:] == ["1 of them were there already", "1 of them replaced a map of before"]
+    assert out.splitlines()[1:] == ["1 of them left as they were", "1 of them replaced a map of before"]
     assert {path.name: path.read_bytes() for path in Path("maps").iterdir()} == whole
 
     Image.fromarray(scenes(2, seed=5)[0][1]).save("photos/grün.png")
@@ -128,20 +131,76 @@ def test_resume_leaves_what_is_there_of_the_same_photographs(folder, run):
     assert not Path("maps/grün.overlay.jpg").exists()
 
 
-def test_resume_draws_again_what_another_model_or_way_had_drawn(folder, run):
-    save_model(decided(), MODEL, list(PARTS), 48, folder / "other.safetensors")
+def test_resume_draws_again_what_another_model_or_way_had_drawn(folder, run, monkeypatch):
+    """Other weights, another size, twice the model, mirrored or not, an overlay, other code."""
+    for name, size, seed in (("weights", 32, 7), ("size", 48, 0)):
+        save_model(
+            decided(seed=seed), MODEL, list(PARTS), size, folder / f"{name}.safetensors", test_flip=True
+        )
     save_model(decided(), MODEL, list(PARTS), 32, folder / "model.safetensors", test_flip=True)
     run("photos/grün.png")
-    two = ("--model", "model.safetensors", "--model", "model.safetensors")
-    for words, model in (
-        (["--fast"], ("--model", "model.safetensors")),
-        ([], ("--model", "other.safetensors")),
-        ([], two),
-        (["--overlay"], two),  # which is not there yet
+    own = ("--model", "model.safetensors")
+    for words, model, code in (
+        (["--fast"], own, None),
+        ([], own, None),
+        ([], ("--model", "weights.safetensors"), None),
+        ([], ("--model", "size.safetensors"), None),
+        ([], own * 2, None),
+        (["--overlay"], own * 2, None),  # which is not there yet
+        (["--overlay"], own * 2, ("errors.py",)),
     ):
+        monkeypatch.setattr(predict_command, "CODE", code or CODE)
         for kept in (False, True):
             _, out, _ = run("photos/grün.png", "--resume", "--json", *words, model=model)
-            assert json.loads(out)["photographs"][0]["kept"] == kept
+            assert json.loads(out)["photographs"][0]["kept"] == kept, (words, model)
+
+
+@pytest.mark.parametrize("words", [["--overlay"], []], ids=["wanted", "not wanted"])
+def test_resume_leaves_no_overlay_of_another_model(folder, run, monkeypatch, words):
+    """That of a call that was killed after the overlay and before the map, or between them."""
+    save_model(decided(seed=7), MODEL, list(PARTS), 32, folder / "other.safetensors")
+    run("photos/grün.png", "--overlay", model=("--model", "other.safetensors"))
+    foreign = Path("maps/grün.overlay.jpg").read_bytes()
+    run("photos/grün.png", "--overlay")
+    expected = Path("maps/grün.overlay.jpg").read_bytes()
+    assert foreign != expected
+    Path("maps/grün.overlay.jpg").write_bytes(foreign)
+    entry = json.loads(run("photos/grün.png", "--resume", "--json", *words)[1])["photographs"][0]
+    assert entry["kept"] == (not words)
+    assert ("overlay" in entry) == bool(words)
+    if words:
+        assert Path("maps/grün.overlay.jpg").read_bytes() == expected
+    else:
+        assert files(folder / "maps") == ["grün.png"]
+
+
+def test_resume_tells_of_the_overlay_that_it_leaves(folder, run):
+    run("photos/grün.png", "--overlay")
+    entry = json.loads(run("photos/grün.png", "--resume", "--json")[1])["photographs"][0]
+    assert (entry["kept"], entry["overlay"]) == (True, str(Path("maps/grün.overlay.jpg")))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Pillow leaves a pipe open
+def test_a_pipe_can_be_read_once(folder, run):
+    content = Path("photos/grün.png").read_bytes()
+    run("photos/grün.png")
+    expected = read_map("maps/grün.png")
+    os.mkfifo("pipe")
+    for words in ([], ["--resume", "--overlay"]):
+        with ThreadPoolExecutor() as pool:
+            pool.submit(Path("pipe").write_bytes, content)
+            assert run("pipe", *words)[0] == 0
+        assert (read_map("maps/pipe.png") == expected).all()
+
+
+def test_what_is_no_picture_is_not_read_whole(folder, run):
+    """As a film among the photographs may be larger than memory; this one is full of nothing."""
+    with open("photos/film.jpg", "wb") as file:
+        file.truncate(1 << 40)
+    status, _, err = run("photos")
+    assert status == 3
+    assert "film.jpg: not an image" in err
+    assert len(files(folder / "maps")) == 3
 
 
 def test_resume_does_not_take_another_programs_picture(folder, run):

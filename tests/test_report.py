@@ -191,6 +191,20 @@ def test_differences_have_their_sign_interval_and_p_value(project):
     ]
 
 
+def test_a_difference_that_is_undefined_is_a_dash(project):
+    differences = Path("results/demo/tables/differences.csv")
+    text = re.sub(r"(?m)(,mae),.*$", r"\1,,,,,3", differences.read_text())
+    differences.write_text(text)
+    assert Page(build()).row("differences", "magan", "manet")[0].strip() == "–"
+
+
+def test_differences_of_an_older_version_are_named(project):
+    differences = Path("results/demo/tables/differences.csv")
+    differences.write_text(re.sub(r"(?m),[^,]*$", "", differences.read_text()))
+    with pytest.raises(MaganError, match=r"differences\.csv has no column 'seeds'.*`make repro`"):
+        build()
+
+
 def test_a_difference_that_is_rounded_away_has_no_direction(project):
     """Neither in the tables nor between methods is there a minus before 0.000."""
     differences = Path("results/demo/tables/differences.csv")

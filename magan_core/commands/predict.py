@@ -13,6 +13,7 @@ from magan_core.errors import Interrupted, MaganError
 from magan_core.wording import counted
 
 SOME_FAILED = 3
+CODE = ("commands/predict.py", "data/images.py", "models", "overlay.py", "prediction.py")  # what draws a map
 HELP = """
 Map what is in focus in photographs, with the model that comes with magan or that of --model.
 
@@ -54,8 +55,8 @@ def add_parser(commands) -> None:
     command.add_argument(
         "--resume",
         action="store_true",
-        help="leave the maps that are there already, of the same photographs and by the same model in the "
-        "same way, with their overlays, and map the rest",
+        help="leave the maps that are there already, of the same photographs by the same model, options and "
+        "version of magan, with their overlays, and map the rest",
     )
     command.add_argument(
         "--overlay",
@@ -106,13 +107,15 @@ def predict(options: argparse.Namespace) -> None:
     if options.json:
         show_json(facts, done, failed, found.passed_over)
     elif done:
-        seconds = sum(entry["seconds"] for entry in done) / len(done)
-        print(
-            f"{counted(len(done), 'map')} in {options.out}, {seconds:.3f} s a photograph on {facts['device']}"
-        )
-        if kept := sum(entry["kept"] for entry in done):
-            print(f"{kept} of them were there already")
-        if replaced := sum(entry["map"] in earlier and not entry["kept"] for entry in done):
+        drawn = [entry for entry in done if not entry["kept"]]
+        told = [f"{counted(len(done), 'map')} in {options.out}"]
+        if drawn:
+            seconds = sum(entry["seconds"] for entry in drawn) / len(drawn)
+            told.append(f"{seconds:.3f} s a photograph on {facts['device']}")
+        print(", ".join(told))
+        if len(drawn) < len(done):
+            print(f"{len(done) - len(drawn)} of them left as they were")
+        if replaced := sum(entry["map"] in earlier for entry in drawn):
             print(f"{replaced} of them replaced a map of before")
         plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
         if set(targets.values()) - plain:
@@ -170,9 +173,8 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
             f"this copy of magan-core comes without its released model ({paths.RELEASED}). Install it "
             "again, or name another with --model, for example results/demo/runs/manet-dut/model.safetensors."
         )
-    from magan_core import __version__
     from magan_core.device import choose_device
-    from magan_core.files import sha256
+    from magan_core.files import code, fingerprint, sha256
     from magan_core.models.folding import fold_batch_norm
     from magan_core.models.together import load_together
     from magan_core.models.weights import read_header
@@ -182,7 +184,11 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     model, size = load_together(files, device)
     fold_batch_norm(model)
     how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(files[0]))
-    recipe = how | {"size": size, "version": __version__, "models": [sha256(file) for file in files]}
+    recipe = how | {
+        "size": size,
+        "models": [sha256(file) for file in files],
+        "code": fingerprint([], code(*CODE)),
+    }
     done, failed = [], {}
     try:
         for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
@@ -193,7 +199,7 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
                 values = kept(target, origin, options.overlay) if options.resume else None
                 if fresh := values is None:
                     values = predict_one(photo, target, origin, options.overlay, model, size, device, how)
-                entry = describe(photo, target, values, options.overlay) | {"kept": not fresh}
+                entry = describe(photo, target, values, origin) | {"kept": not fresh}
                 done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
             except MaganError as error:
                 failed[str(photo)] = str(error)
@@ -207,10 +213,10 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
 
 def check_replaceable(photo: Path, target: Path, with_overlay: bool) -> None:
     """Raise a MaganError if the map or the overlay would replace a file that magan did not write."""
-    from magan_core.data.images import is_ours
+    from magan_core.data.images import read_origin
 
     for file in (target, overlay_of(target))[: 1 + with_overlay]:
-        if status(file) and not is_ours(file):
+        if status(file) and read_origin(file) is None:
             raise MaganError(
                 f"{photo}: {file} is there already, and this version of magan did not write it. Move it, or "
                 "choose another folder for --out."
@@ -218,43 +224,50 @@ def check_replaceable(photo: Path, target: Path, with_overlay: bool) -> None:
 
 
 def origin_of(photo: Path, recipe: dict) -> str:
-    """What a map says of its photograph and of how it was drawn; "" for a photograph that cannot be read."""
+    """What a map says of its photograph and of how it was drawn; "" for a pipe, which can be read but once.
+    MaganError, before the whole file is read, for one that is no picture."""
+    from magan_core.data.images import colour_profile
     from magan_core.files import fingerprint
 
-    try:
-        return fingerprint(recipe, [photo])
-    except OSError:
+    if photo.exists() and not photo.is_file():
         return ""
+    colour_profile(photo)
+    return fingerprint(recipe, [photo])
 
 
 def kept(target: Path, origin: str, with_overlay: bool):
-    """The values of the map at `target` if it is of this origin, and has its overlay where one is wanted;
-    else None."""
+    """The values of the map at `target` if it is of this origin, and so is its overlay where one is wanted;
+    else None. Where none is wanted, one of another origin goes."""
     from magan_core.data.images import read_map, read_origin
 
-    if not origin or read_origin(target) != origin or (with_overlay and not status(overlay_of(target))):
+    beside = read_origin(overlay_of(target)) == origin
+    if not origin or read_origin(target) != origin or (with_overlay and not beside):
         return None
     try:
-        return read_map(target)
+        values = read_map(target)
     except MaganError:  # damaged since
         return None
+    if not beside:
+        remove_own_overlay(overlay_of(target))
+    return values
 
 
 def predict_one(photo: Path, target: Path, origin: str, with_overlay: bool, model, size, device, how):
-    """Write the overlay if asked for, then the map, which says that both are there. Returns its values."""
+    """Write the map, and the overlay if asked for, and return the map's values."""
     from magan_core.data.images import colour_profile, read_photo, write_map
     from magan_core.prediction import predict as map_of
 
     pixels = read_photo(photo)
     try:
         values = map_of(model, pixels, size, device, **how)
+        write_map(target, values, origin)
         if with_overlay:
             from magan_core.overlay import overlay, write_overlay  # scipy, which maps alone do not need
 
-            write_overlay(overlay_of(target), overlay(pixels, values), colour_profile(photo))
+            profile = colour_profile(photo) if photo.is_file() else None
+            write_overlay(overlay_of(target), overlay(pixels, values), profile, origin)
         else:
             remove_own_overlay(overlay_of(target))
-        write_map(target, values, origin)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's on a CPU has no type
             raise
@@ -262,12 +275,12 @@ def predict_one(photo: Path, target: Path, origin: str, with_overlay: bool, mode
     return values
 
 
-def describe(photo: Path, target: Path, values, with_overlay: bool) -> dict:
+def describe(photo: Path, target: Path, values, origin: str) -> dict:
     """The photograph's entry for --json, but for `kept` and `seconds`."""
-    from magan_core.data.images import CUT
+    from magan_core.data.images import CUT, read_origin
 
     entry = {"file": str(photo), "map": str(target)}
-    if with_overlay:
+    if read_origin(overlay_of(target)) == origin:
         entry["overlay"] = str(overlay_of(target))
     height, width = values.shape
     in_focus = round(float((values >= CUT).mean()), 4)
@@ -276,9 +289,9 @@ def describe(photo: Path, target: Path, values, with_overlay: bool) -> dict:
 
 def remove_own_overlay(file: Path) -> None:
     """Of the map that was there before, perhaps of another photograph of that name."""
-    from magan_core.data.images import is_ours
+    from magan_core.data.images import read_origin
 
-    if is_ours(file):
+    if read_origin(file) is not None:
         try:
             file.unlink()
         except OSError as error:

@@ -32,9 +32,10 @@ def read_photo(path: str | Path) -> np.ndarray:
 
     Raises MaganError, naming the file, for a missing, unreadable, truncated or absurdly large one (Pillow's
     limit of about 179 million pixels), for float or 32-bit samples, whose white level nobody has stated, and
-    for 16-bit samples that all fit into 12 bits, as a camera's may, which would come out all but black.
+    for 16-bit samples that all fit into 12 bits, as a camera's may, which would come out all but black: white
+    is at 65535.
     """
-    with _decoded(Path(path)) as picture:
+    with _decoded(Path(path), lit=True) as picture:
         if _has_alpha(picture):
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -48,28 +49,25 @@ def colour_profile(path: str | Path) -> bytes | None:
     return profile if profile[16:20] == b"RGB " else None  # ICC.1, 7.2.6: the data colour space
 
 
-def is_ours(path: str | Path) -> bool:
-    """Whether `write_map` or `overlay.write_overlay` made the file at `path`: a mask, for one, does not say
-    where it is from. Nothing that Pillow cannot open, or thinks too large, is ours."""
-    return _text(path, {"PNG": "Software", "JPEG": "comment"}) in (MAKER, MAKER.encode())
-
-
 def read_origin(path: str | Path) -> str | None:
-    """The `origin` that `write_map` put into the map at `path`; None without one, and for other files."""
-    return _text(path, {"PNG": "Comment"}) if is_ours(path) else None
+    """The origin that `write_map` or `overlay.write_overlay` put into the file at `path`, perhaps "".
 
-
-def _text(path: str | Path, keywords: dict[str, str]) -> str | bytes | None:
-    """What a picture says under a keyword of its format; None where it says nothing or cannot be opened."""
+    None for any other file, a mask for one. Nothing that Pillow cannot open, or thinks too large, is ours.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 89 megapixels are no attack
             if not Path(path).is_file():
                 return None
             with Image.open(path) as picture:
-                return picture.info.get(keywords.get(picture.format))
+                words = picture.info
+                if picture.format == "JPEG":
+                    maker, _, origin = words["comment"].decode().partition("\n")
+                else:
+                    maker, origin = words["Software"], words.get("Comment", "")
     except Exception:  # decoders of damaged files raise nearly anything
         return None
+    return origin if maker == MAKER else None
 
 
 def read_mask(path: str | Path, white: str) -> np.ndarray:
@@ -152,15 +150,22 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @contextmanager
-def _decoded(path: Path, fraction: int | None = None):
+def _decoded(path: Path, fraction: int | None = None, lit: bool = False):
     """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError. `fraction`:
-    the side in pixels that is enough of a JPEG file."""
+    the side in pixels that is enough of a JPEG file. `lit`: refuse 16-bit samples that fill 12 bits only."""
     with _opened(path) as picture:
         if fraction:
             picture.draft("RGB", (fraction, fraction))
+        deep = lit and picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile)  # I;16, RGB;16B, ...
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
-        yield _eight_bit(picture, path)
+        shallow = _eight_bit(picture, path)
+        if deep and max(np.ravel(shallow.getextrema())) < 1 << 4:
+            raise MaganError(
+                f"{path}: 16-bit samples, none of them above 4095 of 65535, so all but black; save it with 8 "
+                "bits, or with white at 65535"
+            )
+        yield shallow
 
 
 @contextmanager
@@ -219,10 +224,9 @@ def _is_heic(path: Path) -> bool:
 def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:
     if picture.mode in SIXTEEN_BIT or (picture.mode, picture.format) == ("I", "PPM"):
         values = np.asarray(picture)
-        if 0 < (highest := values.max()) < 1 << 12:
+        if 0 < values.max() <= 255:
             raise MaganError(
-                f"{path}: 16-bit samples, none of them above {highest} of 65535, so all but black; save it "
-                "with 8 bits, or with white at 65535"
+                f"{path}: 16-bit samples, none of them above 255 of 65535, so black; save it with 8 bits"
             )
         return Image.fromarray((values >> 8).astype(np.uint8))
     if picture.mode in ("F", "I"):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from magan_core.data.images import SUFFIXES, is_ours
+from magan_core.data.images import SUFFIXES, read_origin
 from magan_core.errors import MaganError
 
 
@@ -68,7 +68,7 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
             suffix = path.suffix.lower()
-            if suffix in (".png", ".jpg") and is_ours(path):
+            if suffix in (".png", ".jpg") and read_origin(path) is not None:
                 others["(map or overlay of magan)"] += 1
             elif suffix in SUFFIXES:
                 photos[path] = path.relative_to(folder)

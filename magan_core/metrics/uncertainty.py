@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from magan_core.errors import MaganError
 from magan_core.metrics.protocols import Protocol
@@ -85,13 +85,12 @@ def difference_over_seeds(differences: Sequence[float]) -> Difference:
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
         raise MaganError(f"number of seeds: {len(values)}; a test over trainings needs two or more")
-    mean, error = float(values.mean()), float(stats.sem(values))
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
     if error == 0:
         return Difference(mean, mean, mean, float(mean == 0))
-    low, high = stats.t.interval(LEVEL, len(values) - 1, mean, error)
-    return Difference(
-        mean, float(low), float(high), float(2 * stats.t.sf(abs(mean) / error, len(values) - 1))
-    )
+    free = len(values) - 1
+    half = float(stdtrit(free, (1 + LEVEL) / 2)) * error
+    return Difference(mean, mean - half, mean + half, float(2 * stdtr(free, -abs(mean) / error)))
 
 
 def _draws(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

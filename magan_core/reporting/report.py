@@ -49,7 +49,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         tables=[_table(number, claim, claims) for number, claim in paper.TABLES.items()],
         verdicts=_verdicts(claims),
         compared=[_headed(metric) for metric in COMPARED],
-        differences=_differences(read_rows(differences, empty=True)),
+        differences=_differences(differences),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=cost[-1][1],
         provenance=[*_provenance(records), *cost],
@@ -110,16 +110,17 @@ def _verdicts(claims: Rows) -> list[list[str]]:
     return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in counts.items()]
 
 
-def _differences(rows: Rows) -> list[dict[str, Any]]:
+def _differences(file: Path) -> list[dict[str, Any]]:
     """Groups by data set of one line a pair of methods, a cell a metric of COMPARED."""
+    rows = read_rows(file, empty=True)
+    if rows and "seeds" not in rows[0]:
+        raise MaganError(
+            f"{file} has no column 'seeds': it is of an older version. `make repro` writes it again."
+        )
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
         lines = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
-        difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
-        lines.setdefault((row["with"], row["without"]), {})[row["metric"]] = {
-            "difference": f"{difference:+z.3f}".replace("-", "−"),
-            "spread": f"{low:+z.3f} to {high:+z.3f}, p {p:.2g}".replace("-", "−") + _seeds(row),
-        }
+        lines.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row)
     return [
         {
             "name": name,
@@ -132,8 +133,13 @@ def _differences(rows: Rows) -> list[dict[str, Any]]:
     ]
 
 
-def _seeds(row: Mapping[str, str]) -> str:
-    return f", {row['seeds']} seeds" if row["seeds"] != "1" else ""
+def _difference(row: Mapping[str, str]) -> dict[str, str]:
+    if not row["difference"]:
+        return {"difference": "–", "spread": ""}
+    difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
+    spread = f"{low:+z.3f} to {high:+z.3f}, p {p:.2g}".replace("-", "−")
+    seeds = f", {row['seeds']} seeds" if row["seeds"] != "1" else ""
+    return {"difference": f"{difference:+z.3f}".replace("-", "−"), "spread": spread + seeds}
 
 
 def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:

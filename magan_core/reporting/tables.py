@@ -160,8 +160,8 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
 
     Columns: dataset, data, without, with, metric, difference (with - without), low, high, p, seeds. One row a
     pair that the profile has, a role and a score. Two methods with several seeds in common are compared over
-    these (the means, see metrics.difference_over_seeds), others over images, as trained once (the profile's
-    seed, see metrics.paired_difference; seeds is 1). p is not corrected for the number of comparisons.
+    these (metrics.difference_over_seeds); others over images (metrics.paired_difference, seeds is 1), in the
+    one seed that both have, else the first of each. p is not corrected for the number of comparisons.
     """
     rows = []
     for role, (first, second) in product(PAPER_NAMES, PAIRS):

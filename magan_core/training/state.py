@@ -4,7 +4,6 @@ It lies outside the outputs that DVC tracks, in one safetensors file that appear
 name that holds the hash of settings, data and code: a changed run never finds a stranger's state.
 """
 
-import itertools
 import json
 import signal
 import threading
@@ -21,10 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-import magan_core
 from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError
-from magan_core.files import atomic, fingerprint, unfinished
+from magan_core.files import atomic, code, fingerprint, unfinished
 
 KEPT = 14 * 24 * 3600
 CODE = ("models", "training", "losses.py", "data/augment.py")  # what a training step is made of
@@ -32,11 +30,7 @@ CODE = ("models", "training", "losses.py", "data/augment.py")  # what a training
 
 def key(*parts: Any) -> str:
     """Hash of settings and data (anything that JSON can hold), the training code, and torch's version."""
-    root = Path(magan_core.__file__).parent
-    folders = [
-        sorted((root / name).glob("*.py")) if (root / name).is_dir() else [root / name] for name in CODE
-    ]
-    return fingerprint([parts, torch.__version__], itertools.chain(*folders))
+    return fingerprint([parts, torch.__version__], code(*CODE))
 
 
 @dataclass
