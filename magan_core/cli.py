@@ -1,6 +1,7 @@
 """The command `magan`."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -26,12 +27,20 @@ def main(arguments: list[str] | None = None) -> None:
             options = parser().parse_args(arguments)
             options.function(options)
         finally:
-            sys.stdout.flush()  # here, where a broken pipe can still be caught
+            if sys.stdout:  # closed from the start it is None
+                sys.stdout.flush()  # here, where a broken pipe can still be caught
     except MaganError as error:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)
-    except BrokenPipeError:  # the reader, say `head`, has seen enough
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if (
+            error.errno == errno.ENOSPC
+        ):  # a broken pipe is no failure: the reader, say `head`, has seen enough
+            print(f"magan: cannot write what is printed: {error.strerror}; the work is done", file=sys.stderr)
+            sys.exit(1)
     except KeyboardInterrupt as stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one, while threads of torch end, would abort
         if str(stop):  # training says where it stopped

@@ -46,6 +46,12 @@ def unfinished(path: Path) -> str:
     return f".{path.stem[-40:]}-"
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write bytes atomically. Pictures, too: an encoder that writes for itself may overlook a full disk."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic(path) as temporary:

@@ -1,5 +1,6 @@
 """A photograph that shows its own focus: what is blurred turns grey and dark, a line runs around the rest."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.ndimage import maximum_filter
 
 from magan_core.data.images import CUT, MAKER
 from magan_core.errors import MaganError
-from magan_core.files import atomic
+from magan_core.files import write_bytes
 
 LUMA = np.float32([0.299, 0.587, 0.114])  # Rec. 601
 DIM = np.float32(0.5)  # brightness of what is blurred
@@ -51,8 +52,13 @@ def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None,
         raise MaganError(
             f"{path}: JPEG holds 65500 px a side, found {picture.shape[:2]}. Leave out --overlay."
         )
-    comment = f"{MAKER}\n{origin}" if origin else MAKER
-    with atomic(path) as temporary:
-        Image.fromarray(picture).save(
-            temporary, format="JPEG", quality=92, subsampling=0, icc_profile=profile, comment=comment
-        )
+    content = io.BytesIO()
+    Image.fromarray(picture).save(
+        content,
+        format="JPEG",
+        quality=92,
+        subsampling=0,
+        icc_profile=profile,
+        comment=f"{MAKER}\n{origin}" if origin else MAKER,
+    )
+    write_bytes(path, content.getbuffer())

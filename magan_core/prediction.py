@@ -16,6 +16,9 @@ from tqdm import tqdm
 from magan_core.data.images import read_photo, resize, write_map
 from magan_core.models.generator import MANet
 
+LONGEST = 2.5  # times as long as wide; every photograph of the data sets is shorter
+MOST_WINDOWS = 24
+
 
 @torch.inference_mode()
 def predict(
@@ -32,9 +35,47 @@ def predict(
     photo: uint8 (H, W, 3). size: side in pixels of the square that the network sees; the aspect ratio is
     given up, as in training. scales: one or more multiples of size; the photograph is mapped at each, and
     the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
+    A photograph of more than LONGEST : 1 is mapped in windows that overlap, and their logits are blended.
     On a CPU `generator` is called in several threads at once where there are several such passes.
     Returns uint8 (H, W), 255 = in focus.
     """
+    parts = windows(*photo.shape[:2])
+    if len(parts) == 1:
+        return as_map(_logits(generator, photo, size, device, scales, flip))
+    blended = torch.zeros(photo.shape[:2], device=device)
+    for part, share in parts:
+        share = torch.from_numpy(share).to(device)
+        blended[part] += _logits(generator, photo[part], size, device, scales, flip) * share
+    return as_map(blended)
+
+
+def windows(height: int, width: int) -> list[tuple[tuple[slice, slice], np.ndarray]]:
+    """Where the network looks, rows and columns, and how much each window counts there: float32 that
+    broadcasts to it. The shares of a pixel sum to 1.
+
+    The whole photograph, or windows of 3 : 2 along it of which neighbours share a third and more; at most
+    MOST_WINDOWS, which then are longer.
+    """
+    short, long = sorted((height, width))
+    if long <= LONGEST * short:
+        return [((slice(None), slice(None)), np.ones((1, 1), np.float32))]
+    side = max(round(1.5 * short), -(-3 * long // (2 * MOST_WINDOWS + 1)))
+    starts = np.linspace(0, long - side, -(-3 * (long - side) // (2 * side)) + 1).round().astype(int)
+    ramp = np.minimum(np.arange(1, side + 1), np.arange(side, 0, -1)).astype(np.float32)
+    total = np.zeros(long, np.float32)
+    for start in starts:
+        total[start : start + side] += ramp
+    found = []
+    for start in starts:
+        along, share = slice(start, start + side), ramp / total[start : start + side]
+        found.append(
+            ((slice(None), along), share) if width > height else ((along, slice(None)), share[:, None])
+        )
+    return found
+
+
+def _logits(generator, photo, size, device, scales, flip) -> torch.Tensor:
+    """Mean logits of all passes, enlarged to the photograph's size: (H, W)."""
     images = [network_input(photo, round(size * scale), device) for scale in scales]
     if not flip:
         return full_size(forwards(generator, images), photo)
@@ -81,7 +122,7 @@ def attention_maps(
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """As `predict` at one size, with the attention of the forward pass on the CPU (see MANet.forward)."""
     logits, attention = generator(network_input(photo, size, device), attention=True)
-    return full_size([logits], photo), {name: values.cpu() for name, values in attention.items()}
+    return as_map(full_size([logits], photo)), {name: values.cpu() for name, values in attention.items()}
 
 
 def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:
@@ -90,9 +131,9 @@ def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> t
     return small.permute(2, 0, 1)[None].float().div_(255)
 
 
-def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> np.ndarray:
-    """Logits of one size of the network or several, each (1, 1, side, side) -> the map of their mean, of the
-    photograph's size, uint8 (H, W).
+def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> torch.Tensor:
+    """Logits of one size of the network or several, each (1, 1, side, side) -> their mean at the photograph's
+    size, (H, W).
 
     Logits, not the map, are enlarged: what lies between two pixels of the network is decided sooner.
     """
@@ -103,7 +144,12 @@ def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> np.ndarray:
     full = next(enlarged)
     for other in enlarged:
         full += other
-    return full.div_(len(found)).sigmoid_().mul_(255).round_().byte().cpu().numpy()
+    return full.div_(len(found))
+
+
+def as_map(logits: torch.Tensor) -> np.ndarray:
+    """Logits (H, W), which are overwritten -> map uint8 (H, W)."""
+    return logits.sigmoid_().mul_(255).round_().byte().cpu().numpy()
 
 
 def predict_files(

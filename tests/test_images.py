@@ -195,7 +195,7 @@ def test_missing_foreign_and_empty_files_are_named(tmp_path):
 def test_fifty_megapixels_are_fine_and_a_bomb_is_not(tmp_path, monkeypatch):
     assert read_photo(saved(tmp_path / "big.png", Image.new("1", (8660, 5774)))).shape == (5774, 8660, 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(MaganError, match=r"a\.png: too many pixels"):
+    with pytest.raises(MaganError, match=r"a\.png: more than \d+ megapixels"):
         read_photo(saved(tmp_path / "a.png", Image.fromarray(GREY)))
 
 
@@ -235,11 +235,12 @@ def test_map_of_another_kind_is_refused(tmp_path, values):
 def test_a_failed_write_keeps_the_old_map(tmp_path, monkeypatch):
     write_map(tmp_path / "a.png", GREY)
 
-    def full(self, path, **options):
-        Path(path).write_bytes(b"half")
+    def full(path, content):
+        with open(path, "wb") as file:
+            file.write(content[:20])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(MaganError, match=r"cannot write .*a\.png: No space left on device"):
         write_map(tmp_path / "a.png", 255 - GREY)
     assert np.array_equal(read_map(tmp_path / "a.png"), GREY)

@@ -105,6 +105,14 @@ def test_maps_of_an_earlier_run_are_no_photographs(root):
         find(["photos"], root / "photos")
 
 
+def test_a_pipe_in_a_folder_is_passed_over_and_a_broken_link_is_not(root):
+    os.mkfifo(root / "photos/pipe.jpg")
+    (root / "photos/broken.jpg").symlink_to("nowhere")
+    found = find(["photos"], Path("maps"))
+    assert found.passed_over["(no file: a pipe or a device)"] == 1
+    assert Path("photos/broken.jpg") in found.photos
+
+
 def test_links_between_folders_do_not_lead_round_in_circles(root):
     (root / "photos/day 1/up").symlink_to(root / "photos", target_is_directory=True)
     assert len(find(["photos"], Path("maps"), recursive=True).photos) == 4
@@ -112,7 +120,7 @@ def test_links_between_folders_do_not_lead_round_in_circles(root):
 
 def named(*paths):
     """The map names of files that were named one by one."""
-    return [name.as_posix() for name in map_names({Path(p): Path(Path(p).name) for p in paths}).values()]
+    return [name.as_posix() for name in map_names({Path(p): Path(Path(p).name) for p in paths})[0].values()]
 
 
 @pytest.mark.parametrize(
@@ -131,12 +139,19 @@ def test_names(photos, expected):
 
 def test_names_below_a_folder_stay_there():
     photos = {Path("in/x/a.jpg"): Path("x/a.jpg"), Path("in/a.jpg"): Path("a.jpg")}
-    assert list(map_names(photos).values()) == [Path("x/a.png"), Path("a.png")]
+    assert list(map_names(photos)[0].values()) == [Path("x/a.png"), Path("a.png")]
 
 
-def test_names_that_differ_in_case_only():
-    with pytest.raises(MaganError, match="Predict them apart"):
-        named("p/a.jpg", "p/A.jpg")
+def test_of_names_that_differ_in_case_only_the_first_has_its_map():
+    photos = {Path(name): Path(name) for name in ("a.jpg", "b.jpg", "A.jpg", "a.JPG", "a.png")}
+    found, failed = map_names(photos)
+    assert {photo.name: name.name for photo, name in found.items()} == {
+        "a.jpg": "a.jpg.png",
+        "b.jpg": "b.png",
+        "a.png": "a.png.png",
+    }
+    assert list(failed) == ["A.jpg", "a.JPG"]
+    assert failed["A.jpg"].startswith("A.jpg differs from a.jpg in upper and lower case only")
 
 
 @given(
@@ -151,8 +166,8 @@ def test_no_two_maps_ever_share_a_name(parts, from_folder):
     for folder, stem, suffix in parts:
         below = Path(folder) / f"{stem}.{suffix}"
         photos[Path("in") / below] = below if from_folder else Path(below.name)
-    found = map_names(photos)
-    assert found.keys() == photos.keys()
+    found, failed = map_names(photos)
+    assert (found.keys(), failed) == (photos.keys(), {})
     assert len({str(name).casefold() for name in found.values()}) == len(photos)
     assert all(name.suffix == ".png" and not name.is_absolute() for name in found.values())
     assert not any(".." in name.parts for name in found.values())

@@ -1,5 +1,6 @@
 """`magan predict` end to end on a tiny network: what it writes, what it says, and how it ends."""
 
+import errno
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from magan_core import cli, paths
 from magan_core.commands import predict as predict_command
 from magan_core.commands.predict import CODE
 from magan_core.data.images import read_map, read_photo, write_map
+from magan_core.errors import MaganError
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import load_model, read_header, save_model
 from magan_core.prediction import predict
@@ -174,6 +176,102 @@ def test_resume_leaves_no_overlay_of_another_model(folder, run, monkeypatch, wor
         assert files(folder / "maps") == ["grün.png"]
 
 
+def test_resume_draws_a_damaged_overlay_again(folder, run):
+    run("photos/grün.png", "--overlay")
+    whole = Path("maps/grün.overlay.jpg").read_bytes()
+    Path("maps/grün.overlay.jpg").write_bytes(whole[:-200])
+    run("photos/grün.png", "--overlay", "--resume")
+    assert Path("maps/grün.overlay.jpg").read_bytes() == whole
+
+
+def test_a_picture_that_does_not_fit_on_the_disk_is_an_error_and_not_cut_off(folder, run):
+    """The limit of a file's size is as a full disk: the encoder's last write is a short one."""
+    run("photos/grün.png", "--overlay")
+    size = Path("maps/grün.overlay.jpg").stat().st_size
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size} - 9, {size} - 9)); "
+        "from magan_core import cli; "
+        "cli.main('predict photos/grün.png --out full --overlay --model model.safetensors'.split())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 1
+    assert "photos/grün.png: cannot write full/grün.overlay.jpg: File too large" in done.stderr
+    assert files(folder / "full") == ["grün.png"]
+
+
+def test_with_a_full_disk_the_rest_is_not_begun(folder, run, monkeypatch):
+    def full(path, *_):
+        raise MaganError(f"cannot write {path}: full") from OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("magan_core.data.images.write_map", full)
+    status, _, err = run("photos")
+    assert status == 1
+    assert err.splitlines() == [
+        "magan: 3 of 3 failed:",
+        "magan: photos/a b.jpg: cannot write maps/a b.png: full",
+        "magan: photos/grün.png: not begun",
+        "magan: photos/x.y.JPG: not begun",
+    ]
+
+
+def test_many_reasons_are_cut_short(folder, run):
+    status, out, err = run(*(f"none{number}.jpg" for number in range(60)), "--json")
+    assert (status, len(json.loads(out)["failed"])) == (1, 60)
+    assert err.splitlines()[-1] == "magan: and 10 more"
+    assert len(err.splitlines()) == 52
+
+
+def test_a_map_of_before_whose_name_is_now_of_several_is_named(folder, run):
+    Image.open("photos/a b.jpg").save("one.jpg")
+    run("one.jpg")
+    Image.open("photos/a b.jpg").save("one.webp")
+    status, out, _ = run("one.jpg", "one.webp")
+    assert status == 0
+    assert out.splitlines()[-1] == "left from before, when the name was of one photograph: maps/one.png"
+
+
+def test_names_that_differ_in_case_only_do_not_stop_the_rest(folder, run):
+    Image.open("photos/a b.jpg").save("photos/A B.jpg")
+    status, _, err = run("photos")
+    assert status == 3
+    assert "a b.jpg differs from photos/A B.jpg in upper and lower case only" in err
+    assert files(folder / "maps") == ["A B.jpg.png", "grün.png", "x.y.png"]
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]], ids=str)
+def test_output_that_cannot_be_printed(folder, words):
+    command = [sys.executable, "-m", "magan_core", "predict", "photos", "--out", "maps"]
+    words = ["--model", "model.safetensors", *words]
+    with open("/dev/full", "w") as nowhere:
+        done = subprocess.run([*command, *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
+                              stdout=nowhere, stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "magan: cannot write what is printed: No space left on device; the work is done\n"
+    assert len(files(folder / "maps")) == 3
+
+
+def test_a_closed_output(folder):
+    command = f"{sys.executable} -m magan_core predict photos --out maps --model model.safetensors >&-"
+    done = subprocess.run(command, shell=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_home_folder_of_an_option(folder, run, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    assert run("photos", out="~/maps")[0] == 0
+    assert len(files(folder / "home/maps")) == 3
+
+
+def test_a_folder_is_no_model(folder, run):
+    status, _, err = run("photos", model=("--model", "photos"))
+    assert (status, err) == (
+        1,
+        "magan: photos is a folder. Name the file in it, model.safetensors of a run.\n",
+    )
+
+
 def test_resume_tells_of_the_overlay_that_it_leaves(folder, run):
     run("photos/grün.png", "--overlay")
     entry = json.loads(run("photos/grün.png", "--resume", "--json")[1])["photographs"][0]
@@ -238,7 +336,7 @@ def test_what_is_no_photograph_in_a_folder_does_not_stop_it(folder, run):
     status, _, err = run("photos")
     assert status == 3
     assert "odd.avif" in err
-    assert "passed over: 1 (no suffix)" in err
+    assert "passed over: 1 (no file: a pipe or a device)" in err
     assert len(files(folder / "maps")) == 3
 
 

@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from tiny import MODEL, decided, scenes
 
 from magan_core.data.prepare import load_train, prepare
 from magan_core.errors import MaganError
 from magan_core.models import build_generator
-from magan_core.prediction import attention_maps, predict, predict_files
+from magan_core.prediction import attention_maps, predict, predict_files, windows
 
 
 class Brightness(torch.nn.Module):
@@ -39,6 +41,63 @@ def test_a_map_shows_what_the_network_says_where_it_says_it():
 def test_a_flat_photograph_keeps_its_value(grey):
     photo = np.full((31, 45, 3), grey, np.uint8)
     assert (predict(Brightness(), photo, 64) == grey).all()
+
+
+@given(st.integers(1, 60), st.integers(1, 4000), st.booleans())
+def test_windows_cover_a_photograph_with_shares_that_sum_to_one(short, long, upright):
+    height, width = (long, short) if upright else (short, long)
+    found = windows(height, width)
+    shape = (height, width)
+    shares, sides = np.zeros(shape, np.float32), []
+    for part, share in found:
+        shares[part] += share
+        sides.append(shares[part].shape)
+        assert (share > 0).all()
+    np.testing.assert_allclose(shares, 1, rtol=1e-5)
+    assert len(found) <= 24
+    assert len(set(sides)) == 1
+    assert (len(found) == 1) == (max(shape) <= 2.5 * min(shape))
+    if 2.5 * min(shape) < max(shape) <= 10 * min(shape):
+        assert max(sides[0]) / min(sides[0]) == pytest.approx(1.5, abs=0.5 / min(shape) + 1e-9)
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_long_photograph_is_mapped_in_windows_whose_logits_are_blended(upright):
+    """Written out for two windows, 36 long at 0 and 24, each half way up the network's answer: its mean."""
+    photo = np.random.default_rng(2).integers(0, 256, (24, 62, 3), np.uint8)
+
+    class Mean(torch.nn.Module):
+        def forward(self, images):
+            return torch.logit(images.mean((1, 2, 3), keepdim=True)).expand(-1, 1, *images.shape[2:])
+
+    starts = [start for part, _ in windows(24, 62) for start in [part[1].start]]
+    assert starts == [0, 13, 26]
+    logits = np.zeros(62)
+    weights = np.zeros(62)
+    for start in starts:
+        small = np.array(
+            Image.fromarray(photo[:, start : start + 36]).resize((8, 8), Image.Resampling.BICUBIC)
+        )
+        share = small.mean() / 255
+        for place in range(36):
+            weight = min(place + 1, 36 - place)
+            logits[start + place] += weight * np.log(share / (1 - share))
+            weights[start + place] += weight
+    expected = 255 / (1 + np.exp(-logits / weights))
+    turned = photo.transpose(1, 0, 2) if upright else photo
+    found = predict(Mean(), np.ascontiguousarray(turned), 8)
+    found = found.T if upright else found
+    assert found.shape == (24, 62)
+    assert np.abs(found - expected).max() <= 1.01
+
+
+def test_two_and_a_half_to_one_is_seen_whole():
+    network = Brightness()
+    for length, calls in ((50, 1), (51, 3)):
+        seen = []
+        network.register_forward_hook(lambda *words, seen=seen: seen.append(words))
+        predict(network, np.zeros((20, length, 3), np.uint8), 16)
+        assert len(seen) == calls
 
 
 @pytest.mark.parametrize("shape", [(50, 90), (20, 24)], ids=["shrunk", "enlarged"])

@@ -1,6 +1,7 @@
 """`magan predict`: photographs as people have them to maps, one failure at a time."""
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -13,31 +14,36 @@ from magan_core.errors import Interrupted, MaganError
 from magan_core.wording import counted
 
 SOME_FAILED = 3
+SHOWN = 50  # reasons, at most
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will not be better with the next photograph
 CODE = ("commands/predict.py", "data/images.py", "models", "overlay.py", "prediction.py")  # what draws a map
 HELP = """
 Map what is in focus in photographs, with the model that comes with magan or that of --model.
 
 Each IMAGE_OR_FOLDER is a file, a folder, or a pattern such as 'photos/*.jpg'. JPEG, PNG, TIFF, WebP, AVIF and
-BMP are read, and HEIC where pillow-heif is installed; of several pages the first, what is transparent over
-white, and 16 bits with white at 65535. A folder's sub-folders count with --recursive, and appear
-in the output too; maps and overlays that this command made do not count as photographs there.
+BMP are read, and HEIC where pillow-heif is installed, up to 178 megapixels: of several pages the first; what
+is transparent over white; of 16 bits a sample the higher 8, with white at 65535. A folder's sub-folders count
+with --recursive, and appear in the output too. Maps and overlays that this command made are no photographs
+there, nor are files whose name begins with a dot.
 
 The map of a.jpg is OUT/a.png: 8-bit grey, of the photograph's size, white = in focus. Where photographs would
-share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). What this
-command wrote before is replaced, or left with --resume; a photograph, or any other file, never is.
+share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). A map or
+overlay of an earlier call is replaced; a photograph, or any other file, never is. A photograph of more than
+2.5 : 1 is mapped in parts that overlap.
 """
 EXIT = """
 exit status: 0 every photograph has its map; 1 nothing was done (wrong input, or every photograph failed);
 2 the command line was not understood; 3 some photographs failed, and the others have their maps; 130 stopped
 by Ctrl-C: the maps that are there are whole, and --resume leaves them.
-A photograph that fails does not stop the rest; the reasons come last, on standard error.
+A photograph that fails does not stop the rest, but for a full disk; the reasons come last, on standard error.
 """
 
 
 def _named(text: str) -> Path:
+    """A path; not every shell expands the ~ of --out=~/maps."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; is a variable not set?")
-    return Path(text)
+    return Path(text).expanduser()
 
 
 def add_parser(commands) -> None:
@@ -67,14 +73,15 @@ def add_parser(commands) -> None:
     command.add_argument(
         "--json",
         action="store_true",
-        help="print nothing but JSON on standard output: `photographs`, each with file, map, overlay, "
-        "width, height, in_focus (share of the map at 128 or above), kept (by --resume) and seconds (reading "
-        "and writing included); `model` (a list where several map together), `device`, `size`, `scales` and "
-        "`flip`; `failed`, each with file and reason; `passed_over`, other files by suffix, and sub-folders",
+        help="print nothing but JSON on standard output, and nothing at all if stopped: `photographs`, each "
+        "with file, map, overlay, width, height, in_focus (share of the map at 128 or above), kept (by "
+        "--resume) and seconds (reading and writing included); `model` (a list where several map together), "
+        "`device`, `size`, `scales` and `flip`; `failed`, each with file and reason; `passed_over`, other "
+        "files by suffix, and sub-folders",
     )
     command.add_argument(
         "--model",
-        type=Path,
+        type=_named,
         action="append",
         help="model.safetensors of a run (default: the one that comes with magan). Given several times, the "
         "models map together: the mean of their logits, at the sizes that the first one says",
@@ -96,8 +103,9 @@ def predict(options: argparse.Namespace) -> None:
     from magan_core.data.photographs import find, map_names
 
     found = find(options.photos, options.out, options.recursive)
-    failed, done, facts = dict(found.failed), [], {}
-    targets = {photo: options.out / name for photo, name in map_names(found.photos).items()}
+    names, unnamed = map_names(found.photos)
+    failed, done, facts = found.failed | unnamed, [], {}
+    targets = {photo: options.out / name for photo, name in names.items()}
     refuse_to_overwrite(targets)
     earlier = {str(target) for target in targets.values() if status(target)}
     if targets or options.json:  # JSON names the model in any case
@@ -120,6 +128,8 @@ def predict(options: argparse.Namespace) -> None:
         plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
         if set(targets.values()) - plain:
             print("names repeat: some maps have the suffix or the folder of their photograph in the name")
+            if left := sorted(str(file) for file in plain - set(targets.values()) if status(file)):
+                print(f"left from before, when the name was of one photograph: {', '.join(left)}")
     if found.passed_over:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.passed_over.items()))
         print(f"passed over: {kinds}", file=sys.stderr)
@@ -202,13 +212,22 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
                 entry = describe(photo, target, values, origin) | {"kept": not fresh}
                 done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
             except MaganError as error:
-                failed[str(photo)] = str(error)
+                failed[str(photo)] = told_of(photo, error)
+                if getattr(error.__cause__, "errno", None) in FULL:
+                    break
     except KeyboardInterrupt as stop:
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
         raise Interrupted(told, signal.SIGINT) from stop
+    begun = {entry["file"] for entry in done} | failed.keys()
+    failed |= {str(photo): f"{photo}: not begun" for photo in targets if str(photo) not in begun}
     names = [str(file) for file in files]
     facts = {"model": names if len(names) > 1 else names[0], "device": str(device), "size": size}
     return done, failed, facts | how
+
+
+def told_of(photo: Path, error: MaganError) -> str:
+    """The reason, with the photograph's name, which an error of its map or overlay does not have."""
+    return str(error) if str(photo) in str(error) else f"{photo}: {error}"
 
 
 def check_replaceable(photo: Path, target: Path, with_overlay: bool) -> None:
@@ -238,13 +257,15 @@ def origin_of(photo: Path, recipe: dict) -> str:
 def kept(target: Path, origin: str, with_overlay: bool):
     """The values of the map at `target` if it is of this origin, and so is its overlay where one is wanted;
     else None. Where none is wanted, one of another origin goes."""
-    from magan_core.data.images import read_map, read_origin
+    from magan_core.data.images import read_map, read_origin, read_photo
 
     beside = read_origin(overlay_of(target)) == origin
     if not origin or read_origin(target) != origin or (with_overlay and not beside):
         return None
     try:
         values = read_map(target)
+        if with_overlay:
+            read_photo(overlay_of(target))
     except MaganError:  # damaged since
         return None
     if not beside:
@@ -310,6 +331,8 @@ def report(failed: dict[str, str], done: int) -> None:
         return
     if len(failed) + done > 1:
         print(f"magan: {len(failed)} of {len(failed) + done} failed:", file=sys.stderr)
-    for reason in failed.values():
+    for reason in list(failed.values())[:SHOWN]:
         print(f"magan: {reason}", file=sys.stderr)
+    if len(failed) > SHOWN:
+        print(f"magan: and {len(failed) - SHOWN} more", file=sys.stderr)
     sys.exit(SOME_FAILED if done else 1)

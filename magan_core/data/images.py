@@ -1,5 +1,6 @@
 """Reading and writing of single pictures: photographs, masks and maps, all as uint8 arrays."""
 
+import io
 import itertools
 import warnings
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from PIL import Image, ImageChops, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from magan_core.errors import MaganError
-from magan_core.files import atomic
+from magan_core.files import write_bytes
 
 SUFFIXES = {  # in lower case
     ".avif", ".bmp", ".heic", ".heif", ".hif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
@@ -134,8 +135,9 @@ def write_map(path: str | Path, values: np.ndarray, origin: str = "") -> None:
     words.add_text("Software", MAKER)  # keywords of the PNG specification, 11.3.3.2
     if origin:
         words.add_text("Comment", origin)
-    with atomic(path) as temporary:
-        Image.fromarray(values).save(temporary, format="PNG", pnginfo=words)
+    content = io.BytesIO()
+    Image.fromarray(values).save(content, format="PNG", pnginfo=words)
+    write_bytes(path, content.getbuffer())
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -187,9 +189,14 @@ def _opened(path: Path):
             "8 or 16 bits a sample: convert it or fetch it again"
         ) from error
     except Image.DecompressionBombError as error:
-        raise MaganError(f"{path}: too many pixels ({error}); make it smaller") from error
+        most = 2 * Image.MAX_IMAGE_PIXELS / 1e6
+        raise MaganError(
+            f"{path}: more than {most:.0f} megapixels, the most that is read; make it smaller"
+        ) from error
     except MemoryError as error:
         raise MaganError(f"{path}: does not fit into memory; make it smaller") from error
+    except PermissionError as error:
+        raise MaganError(f"{path}: may not be read ({error.strerror}); make it readable") from error
     except Exception as error:  # decoders of damaged files raise nearly anything
         raise MaganError(f"{path}: damaged or unreadable ({error}); fetch or copy the file again") from error
 

@@ -68,7 +68,9 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
             suffix = path.suffix.lower()
-            if suffix in (".png", ".jpg") and read_origin(path) is not None:
+            if path.exists() and not path.is_file():
+                others["(no file: a pipe or a device)"] += 1
+            elif suffix in (".png", ".jpg") and read_origin(path) is not None:
                 others["(map or overlay of magan)"] += 1
             elif suffix in SUFFIXES:
                 photos[path] = path.relative_to(folder)
@@ -87,13 +89,13 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
     return photos
 
 
-def map_names(photos: dict[Path, Path]) -> dict[Path, Path]:
-    """A path below the output folder for the map of each photograph, no two alike on any file system.
+def map_names(photos: dict[Path, Path]) -> tuple[dict[Path, Path], dict[str, str]]:
+    """A path below the output folder for the map of each photograph, no two alike on any file system, and the
+    reasons for those that get none: their name differs from another's in upper and lower case only.
 
-    photos: {photograph: its path below the folder that was named}. The name is that path with the suffix
-    .png. Where several would be the same, each of those keeps its own suffix (`a.jpg.png`, `a.heic.png`); if
-    that does not tell them apart, their path below the nearest common folder.
-    Errors: MaganError for names that differ in upper and lower case only.
+    photos: {photograph: its path below the folder that was named}. The map's name is that path with the
+    suffix .png. Where several would be the same, each of those keeps its own suffix (`a.jpg.png`,
+    `a.heic.png`); if that does not tell them apart, their path below the nearest common folder.
     """
     absolute = {photo: Path(os.path.abspath(photo)) for photo in photos}
     top = Path(os.path.commonpath([path.parent for path in absolute.values()])) if photos else Path()
@@ -105,18 +107,22 @@ def map_names(photos: dict[Path, Path]) -> dict[Path, Path]:
             for variant in (path.with_name(f"{path.stem}.png"), path.with_name(f"{path.name}.png"))
         ]
 
-    names = {photo: candidates(photo) for photo in photos}
+    names, failed = {photo: candidates(photo) for photo in photos}, {}
     while True:
         taken: dict[str, list[Path]] = {}
         for photo, left in names.items():
             taken.setdefault(str(left[0]).casefold(), []).append(photo)
         clashes = [group for group in taken.values() if len(group) > 1]
         if not clashes:
-            return {photo: left[0] for photo, left in names.items()}
+            return {photo: left[0] for photo, left in names.items()}, failed
         movable = [photo for group in clashes for photo in group if len(names[photo]) > 1]
-        if not movable:
-            raise MaganError(
-                f"{clashes[0][0]} and {clashes[0][1]} would give the same map name. Predict them apart."
-            )
         for photo in movable:
             names[photo] = names[photo][1:]
+        if not movable:
+            for first, *others in clashes:
+                for photo in others:
+                    del names[photo]
+                    failed[str(photo)] = (
+                        f"{photo} differs from {first} in upper and lower case only, and so would its map. "
+                        "Map it into another folder."
+                    )

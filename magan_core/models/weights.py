@@ -247,6 +247,8 @@ def unreadable(path: Path, error: Exception) -> MaganError:
             f"there is no file {path}. Check the name; those of runs are "
             "results/PROFILE/runs/RUN/model.safetensors."
         )
+    if path.is_dir():
+        return MaganError(f"{path} is a folder. Name the file in it, model.safetensors of a run.")
     return MaganError(f"{path} is not a readable safetensors file ({error}). Make or fetch it again.")
 
 
