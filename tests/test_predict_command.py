@@ -204,7 +204,7 @@ def test_with_a_full_disk_the_rest_is_not_begun(folder, run, monkeypatch):
     def full(path, *_):
         raise MaganError(f"cannot write {path}: full") from OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("magan_core.data.images.write_map", full)
+    monkeypatch.setattr("magan_core.map_files.write_map", full)
     status, _, err = run("photos")
     assert status == 1
     assert err.splitlines() == [

@@ -16,7 +16,7 @@ from magan_core.wording import counted
 SOME_FAILED = 3
 SHOWN = 50  # reasons, at most
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will not be better with the next photograph
-CODE = ("commands/predict.py", "data/images.py", "models", "overlay.py", "prediction.py")  # what draws a map
+CODE = ("data/images.py", "map_files.py", "models", "overlay.py", "prediction.py")  # what draws a map
 HELP = """
 Map what is in focus in photographs, with the model that comes with magan or that of --model.
 
@@ -138,6 +138,8 @@ def predict(options: argparse.Namespace) -> None:
 
 def refuse_to_overwrite(targets: dict[Path, Path]) -> None:
     """Raise a MaganError if a map or an overlay would replace one of the photographs."""
+    from magan_core.map_files import overlay_of
+
     photos = {(stat.st_dev, stat.st_ino): photo for photo in targets if (stat := status(photo))}
     for target in targets.values():
         for file in (target, overlay_of(target)):
@@ -153,13 +155,6 @@ def status(path: Path) -> os.stat_result | None:
         return path.stat()
     except OSError:
         return None
-
-
-def overlay_of(target: Path) -> Path:
-    """Beside the map; maps end in .png, so that the two never meet."""
-    from magan_core.data.images import OVERLAY
-
-    return target.with_suffix(OVERLAY)
 
 
 def check_writable(out: Path) -> None:
@@ -183,12 +178,14 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
             f"this copy of magan-core comes without its released model ({paths.RELEASED}). Install it "
             "again, or name another with --model, for example results/demo/runs/manet-dut/model.safetensors."
         )
+    from magan_core import map_files
     from magan_core.device import choose_device
     from magan_core.files import code, fingerprint, sha256
     from magan_core.models.folding import fold_batch_norm
     from magan_core.models.together import load_together
     from magan_core.models.weights import read_header
     from magan_core.prediction import passes
+    from magan_core.prediction import predict as map_of
 
     device = choose_device(options.device)
     model, size = load_together(files, device)
@@ -200,21 +197,37 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         "code": fingerprint([], code(*CODE)),
     }
     done, failed = [], {}
+
+    def one(photo: Path, target: Path) -> None:
+        start = time.perf_counter()
+        map_files.check_replaceable(photo, target, options.overlay)
+        origin = map_files.origin_of(photo, recipe)
+        values = map_files.kept(target, origin, options.overlay) if options.resume else None
+        if fresh := values is None:
+            values = map_files.draw(
+                photo,
+                target,
+                origin,
+                options.overlay,
+                lambda pixels: map_of(model, pixels, size, device, **how),
+            )
+        entry = map_files.describe(photo, target, values, origin) | {"kept": not fresh}
+        done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
+
     try:
         for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
-            start = time.perf_counter()
             try:
-                check_replaceable(photo, target, options.overlay)
-                origin = origin_of(photo, recipe)
-                values = kept(target, origin, options.overlay) if options.resume else None
-                if fresh := values is None:
-                    values = predict_one(photo, target, origin, options.overlay, model, size, device, how)
-                entry = describe(photo, target, values, origin) | {"kept": not fresh}
-                done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
+                one(photo, target)
             except MaganError as error:
                 failed[str(photo)] = told_of(photo, error)
                 if getattr(error.__cause__, "errno", None) in FULL:
                     break
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "memory" not in str(
+                    error
+                ):  # torch's on a CPU has no type
+                    raise
+                failed[str(photo)] = f"{photo}: does not fit into memory on {device}; make it smaller"
     except KeyboardInterrupt as stop:
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
         raise Interrupted(told, signal.SIGINT) from stop
@@ -228,95 +241,6 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
 def told_of(photo: Path, error: MaganError) -> str:
     """The reason, with the photograph's name, which an error of its map or overlay does not have."""
     return str(error) if str(photo) in str(error) else f"{photo}: {error}"
-
-
-def check_replaceable(photo: Path, target: Path, with_overlay: bool) -> None:
-    """Raise a MaganError if the map or the overlay would replace a file that magan did not write."""
-    from magan_core.data.images import read_origin
-
-    for file in (target, overlay_of(target))[: 1 + with_overlay]:
-        if status(file) and read_origin(file) is None:
-            raise MaganError(
-                f"{photo}: {file} is there already, and this version of magan did not write it. Move it, or "
-                "choose another folder for --out."
-            )
-
-
-def origin_of(photo: Path, recipe: dict) -> str:
-    """What a map says of its photograph and of how it was drawn; "" for a pipe, which can be read but once.
-    MaganError, before the whole file is read, for one that is no picture."""
-    from magan_core.data.images import colour_profile
-    from magan_core.files import fingerprint
-
-    if photo.exists() and not photo.is_file():
-        return ""
-    colour_profile(photo)
-    return fingerprint(recipe, [photo])
-
-
-def kept(target: Path, origin: str, with_overlay: bool):
-    """The values of the map at `target` if it is of this origin, and so is its overlay where one is wanted;
-    else None. Where none is wanted, one of another origin goes."""
-    from magan_core.data.images import read_map, read_origin, read_photo
-
-    beside = read_origin(overlay_of(target)) == origin
-    if not origin or read_origin(target) != origin or (with_overlay and not beside):
-        return None
-    try:
-        values = read_map(target)
-        if with_overlay:
-            read_photo(overlay_of(target))
-    except MaganError:  # damaged since
-        return None
-    if not beside:
-        remove_own_overlay(overlay_of(target))
-    return values
-
-
-def predict_one(photo: Path, target: Path, origin: str, with_overlay: bool, model, size, device, how):
-    """Write the map, and the overlay if asked for, and return the map's values."""
-    from magan_core.data.images import colour_profile, read_photo, write_map
-    from magan_core.prediction import predict as map_of
-
-    pixels = read_photo(photo)
-    try:
-        values = map_of(model, pixels, size, device, **how)
-        write_map(target, values, origin)
-        if with_overlay:
-            from magan_core.overlay import overlay, write_overlay  # scipy, which maps alone do not need
-
-            profile = colour_profile(photo) if photo.is_file() else None
-            write_overlay(overlay_of(target), overlay(pixels, values), profile, origin)
-        else:
-            remove_own_overlay(overlay_of(target))
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's on a CPU has no type
-            raise
-        raise MaganError(f"{photo}: does not fit into memory on {device}; make it smaller") from error
-    return values
-
-
-def describe(photo: Path, target: Path, values, origin: str) -> dict:
-    """The photograph's entry for --json, but for `kept` and `seconds`."""
-    from magan_core.data.images import CUT, read_origin
-
-    entry = {"file": str(photo), "map": str(target)}
-    if read_origin(overlay_of(target)) == origin:
-        entry["overlay"] = str(overlay_of(target))
-    height, width = values.shape
-    in_focus = round(float((values >= CUT).mean()), 4)
-    return entry | {"width": width, "height": height, "in_focus": in_focus}
-
-
-def remove_own_overlay(file: Path) -> None:
-    """Of the map that was there before, perhaps of another photograph of that name."""
-    from magan_core.data.images import read_origin
-
-    if read_origin(file) is not None:
-        try:
-            file.unlink()
-        except OSError as error:
-            raise MaganError(f"cannot remove {file}, an overlay of before: {error.strerror}") from error
 
 
 def show_json(facts: dict, done: list[dict], failed: dict[str, str], passed_over: dict[str, int]) -> None:
