@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -355,6 +356,23 @@ def test_ctrl_c_says_what_is_done(folder, run, monkeypatch):
     assert status == 130
     assert err.endswith("magan: stopped; 2 maps of 3 in maps\n")
     assert len(files(folder / "maps")) == 2
+
+
+def test_sigterm_does_too_and_leaves_no_part_of_a_map(folder, run, monkeypatch):
+    fsync = os.fsync
+
+    def killed(handle):
+        if Path("maps/a b.png").exists():
+            os.kill(os.getpid(), signal.SIGTERM)
+        fsync(handle)
+
+    monkeypatch.setattr("os.fsync", killed)
+    before = signal.getsignal(signal.SIGTERM)
+    status, _, err = run("photos")
+    assert status == 143
+    assert err.endswith("magan: stopped; 1 map of 3 in maps\n")
+    assert files(folder / "maps") == ["a b.png"]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_single_files_and_a_pattern(folder, run):

@@ -34,7 +34,7 @@ overlay of an earlier call is replaced; a photograph, or any other file, never i
 EXIT = """
 exit status: 0 every photograph has its map; 1 nothing was done (wrong input, or every photograph failed);
 2 the command line was not understood; 3 some photographs failed, and the others have their maps; 130 stopped
-by Ctrl-C: the maps that are there are whole, and --resume leaves them.
+by Ctrl-C, 143 by SIGTERM: the maps that are there are whole, and --resume leaves them.
 A photograph that fails does not stop the rest, but for a full disk; the reasons come last, on standard error.
 """
 
@@ -214,6 +214,7 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         entry = map_files.describe(photo, target, values, origin) | {"kept": not fresh}
         done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
 
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
             try:
@@ -230,12 +231,19 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
                 failed[str(photo)] = f"{photo}: does not fit into memory on {device}; make it smaller"
     except KeyboardInterrupt as stop:
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
-        raise Interrupted(told, signal.SIGINT) from stop
+        raise Interrupted(told, getattr(stop, "signal", signal.SIGINT)) from stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
     begun = {entry["file"] for entry in done} | failed.keys()
     failed |= {str(photo): f"{photo}: not begun" for photo in targets if str(photo) not in begun}
     names = [str(file) for file in files]
     facts = {"model": names if len(names) > 1 else names[0], "device": str(device), "size": size}
     return done, failed, facts | how
+
+
+def _terminate(number: int, _) -> None:
+    """SIGTERM as Ctrl-C: what is being written is removed, and what is done is said."""
+    raise Interrupted("", number)
 
 
 def told_of(photo: Path, error: MaganError) -> str:
