@@ -188,7 +188,7 @@ MISTAKES = {
     "a size as text": ("test_scales: [1.0] ", "test_scales: [1e0] ", "test_scales ['1e0']; expected"),
     "loss as text": ("adv: 0.001}", "adv: 1e-3}", "Write 1.0e-4"),
     "name of a run": (
-        "manet-shi:               &manet-shi", "manet-sh: &manet-shi", "'manet-shi'",
+        "manet-shi:               {", "manet-sh: {", "'manet-shi'",
     ),
     "key of a profile": ("    training_size: 128", "    trainin_size: 128", "did you mean 'training_size'"),
     "profile without a name": ("    name: demo\n", "", "'name' is missing"),
@@ -199,7 +199,7 @@ MISTAKES = {
     "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
     "margin as text": ("mae_margin: 0.005}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
     "seed that is not in the name": (
-        "&manet-shi     {<<: *manet,", "&manet-shi {<<: *manet, seed: 3,",
+        "  manet-shi:               {<<: *manet,", "  manet-shi: {<<: *manet, seed: 3,",
         "here 'manet-shi-s3'",
     ),
     "seed in the name alone": ("  manet-zhao:", "  manet-zhao-s9:", "here 'manet-zhao'"),
