@@ -331,9 +331,8 @@ def test_the_key_follows_settings_and_code(tmp_path, monkeypatch):
 def test_the_key_follows_what_the_code_says(tmp_path, monkeypatch):
     package = tmp_path / "package"
     package.mkdir()
-    (package / "__init__.py").touch()
     (package / "step.py").write_text("x = 1\n")
-    monkeypatch.setattr(state.magan_core, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr("magan_core.files.__file__", str(package / "files.py"))
     monkeypatch.setattr(state, "CODE", ("step.py",))
     before = key(1)
     (package / "step.py").write_text("x = 2\n")
