@@ -186,8 +186,8 @@ def test_differences_have_their_sign_interval_and_p_value(project):
         ["DUT (here: synthetic: clutter)"],
     ]
     assert page.row("differences", "magan", "manet") == [
-        "−0.012 −0.023 to −0.002, p 0.018, 3 seeds",
-        *["+0.012 +0.002 to +0.023, p 0.018"] * 2,
+        "−0.0123 −0.0230 to −0.0020, p 0.018, 3 seeds",
+        *["+0.0123 +0.0020 to +0.0230, p 0.018"] * 2,
     ]
 
 
@@ -208,11 +208,11 @@ def test_differences_of_an_older_version_are_named(project):
 def test_a_difference_that_is_rounded_away_has_no_direction(project):
     """Neither in the tables nor between methods is there a minus before 0.000."""
     differences = Path("results/demo/tables/differences.csv")
-    differences.write_text(re.sub(r"-0\.01\d*", "-0.0001", differences.read_text()))
+    differences.write_text(re.sub(r"-0\.01\d*", "-0.00001", differences.read_text()))
     claims = Path("results/demo/tables/claims.csv")
     claims.write_text(re.sub(r"(?m),-0\.0(6|59)\d*,", ",-0.0001,", claims.read_text()))
     page = Page(build())
-    assert page.row("differences", "magan", "manet")[0].startswith("+0.000 ")
+    assert page.row("differences", "magan", "manet")[0].startswith("+0.0000 ")
     assert page.row("table-I", "MA-GANet")[1].startswith("0.880 +0.000 ")
 
 

@@ -137,9 +137,9 @@ def _difference(row: Mapping[str, str]) -> dict[str, str]:
     if not row["difference"]:
         return {"difference": "–", "spread": ""}
     difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
-    spread = f"{low:+z.3f} to {high:+z.3f}, p {p:.2g}".replace("-", "−")
+    spread = f"{low:+z.4f} to {high:+z.4f}, p {p:.2g}".replace("-", "−")
     seeds = f", {row['seeds']} seeds" if row["seeds"] != "1" else ""
-    return {"difference": f"{difference:+z.3f}".replace("-", "−"), "spread": spread + seeds}
+    return {"difference": f"{difference:+z.4f}".replace("-", "−"), "spread": spread + seeds}
 
 
 def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
