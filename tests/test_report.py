@@ -182,7 +182,7 @@ def test_verdicts_are_counted_by_table_and_data_set(project):
 def test_differences_have_their_sign_interval_and_p_value(project):
     page = Page(build())
     assert page.rows["differences"][:2] == [
-        ["With", "Without", "MAE ↓", "Fβ ↑", "AUFβ ↑"],
+        ["Method", "Minus", "MAE ↓", "Fβ ↑", "AUFβ ↑"],
         ["DUT (here: synthetic: clutter)"],
     ]
     assert page.row("differences", "magan", "manet") == [

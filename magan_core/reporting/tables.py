@@ -62,7 +62,7 @@ VARIANTS = {  # row of the paper -> variant in params.yaml, baseline or classica
 }
 
 
-PAIRS = (  # what the paper says helps: (without, with)
+PAIRS = (  # (other, what the paper says is better)
     ("baseline", "hl-ll"),
     ("hl-ll", "hl-ll-hca"),
     ("hl-ll", "hl-ll-sa"),
@@ -74,6 +74,13 @@ PAIRS = (  # what the paper says helps: (without, with)
     ("manet-ce", "manet"),
     ("manet", "magan"),
     ("magan", "magan-s"),
+    ("magan-noiou", "magan"),
+    ("magan-iou5", "magan"),
+    ("magan-adv1e-2", "magan"),
+    ("magan-adv1e-1", "magan"),
+    ("magan-rf1", "magan"),
+    ("magan-rf16", "magan"),
+    ("magan-rf256", "magan"),
 )
 
 
