@@ -71,7 +71,7 @@ def test_every_table_figure_and_the_report_exist(clone):
     report = (results / "report.html").read_text(encoding="utf-8")
     assert "Table VI" in report
     assert "Figure 10" in report
-    assert "What each part adds" in report
+    assert "What each choice adds" in report
     pages = (results / "pages/index.html").read_text(encoding="utf-8")
     for name in ("01_prepare_data", "manet-dut", "07_figures"):
         assert f'href="{name}.html"' in pages
