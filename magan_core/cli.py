@@ -33,13 +33,13 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename:  # those of files say which
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if (
             error.errno == errno.ENOSPC
         ):  # a broken pipe is no failure: the reader, say `head`, has seen enough
-            print(f"magan: cannot write what is printed: {error.strerror}; the work is done", file=sys.stderr)
+            print(f"magan: cannot write what is printed: {error.strerror}", file=sys.stderr)
             sys.exit(1)
     except KeyboardInterrupt as stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one, while threads of torch end, would abort

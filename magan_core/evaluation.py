@@ -76,7 +76,8 @@ def evaluate(
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         counted = list(pool.map(count, stems))
-    if max(one.highest for one in counted) == 1:
+    highest = max(one.highest for one in counted)
+    if highest == 1:
         raise MaganError(f"the maps in {maps_dir} hold 0 and 1; expected 0 to 255: multiply them by 255")
     statistics = np.stack([one.statistics for one in counted])
 
@@ -86,6 +87,8 @@ def evaluate(
     found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
     summary["intervals"] = {name: [round(end, 8) for end in ends] for name, ends in found.items()} or None
     notes = []
+    if highest < 1 << 4:
+        notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")
     if grey := sum(one.grey for one in counted):
         notes.append(f"{grey} of {len(stems)} masks have grey levels and were cut at {CUT}")
     if resized := sum(one.resized for one in counted):

@@ -1,5 +1,6 @@
 """What `magan predict` leaves of one photograph: its map and, where it is wanted, an overlay beside it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def overlay_of(target: Path) -> Path:
 def check_replaceable(photo: Path, target: Path, with_overlay: bool) -> None:
     """MaganError if the map or the overlay would replace a file that magan did not write."""
     for file in (target, overlay_of(target))[: 1 + with_overlay]:
-        if file.exists() and read_origin(file) is None:
+        if os.path.exists(file) and read_origin(file) is None:
             raise MaganError(
                 f"{photo}: {file} is there already, and this version of magan did not write it. Move it, or "
                 "choose another folder for --out."
@@ -29,10 +30,15 @@ def check_replaceable(photo: Path, target: Path, with_overlay: bool) -> None:
 def origin_of(photo: Path, recipe: dict[str, Any]) -> str:
     """What a map says of its photograph and of how it was drawn; "" for a pipe, which can be read but once.
     MaganError, before the whole file is read, for one that is no picture."""
-    if photo.exists() and not photo.is_file():
+    if os.path.exists(photo) and not os.path.isfile(photo):
         return ""
     colour_profile(photo)
-    return fingerprint(recipe, [photo])
+    try:
+        return fingerprint(recipe, [photo])
+    except OSError as error:
+        raise MaganError(
+            f"{photo}: cannot be read ({error.strerror}); try again, or copy the file"
+        ) from error
 
 
 def kept(target: Path, origin: str, with_overlay: bool) -> np.ndarray | None:
@@ -63,8 +69,12 @@ def draw(
     if with_overlay:
         from magan_core.overlay import overlay, write_overlay  # scipy, which maps alone do not need
 
-        profile = colour_profile(photo) if photo.is_file() else None
-        write_overlay(overlay_of(target), overlay(pixels, values), profile, origin)
+        profile = colour_profile(photo) if os.path.isfile(photo) else None
+        try:
+            write_overlay(overlay_of(target), overlay(pixels, values), profile, origin)
+        except MaganError:
+            _remove_own(overlay_of(target))
+            raise
     else:
         _remove_own(overlay_of(target))
     return values

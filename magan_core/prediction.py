@@ -120,7 +120,8 @@ def passes(settings: Mapping[str, Any]) -> dict[str, Any]:
 def attention_maps(
     generator: MANet, photo: np.ndarray, size: int, device: torch.device | str = "cpu"
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-    """As `predict` at one size, with the attention of the forward pass on the CPU (see MANet.forward)."""
+    """As `predict` of a photograph seen whole, at one size, with the attention of the forward pass on the CPU
+    (see MANet.forward)."""
     logits, attention = generator(network_input(photo, size, device), attention=True)
     return as_map(full_size([logits], photo)), {name: values.cpu() for name, values in attention.items()}
 

@@ -309,6 +309,18 @@ def test_bad_files_are_named_and_nothing_is_written(folders, damage, message):
     assert not (folder / "out").exists()
 
 
+def test_maps_of_twelve_bits_in_sixteen_are_noted_and_masks_refused(folders):
+    folder, pairs = folders
+    for stem, (_, mask) in pairs.items():
+        Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"maps/{stem}.png")  # to 4080
+    (note,) = evaluate(folder / "maps", folder / "masks")["notes"]
+    assert note.startswith("no map value is above 15 of 255")
+    for stem, (_, mask) in pairs.items():
+        Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"masks/{stem}.png")
+    with pytest.raises(MaganError, match=r"no mask value is above 15 of 255; expected 0 and 255"):
+        evaluate(folder / "maps", folder / "masks")
+
+
 def test_a_single_map_may_be_nearly_black(folders):
     folder, _ = folders
     save(np.uint8(np.arange(192).reshape(SHAPE) > 100), folder / "maps/a.png")

@@ -129,12 +129,13 @@ def test_eight_bit_values_in_sixteen_bits_are_refused(tmp_path, suffix):
 
 
 def save_deep_colour(path: Path, values: np.ndarray) -> None:
-    """uint16 (H, W, 3) as PNG or TIFF, which Pillow cannot write."""
+    """uint16 (H, W, 3 or, with alpha, 4) as PNG or TIFF, which Pillow cannot write."""
     if path.suffix == ".tif":
         tifffile.imwrite(path, values, photometric="rgb")
         return
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)  # no filter
-    header = struct.pack(">2I5B", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    kind = {3: 2, 4: 6}[values.shape[2]]
+    header = struct.pack(">2I5B", values.shape[1], values.shape[0], 16, kind, 0, 0, 0)
     chunks = {b"IHDR": header, b"IDAT": zlib.compress(rows), b"IEND": b""}
     with open(path, "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
@@ -144,14 +145,15 @@ def save_deep_colour(path: Path, values: np.ndarray) -> None:
             )
 
 
-@pytest.mark.parametrize("kind", ["a.png", "a.tif", "colour.png", "colour.tif"])
+@pytest.mark.parametrize("kind", ["a.png", "a.tif", "colour.png", "colour.tif", "colour alpha.png"])
 @pytest.mark.parametrize("highest", [4095, 4096])
 def test_twelve_bits_in_sixteen_are_no_photograph_and_a_dark_map(tmp_path, kind, highest):
     """Whose white is somewhere else; a map has its white where it should."""
     values = np.uint16([[300, highest], [highest, highest // 2]])
     path = tmp_path / kind
     if kind.startswith("colour"):
-        save_deep_colour(path, np.stack([values] * 3, 2))
+        opaque = [np.full_like(values, 65535)] if "alpha" in kind else []
+        save_deep_colour(path, np.stack([values] * 3 + opaque, 2))
     else:
         saved(path, Image.fromarray(values))
     assert read_map(path).max() == highest >> 8

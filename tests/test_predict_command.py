@@ -248,8 +248,53 @@ def test_output_that_cannot_be_printed(folder, words):
         done = subprocess.run([*command, *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
                               stdout=nowhere, stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "magan: cannot write what is printed: No space left on device; the work is done\n"
+    assert done.stderr == "magan: cannot write what is printed: No space left on device\n"
     assert len(files(folder / "maps")) == 3
+
+
+def test_a_photograph_that_cannot_be_read_through_does_not_stop_the_rest(folder, run, monkeypatch):
+    def fails(settings, files):
+        if files and files[0].name == "a b.jpg":
+            raise OSError(errno.EIO, "Input/output error")
+        return "abc"
+
+    monkeypatch.setattr("magan_core.map_files.fingerprint", fails)
+    status, _, err = run("photos")
+    assert status == 3
+    assert "photos/a b.jpg: cannot be read (Input/output error)" in err
+    assert files(folder / "maps") == ["grün.png", "x.y.png"]
+
+
+def test_a_name_too_long_for_its_overlay_does_not_stop_the_rest(folder, run):
+    long = "a" * 245
+    Path("photos/grün.png").rename(f"photos/{long}.png")
+    Path("maps").mkdir()
+    status, _, err = run("photos", "--overlay")
+    assert status == 3
+    assert f"{long}.overlay.jpg: File name too long" in err
+    assert "x.y.overlay.jpg" in files(folder / "maps")
+
+
+def test_in_a_thread(folder, run):
+    """Which can set no handler for SIGTERM."""
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(run, "photos").result()[0] == 0
+    assert len(files(folder / "maps")) == 3
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/maps", "~maps"])
+def test_a_tilde_that_is_part_of_a_name(folder, run, name):
+    assert run("photos/grün.png", out=name)[0] == 0
+    assert files(folder / name) == ["grün.png"]
+
+
+def test_a_picture_of_the_users_is_not_told_as_left_from_before(folder, run):
+    Image.open("photos/a b.jpg").save("b.png")
+    Image.open("photos/a b.jpg").save("b.jpg")
+    status, out, _ = run("b.png", "b.jpg", out=".")
+    assert status == 0
+    assert "left from before" not in out
+    assert {"b.png.png", "b.jpg.png"} < set(files(folder))
 
 
 def test_a_closed_output(folder):

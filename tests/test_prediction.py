@@ -63,7 +63,7 @@ def test_windows_cover_a_photograph_with_shares_that_sum_to_one(short, long, upr
 
 @pytest.mark.parametrize("upright", [False, True])
 def test_a_long_photograph_is_mapped_in_windows_whose_logits_are_blended(upright):
-    """Written out for two windows, 36 long at 0 and 24, each half way up the network's answer: its mean."""
+    """Written out for three windows, 36 long at 0, 13 and 26, of each of which the network sees the mean."""
     photo = np.random.default_rng(2).integers(0, 256, (24, 62, 3), np.uint8)
 
     class Mean(torch.nn.Module):

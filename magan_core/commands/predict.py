@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def _named(text: str) -> Path:
     """A path; not every shell expands the ~ of --out=~/maps."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; is a variable not set?")
-    return Path(text).expanduser()
+    return Path(os.path.expanduser(text) if text == "~" or text.startswith("~/") else text)
 
 
 def add_parser(commands) -> None:
@@ -100,6 +101,7 @@ def add_parser(commands) -> None:
 
 def predict(options: argparse.Namespace) -> None:
     """`magan predict`."""
+    from magan_core.data.images import read_origin
     from magan_core.data.photographs import find, map_names
 
     found = find(options.photos, options.out, options.recursive)
@@ -128,7 +130,8 @@ def predict(options: argparse.Namespace) -> None:
         plain = {options.out / below.with_name(f"{below.stem}.png") for below in found.photos.values()}
         if set(targets.values()) - plain:
             print("names repeat: some maps have the suffix or the folder of their photograph in the name")
-            if left := sorted(str(file) for file in plain - set(targets.values()) if status(file)):
+            without = plain - set(targets.values())
+            if left := sorted(str(file) for file in without if read_origin(file) is not None):
                 print(f"left from before, when the name was of one photograph: {', '.join(left)}")
     if found.passed_over:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.passed_over.items()))
@@ -214,7 +217,8 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         entry = map_files.describe(photo, target, values, origin) | {"kept": not fresh}
         done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
 
-    before = signal.signal(signal.SIGTERM, _terminate)
+    in_main = threading.current_thread() is threading.main_thread()  # no other can set a handler
+    before = signal.signal(signal.SIGTERM, _terminate) if in_main else None
     try:
         for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
             try:
@@ -223,6 +227,8 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
                 failed[str(photo)] = told_of(photo, error)
                 if getattr(error.__cause__, "errno", None) in FULL:
                     break
+            except OSError as error:
+                failed[str(photo)] = f"{photo}: {error}"
             except (MemoryError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and "memory" not in str(
                     error
@@ -233,7 +239,8 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
         raise Interrupted(told, getattr(stop, "signal", signal.SIGINT)) from stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     begun = {entry["file"] for entry in done} | failed.keys()
     failed |= {str(photo): f"{photo}: not begun" for photo in targets if str(photo) not in begun}
     names = [str(file) for file in files]

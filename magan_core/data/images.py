@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,7 @@ def read_origin(path: str | Path) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 89 megapixels are no attack
-            if not Path(path).is_file():
+            if not os.path.isfile(path):
                 return None
             with Image.open(path) as picture:
                 words = picture.info
@@ -88,6 +89,8 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
         raise MaganError(f"mask polarity is {white!r}; expected 'focus' or 'blur': the class stored as white")
     if grey.max() == 1:
         raise MaganError(f"{path}: mask values are 0 and 1; expected 0 and 255: multiply the mask by 255")
+    if 0 < grey.max() < 1 << 4:
+        raise MaganError(f"{path}: no mask value is above {grey.max()} of 255; expected 0 and 255")
     is_white = grey >= CUT
     return np.where(is_white == (white == "focus"), np.uint8(255), np.uint8(0))
 
@@ -158,11 +161,12 @@ def _decoded(path: Path, fraction: int | None = None, lit: bool = False):
     with _opened(path) as picture:
         if fraction:
             picture.draft("RGB", (fraction, fraction))
-        deep = lit and picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile)  # I;16, RGB;16B, ...
+        deep = lit and picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
         shallow = _eight_bit(picture, path)
-        if deep and max(np.ravel(shallow.getextrema())) < 1 << 4:
+        colours = [band for band in shallow.getbands() if band != "A"]
+        if deep and max(shallow.getchannel(band).getextrema()[1] for band in colours) < 1 << 4:
             raise MaganError(
                 f"{path}: 16-bit samples, none of them above 4095 of 65535, so all but black; save it with 8 "
                 "bits, or with white at 65535"

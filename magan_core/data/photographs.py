@@ -68,7 +68,7 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
             suffix = path.suffix.lower()
-            if path.exists() and not path.is_file():
+            if os.path.exists(path) and not os.path.isfile(path):
                 others["(no file: a pipe or a device)"] += 1
             elif suffix in (".png", ".jpg") and read_origin(path) is not None:
                 others["(map or overlay of magan)"] += 1
