@@ -36,9 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
         if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename:  # those of files say which
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if (
-            error.errno == errno.ENOSPC
-        ):  # a broken pipe is no failure: the reader, say `head`, has seen enough
+        # A broken pipe is no failure: the reader, say `head`, has seen enough.
+        if error.errno == errno.ENOSPC:
             print(f"magan: cannot write what is printed: {error.strerror}", file=sys.stderr)
             sys.exit(1)
     except KeyboardInterrupt as stop:

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from tiny import PROFILE, RUN, TRAINING, prepared
+from tiny import PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.training.determinism import deterministic
-from magan_core.training.run import train_run
 
 
 def switches():
@@ -36,16 +35,8 @@ def test_it_holds_inside_and_is_undone_after_an_error(monkeypatch):
 
 
 def outcome(data, out, device, wanted):
-    train_run(
-        RUN,
-        PROFILE | {"training": TRAINING | {"deterministic": wanted, "steps": 20}},
-        labelled=data / "shi",
-        unlabelled=data / "frd",
-        weights_folder=data,
-        out=out,
-        device=torch.device(device),
-        progress=False,
-    )
+    profile = PROFILE | {"training": TRAINING | {"deterministic": wanted, "steps": 20}}
+    train_tiny(data, out, RUN, profile, device)
     return [(out / name).read_bytes() for name in ("model.safetensors", "history.csv")]
 
 

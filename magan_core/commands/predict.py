@@ -181,19 +181,17 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
             f"this copy of magan-core comes without its released model ({paths.RELEASED}). Install it "
             "again, or name another with --model, for example results/demo/runs/manet-dut/model.safetensors."
         )
-    from magan_core import map_files
+    from magan_core import map_files, prediction
     from magan_core.device import choose_device
     from magan_core.files import code, fingerprint, sha256
     from magan_core.models.folding import fold_batch_norm
     from magan_core.models.together import load_together
     from magan_core.models.weights import read_header
-    from magan_core.prediction import passes
-    from magan_core.prediction import predict as map_of
 
     device = choose_device(options.device)
     model, size = load_together(files, device)
     fold_batch_norm(model)
-    how = {"scales": [1.0], "flip": False} if options.fast else passes(read_header(files[0]))
+    how = {"scales": [1.0], "flip": False} if options.fast else prediction.passes(read_header(files[0]))
     recipe = how | {
         "size": size,
         "models": [sha256(file) for file in files],
@@ -201,19 +199,16 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     }
     done, failed = [], {}
 
+    def map_of(pixels):
+        return prediction.predict(model, pixels, size, device, **how)
+
     def one(photo: Path, target: Path) -> None:
         start = time.perf_counter()
         map_files.check_replaceable(photo, target, options.overlay)
         origin = map_files.origin_of(photo, recipe)
         values = map_files.kept(target, origin, options.overlay) if options.resume else None
         if fresh := values is None:
-            values = map_files.draw(
-                photo,
-                target,
-                origin,
-                options.overlay,
-                lambda pixels: map_of(model, pixels, size, device, **how),
-            )
+            values = map_files.draw(photo, target, origin, options.overlay, map_of)
         entry = map_files.describe(photo, target, values, origin) | {"kept": not fresh}
         done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
 
@@ -230,9 +225,8 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
             except OSError as error:
                 failed[str(photo)] = f"{photo}: {error}"
             except (MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "memory" not in str(
-                    error
-                ):  # torch's on a CPU has no type
+                # Torch's want of memory on a CPU has no type of its own.
+                if isinstance(error, RuntimeError) and "memory" not in str(error):
                     raise
                 failed[str(photo)] = f"{photo}: does not fit into memory on {device}; make it smaller"
     except KeyboardInterrupt as stop:
