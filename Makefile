@@ -19,7 +19,6 @@ help:
 
 repro: setup
 	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
-	@mkdir -p data/raw
 	scripts/train_grid.sh $(JOBS)
 	python -m dvc repro
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
@@ -43,10 +42,11 @@ released-model: setup
 	python -m magan_core predict "$${MAGAN_DATA:-data/raw}/szu-bd/images" --out build/pseudo \
 	  --model build/released-further.safetensors --model results/cuhk/runs/magan-zhao/model.safetensors
 	python -m magan_core profile released-pseudo
-	python -m dvc repro -f -s prepare@released-pseudo
 	$(MAKE) repro PROFILE=released-pseudo
 	python -m magan_core pack build/released-further.safetensors \
 	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
+	PYTHONPATH=. python scripts/score_model.py results/released/mean.json magan_core/released/model.safetensors \
+	  --runs results/released{,-same,-wide,-further,-mixed,-pseudo}/runs
 
 test: setup check
 	python -m pytest

@@ -85,6 +85,15 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(function=grid)
 
     command = commands.add_parser(
+        "inputs",
+        help="list what a profile reads from elsewhere",
+        description="List the photographs, weights and published maps that a profile reads, with SHA-256, in "
+        "build/inputs/PROFILE. `make repro` begins with it, so that stages run again when one has changed.",
+    )
+    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
+    command.set_defaults(function=inputs)
+
+    command = commands.add_parser(
         "report",
         help="build results/PROFILE/report.html from tables and figures",
         description="Build results/PROFILE/report.html from the tables and figures that are there, as "
@@ -195,6 +204,17 @@ def clean_notebooks(options: argparse.Namespace) -> None:
             raise MaganError(
                 f"{source} holds outputs. Clear them before you commit: Edit > Clear Outputs of All Cells."
             )
+
+
+def inputs(options: argparse.Namespace) -> None:
+    """`magan inputs`."""
+    from magan_core import params, paths
+    from magan_core.data.inputs import write
+
+    settings = params.load()
+    profile = params.get_profile(settings, options.name)
+    counts = write(profile, settings["folders"], paths.inputs(options.name))
+    print(", ".join(f"{kind}: {counted(count, 'file')}" for kind, count in counts.items()))
 
 
 def report(options: argparse.Namespace) -> None:

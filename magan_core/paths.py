@@ -31,6 +31,16 @@ def weights(folder: str | None = None) -> Path:
     return Path(os.environ.get("MAGAN_WEIGHTS") or folder or "data/weights")
 
 
+def weights_file(name: str, folder: Path) -> Path:
+    """What `weights.file` names: a path with a folder is one of the repository, else it lies in `folder`."""
+    return Path(name) if Path(name).parent.name else Path(folder) / name
+
+
+def inputs(profile: str) -> Path:
+    """Lists of the files that a profile reads from elsewhere: photographs, weights, published."""
+    return Path("build/inputs") / profile
+
+
 def prepared(profile: str) -> Path:
     """Training arrays, synthetic photographs and lists of test images."""
     return Path("data/prepared") / profile

@@ -11,8 +11,8 @@ jobs=${1:-$(python -m magan_core grid --jobs)}
 profile=$(python -m magan_core profile --current)
 mapfile -t stages < <(python -m magan_core grid "$profile" | sed -n '/^train/p')
 [ ${#stages[@]} -gt 0 ] || exit 0
-if python -m dvc status --quiet 2>/dev/null; then exit 0; fi
 python -m dvc repro "prepare@$profile"
+if python -m dvc status --quiet "${stages[@]}" 2>/dev/null; then exit 0; fi
 
 set -m  # each worker is a process group, so that all of it can be stopped, and none ignores Ctrl-C
 workers=()

@@ -17,8 +17,6 @@ LEFT_OUT = (".git", ".venv", "build", "results", "prepared", "raw", "__pycache__
 def make(folder):
     """A repository with one commit of the working tree, without results; returns the folder."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    (folder / "data/raw").mkdir()
-    (folder / "data/raw/.gitkeep").touch()
     (folder / "dvc.lock").unlink(missing_ok=True)
     git(folder, "init", "-q")
     commit(folder, "clone")
@@ -62,6 +60,11 @@ def run(folder, *arguments, check=True):
     if check and result.returncode:
         pytest.fail(f"{arguments} failed:\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
     return result
+
+
+def stages_run(output):
+    """Names of the stages that `dvc repro` ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
 def processes(folder):

@@ -14,7 +14,7 @@ import time
 import clones
 import numpy as np
 import pytest
-from clones import environment, run
+from clones import environment, run, stages_run
 from PIL import Image
 
 from magan_core.data.images import read_map, read_photo
@@ -41,11 +41,6 @@ def edit(folder, old, new):
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1
     path.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def stages_run(output):
-    """Names of the stages that `dvc repro` ran."""
-    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
 def tables(folder):
@@ -82,7 +77,7 @@ def test_trainings_beside_each_other_are_those_of_dvc_repro(clone):
     rest = stages_run((clone.parent / "rest.txt").read_text(encoding="utf-8"))
     assert {"classical@smoke-SS", "evaluate@smoke", "report@smoke"} <= rest
     assert not {stage for stage in rest if stage.startswith(("train", "prepare"))}
-    assert not stages_run(run(clone, "dvc", "repro").stdout)
+    assert stages_run(run(clone, "dvc", "repro").stdout) == {"inputs@smoke"}
 
 
 @pytest.mark.parametrize("name", ["manet-dut", "magan-s-dut"])
@@ -112,22 +107,60 @@ def test_a_run_that_is_not_trained_has_an_empty_own_cell_and_the_papers_number(c
     assert 0 < float(rows["70×70"]["mae_own"]) < 1
 
 
-def test_a_second_repro_does_nothing(clone):
-    assert stages_run(run(clone, "dvc", "repro").stdout) == set()
+def test_a_second_repro_only_looks_whether_files_have_changed(clone):
+    assert stages_run(run(clone, "dvc", "repro").stdout) == {"inputs@smoke"}
+    again = ["bash", "scripts/train_grid.sh", "2"]
+    done = subprocess.run(
+        again, cwd=clone, env=environment(clone), check=True, capture_output=True, text=True
+    )
+    assert stages_run(done.stdout) == {"inputs@smoke"}
 
 
-def test_photographs_that_arrive_or_change_rerun_the_preparation(clone):
-    def status():
-        return json.loads(run(clone, "dvc", "status", "--json").stdout)
+@pytest.mark.parametrize(
+    ("kind", "readers"),
+    [("photographs", "prepare"), ("weights", "train"), ("published", "evaluate")],
+)
+def test_other_photographs_weights_or_published_maps_rerun_what_reads_them(clone, kind, readers):
+    def changed():
+        return json.loads(run(clone, "dvc", "status", "--json").stdout).keys()
 
-    half = clone / "data/raw/.cuhk.partial/images/a.jpg"  # a fetch that is under way
-    half.parent.mkdir(parents=True)
-    half.touch()
-    assert status() == {}
-    half.parents[1].rename(clone / "data/raw/cuhk")
-    assert status() == {"prepare@smoke": [{"changed deps": {"data/raw": "modified"}}]}
-    shutil.rmtree(clone / "data/raw/cuhk")
-    assert status() == {}
+    path = clone / f"build/inputs/smoke/{kind}.csv"
+    before = path.read_bytes()
+    assert before == b"file,sha256\n"
+    path.write_bytes(before + b"new,0\n")
+    try:
+        stages = changed() - {"inputs@smoke"}
+    finally:
+        path.write_bytes(before)
+    assert stages
+    assert {stage.split("@")[0].removesuffix("-semi") for stage in stages} == {readers}
+    if kind == "weights":
+        assert len(stages) == 6
+    assert changed() == {"inputs@smoke"}
+
+
+def test_published_maps_are_scored_when_they_have_come(clone, tmp_path, monkeypatch):
+    """They lie outside of the repository, and so do their masks."""
+    monkeypatch.setenv("MAGAN_PUBLISHED", str(tmp_path / "theirs"))
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path / "raw"))
+    entry = (
+        "{method: LBP, folder: lbp, white: focus, suffix: '', set: dut, masks: set/masks, masks_white: focus}"
+    )
+    none, some = (f"published: {{{text}}}\n    classical: [SS]" for text in ("", f"LBP-published: {entry}"))
+    edit(clone, none, some)
+    run(clone, "dvc", "repro", "evaluate@smoke")
+    assert not (clone / "results/smoke/scores/LBP-published").exists()
+    (record, *_) = load_test(clone / "data/prepared/smoke/dut")
+    for folder in (tmp_path / "theirs/lbp", tmp_path / "raw/set/masks"):
+        folder.mkdir(parents=True)
+        shutil.copy(clone / record["mask"], folder / "one.png")
+    ran = stages_run(run(clone, "dvc", "repro", "evaluate@smoke").stdout)
+    assert ran == {"inputs@smoke", "evaluate@smoke"}
+    scores = json.loads((clone / "results/smoke/scores/LBP-published/dut/summary.json").read_text())
+    assert scores["images"] == 1
+    assert scores["mae"] == 0
+    edit(clone, some, none)
+    run(clone, "dvc", "repro")
 
 
 def test_metrics_and_plots_say_something(clone):
@@ -163,11 +196,12 @@ def test_a_run_that_misses_the_margin_fails_the_pipeline_when_all_else_is_there(
     done = run(clone, "dvc", "repro", check=False)
     assert done.returncode != 0
     assert "miss the margin of 0.9 in MAE" in done.stderr
-    assert stages_run(done.stdout) == {"report@smoke", "check@smoke"}
-    assert json.loads(run(clone, "dvc", "status", "--json").stdout).keys() == {"check@smoke"}
+    assert stages_run(done.stdout) == {"inputs@smoke", "report@smoke", "check@smoke"}
+    status = json.loads(run(clone, "dvc", "status", "--json").stdout)
+    assert status.keys() == {"inputs@smoke", "check@smoke"}
     assert not (clone / "results/smoke/check.txt").exists()
     edit(clone, "mae_margin: 0.9", "mae_margin: null")
-    assert stages_run(run(clone, "dvc", "repro").stdout) <= {"report@smoke", "check@smoke"}
+    assert stages_run(run(clone, "dvc", "repro").stdout) <= {"inputs@smoke", "report@smoke", "check@smoke"}
     assert "not checked" in (clone / "results/smoke/check.txt").read_text()
 
 

@@ -11,6 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from magan_core import paths
 from magan_core.data.augment import Sampler
 from magan_core.data.prepare import Training, load_train
 from magan_core.device import choose_precision
@@ -84,8 +85,8 @@ def train_run(
     operations = multiply_adds(generator, profile["test_size"])
     source = "from scratch"
     file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
-    if file:  # a path with a folder is one of the repository
-        file = Path(file) if Path(file).parent.name else weights_folder / file
+    if file:
+        file = paths.weights_file(file, weights_folder)
     if profile["weights"]["pretrained"]:
         source = load_pretrained(generator, model, file)
     weights = Weights.of(run["loss"])

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Score a model, or several that map together, on CUHK and SZU-BD as the model card of the released one has
+it (docs/model-card.md). From the repository's root:
+
+    PYTHONPATH=. python scripts/score_model.py OUT MODEL... [--splits SOURCE/LIST...] [--runs FOLDER...]
+
+OUT, a JSON file, gets the SHA-256 of the models; their scores by the paper's protocol, and on Zhao's test
+split by that of D-DFFNet as well, with 95 % intervals; the provenance of the scoring; and that of each
+training in the folders after --runs (results/PROFILE/runs). The splits are lists of data/splits, by default
+those that the released model has not learnt from. The maps stay in build/scored.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from magan_core import params, paths
+from magan_core.data.sets import pairs, select
+from magan_core.data.splits import split_file
+from magan_core.device import choose_device
+from magan_core.errors import MaganError
+from magan_core.evaluation import evaluate
+from magan_core.files import read_json, sha256, write_json
+from magan_core.models.folding import fold_batch_norm
+from magan_core.models.together import load_together
+from magan_core.models.weights import read_header
+from magan_core.prediction import passes, predict_files
+from magan_core.provenance import provenance
+
+SPLITS = ("cuhk/zhao_validation.txt", "cuhk/zhao_test.txt", "szu-bd/test.txt", "szu-bd/unlabelled.txt")
+WHITE = "blur"  # in the masks of both data sets
+ALSO = {"cuhk/zhao_test.txt": "d-dffnet"}  # a protocol beside the paper's
+MAPS = Path("build/scored")
+
+
+def trainings(folders: list[Path]) -> dict[str, dict]:
+    """Provenance of all runs in folders results/PROFILE/runs, by PROFILE/RUN."""
+    found = {
+        f"{file.parts[-4]}/{file.parts[-2]}": read_json(file)
+        for folder in folders
+        for file in sorted(folder.absolute().glob("*/provenance.json"))
+    }
+    if folders and not found:
+        raise MaganError(f"no RUN/provenance.json in {folders[0]}; name a folder like results/demo/runs")
+    return found
+
+
+def score(models: list[Path], splits: list[str]) -> dict:
+    """Map the photographs of the splits with the mean of the models' logits, and score the maps."""
+    folder, device = params.load()["folders"]["data"], choose_device()
+    network, size = load_together(models, device)
+    fold_batch_norm(network)
+    how = passes(read_header(models[0]))
+    scores, seconds = {}, {}
+    for split in splits:
+        source, _, name = split.partition("/")
+        raw = paths.raw(source, folder)
+        records = select(pairs(raw, WHITE), split_file(source, name, raw))
+        maps = MAPS / source / Path(name).stem
+        shutil.rmtree(maps, ignore_errors=True)
+        photos = [record["image"] for record in records]
+        seconds[split] = round(predict_files(network, photos, maps, size=size, device=device, **how), 4)
+        for protocol in ("paper", *ALSO.get(split, "").split()):
+            told = f"{source.upper()}, {name}" + f", protocol {protocol}" * (protocol != "paper")
+            scores[told] = evaluate(maps, records, protocol=protocol)
+            print(told, {name: scores[told][name] for name in ("mae", "f_beta", "iou", "auc", "auf_beta")})
+    return {
+        "models": {model.as_posix(): sha256(model) for model in models},
+        "mapped": how | {"size": size},
+        "scores": scores,
+        "scored": provenance(device) | {"seconds": {"predict_per_image": seconds}},
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", metavar="OUT", type=Path)
+    parser.add_argument("models", metavar="MODEL", type=Path, nargs="+")
+    parser.add_argument("--splits", metavar="SOURCE/LIST", nargs="+", default=SPLITS)
+    parser.add_argument("--runs", metavar="FOLDER", type=Path, nargs="+", default=[])
+    options = parser.parse_args()
+    try:
+        trained = trainings(options.runs)
+        write_json(options.out, score(options.models, options.splits) | {"trained_on": trained})
+    except MaganError as error:
+        sys.exit(f"score_model.py: {error}")
