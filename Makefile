@@ -41,7 +41,6 @@ released-model: setup
 	python -m dvc repro train@cuhk-magan-zhao
 	python -m magan_core predict "$${MAGAN_DATA:-data/raw}/szu-bd/images" --out build/pseudo \
 	  --model build/released-further.safetensors --model results/cuhk/runs/magan-zhao/model.safetensors
-	python -m magan_core profile released-pseudo
 	$(MAKE) repro PROFILE=released-pseudo
 	python -m magan_core pack build/released-further.safetensors \
 	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors

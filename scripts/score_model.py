@@ -6,8 +6,9 @@ it (docs/model-card.md). From the repository's root:
 
 OUT, a JSON file, gets the SHA-256 of the models; their scores by the paper's protocol, and on Zhao's test
 split by that of D-DFFNet as well, with 95 % intervals; the provenance of the scoring; and that of each
-training in the folders after --runs (results/PROFILE/runs). The splits are lists of data/splits, by default
-those that the released model has not learnt from. The maps stay in build/scored.
+training in the folders after --runs (results/PROFILE/runs). The splits are lists of data/splits, of sets
+whose masks are white where it is blurred; by default those whose masks no released model has learnt from. The
+maps stay in build/scored.
 """
 
 import argparse
@@ -34,16 +35,12 @@ ALSO = {"cuhk/zhao_test.txt": "d-dffnet"}  # a protocol beside the paper's
 MAPS = Path("build/scored")
 
 
-def trainings(folders: list[Path]) -> dict[str, dict]:
-    """Provenance of all runs in folders results/PROFILE/runs, by PROFILE/RUN."""
-    found = {
-        f"{file.parts[-4]}/{file.parts[-2]}": read_json(file)
-        for folder in folders
-        for file in sorted(folder.absolute().glob("*/provenance.json"))
-    }
-    if folders and not found:
-        raise MaganError(f"no RUN/provenance.json in {folders[0]}; name a folder like results/demo/runs")
-    return found
+def trainings(folder: Path) -> dict[str, dict]:
+    """Provenance of all runs in a folder results/PROFILE/runs, by PROFILE/RUN."""
+    files = sorted(folder.absolute().glob("*/provenance.json"))
+    if not files:
+        raise MaganError(f"no RUN/provenance.json in {folder}; name a folder like results/demo/runs")
+    return {f"{file.parts[-4]}/{file.parts[-2]}": read_json(file) for file in files}
 
 
 def score(models: list[Path], splits: list[str]) -> dict:
@@ -83,7 +80,9 @@ if __name__ == "__main__":
     parser.add_argument("--runs", metavar="FOLDER", type=Path, nargs="+", default=[])
     options = parser.parse_args()
     try:
-        trained = trainings(options.runs)
+        trained = {name: record for folder in options.runs for name, record in trainings(folder).items()}
+        if options.out.is_dir():
+            raise MaganError(f"{options.out} is a folder; name a file for the scores")
         write_json(options.out, score(options.models, options.splits) | {"trained_on": trained})
     except MaganError as error:
         sys.exit(f"score_model.py: {error}")

@@ -18,10 +18,8 @@ ONE_RUN = ("profile.supervised=[manet-dut]", "profile.semi_supervised=[]", "prof
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone on the smoke profile with its data prepared, and photographs that Git does not know."""
+    """A clone on the smoke profile with its data prepared."""
     folder = clones.make(tmp_path_factory.mktemp("clones") / "a clone")
-    (folder / "data/raw/mine/images").mkdir(parents=True)
-    (folder / "data/raw/mine/images/one.jpg").write_bytes(b"not looked at")
     run(folder, "magan_core", "profile", "smoke")
     run(folder, "dvc", "repro", "prepare@smoke")
     clones.commit(folder, "prepared")

@@ -2,22 +2,25 @@
 
 import csv
 import hashlib
+import os
 
 import pytest
 
 from magan_core import cli, paths
 from magan_core.data.inputs import write
+from magan_core.errors import MaganError
 
 KINDS = ("photographs", "weights", "published")
 NAMES = {
     "photographs": [
         "build/pseudo/three.png",
-        "mine/images/one.jpg",
-        "mine/images/two.jpg",
-        "mine/manifest.csv",
-        "mine/masks/one.png",
-        "mine/splits/train.txt",
-        "more/images/three.jpg",
+        "photos/mine/images/one.jpg",
+        "photos/mine/images/two.jpg",
+        "photos/mine/manifest.csv",
+        "photos/mine/masks/one.png",
+        "photos/mine/splits/ours/test.txt",
+        "photos/mine/splits/train.txt",
+        "photos/more/images/three.jpg",
     ],
     "weights": ["vgg.safetensors"],
     "published": ["maps/theirs/LBP/one.png", "masks/mine/masks/one.png"],
@@ -51,21 +54,18 @@ def profile():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """The files of NAMES, each with its name for content, and others; the folders of params.yaml."""
+    """The files of NAMES, and others, each with its path for content; the folders of params.yaml."""
     monkeypatch.chdir(tmp_path)
-    places = {
-        name: {"photographs": f"photos/{name}", "weights": f"weights/{name}"}.get(kind)
-        for kind, names in NAMES.items()
-        for name in names
-    }
-    places["build/pseudo/three.png"] = "build/pseudo/three.png"
-    places["maps/theirs/LBP/one.png"] = "maps/theirs/LBP/one.png"
-    del places["masks/mine/masks/one.png"]
-    for name, place in {**places, **{path: path for path in BESIDE}}.items():
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).write_text(name, encoding="utf-8")
+    folders = {"data": "photos", "weights": "weights", "published": "maps"}
+    for key in folders:
+        monkeypatch.delenv(f"MAGAN_{key.upper()}", raising=False)
+    read = [path for names in NAMES.values() for path in names if not path.startswith("masks/")]
+    for path in [*read, *BESIDE]:
+        path = f"weights/{path}" if path in NAMES["weights"] else path
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path, encoding="utf-8")
     (tmp_path / "photos/mine/images/folder").mkdir()
-    return {"data": "photos", "weights": "weights", "published": "maps"}
+    return folders
 
 
 def listed(folder):
@@ -80,7 +80,10 @@ def test_what_the_profile_reads_is_listed_with_its_hash_and_nothing_else(profile
     assert write(profile, here, tmp_path / "out") == {kind: len(names) for kind, names in NAMES.items()}
     found = listed(tmp_path / "out")
     assert {kind: list(rows) for kind, rows in found.items()} == NAMES
-    content = {"masks/mine/masks/one.png": "mine/masks/one.png"}
+    content = {
+        "masks/mine/masks/one.png": "photos/mine/masks/one.png",
+        "vgg.safetensors": "weights/vgg.safetensors",
+    }
     for rows in found.values():
         for name, digest in rows.items():
             assert digest == hashlib.sha256(content.get(name, name).encode()).hexdigest()
@@ -92,6 +95,7 @@ def test_what_the_profile_reads_is_listed_with_its_hash_and_nothing_else(profile
         ("photos/mine/images/two.jpg", {"photographs"}),
         ("photos/mine/masks/one.png", {"photographs", "published"}),
         ("photos/mine/splits/new.txt", {"photographs"}),
+        ("photos/mine/splits/ours/test.txt", {"photographs"}),
         ("photos/mine/manifest.csv", {"photographs"}),
         ("build/pseudo/three.png", {"photographs"}),
         ("photos/nowhere/images/five.jpg", {"photographs"}),
@@ -113,16 +117,74 @@ def test_a_file_changes_the_lists_of_those_who_read_it(profile, here, tmp_path, 
     assert {kind for kind in KINDS if after[kind] != before[kind]} == kinds
 
 
-def test_the_list_is_the_same_wherever_the_files_lie(profile, here, tmp_path, monkeypatch):
+def test_photographs_are_listed_by_their_place_and_the_rest_whatever_its_place(
+    profile, here, tmp_path, monkeypatch
+):
+    """Preparation notes where photographs lie, so that it has to run again when they have moved."""
     write(profile, here, tmp_path / "out")
-    for folder in here.values():
-        (tmp_path / folder).rename(tmp_path / f"elsewhere-{folder}")
-    write(profile, {key: f"elsewhere-{folder}" for key, folder in here.items()}, tmp_path / "moved")
-    assert listed(tmp_path / "moved") == listed(tmp_path / "out")
+    before = listed(tmp_path / "out")
+    moved = {key: f"elsewhere/{folder}" for key, folder in here.items()}
     for key, folder in here.items():
-        monkeypatch.setenv(f"MAGAN_{key.upper()}", str(tmp_path / f"elsewhere-{folder}"))
+        (tmp_path / moved[key]).parent.mkdir(exist_ok=True)
+        (tmp_path / folder).rename(tmp_path / moved[key])
+    write(profile, moved, tmp_path / "moved")
+    after = listed(tmp_path / "moved")
+    assert {kind: after[kind] == before[kind] for kind in KINDS} == {
+        "photographs": False,
+        "weights": True,
+        "published": True,
+    }
+    assert after["photographs"] == {
+        name.replace("photos/", "elsewhere/photos/"): digest for name, digest in before["photographs"].items()
+    }
+    for key in here:
+        monkeypatch.setenv(f"MAGAN_{key.upper()}", moved[key])
     write(profile, here, tmp_path / "named")
-    assert listed(tmp_path / "named") == listed(tmp_path / "out")
+    assert listed(tmp_path / "named") == after
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"source": 5},
+        {"source": None},
+        {"source": "mine", "pseudo": "build/pseudo"},
+        {"source": "mine", "pseudo": {"source": ["more"], "maps": 5}},
+        {},
+    ],
+    ids=str,
+)
+def test_what_preparation_will_refuse_is_left_to_it(profile, here, tmp_path, entry):
+    found = write(profile | {"sets": {"shi": entry}}, here, tmp_path / "out")
+    assert found["photographs"] == (6 if entry.get("source") == "mine" else 0)
+
+
+def test_odd_names_and_links_are_listed_and_circles_left(profile, here, tmp_path):
+    folder = tmp_path / "photos/mine/images"
+    os.symlink("one.jpg", folder / "link.jpg")
+    os.symlink("gone.jpg", folder / "broken.jpg")
+    os.symlink(".", folder / "circle")
+    names = ["link.jpg", "grün, \n.jpg"]
+    (folder / names[1]).write_text("green", encoding="utf-8")
+    try:
+        (folder / os.fsdecode(b"\xfc.jpg")).write_text("u", encoding="utf-8")
+        names.append("\\xfc.jpg")
+    except OSError:
+        pass  # a file system that takes UTF-8 alone
+    write(profile, here, tmp_path / "out")
+    found = {name for name in listed(tmp_path / "out")["photographs"] if "mine/images" in name}
+    names += ["one.jpg", "two.jpg"]
+    assert found == {f"photos/mine/images/{name}" for name in names}
+
+
+def test_a_folder_that_cannot_be_read_is_named(profile, here, tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("magan_core.data.inputs.visible", refuse)
+    with pytest.raises(MaganError, match=r"photos/mine/images: Permission denied\. Make it readable"):
+        write(profile, here, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_with_a_folder_are_of_the_repository_and_without_a_file_none_are_listed(

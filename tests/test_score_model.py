@@ -100,9 +100,13 @@ def test_several_models_map_together(root):
     [
         (["out.json", "3.safetensors"], "3.safetensors"),
         (["out.json", "1.safetensors", "--splits", "toy/three.txt"], "cannot read the split"),
-        (["out.json", "1.safetensors", "--runs", "results/other/runs"], "no RUN/provenance.json"),
+        (
+            ["out.json", "1.safetensors", "--runs", "results/demo/runs", "results/other/runs"],
+            "no RUN/provenance.json in results/other/runs",
+        ),
+        (["raw", "1.safetensors", "--splits", "toy/two.txt"], "raw is a folder"),
     ],
-    ids=["model", "split", "runs"],
+    ids=["model", "split", "runs", "out"],
 )
 def test_what_is_not_there_is_named_and_nothing_is_written(root, arguments, told):
     done = score(root, *arguments)

@@ -13,35 +13,32 @@ from tqdm import tqdm
 from magan_core import paths
 from magan_core.data.sets import visible
 from magan_core.data.state import OWN_MANIFEST
+from magan_core.errors import MaganError
 from magan_core.files import sha256, write_text
 
-READ = ("images", "masks", "splits")  # of a data set's folder
+PARTS = ("images", "masks", "splits")  # of a data set's folder
+
+Named = dict[str, Path]
 
 
 def write(profile: dict[str, Any], folders: dict[str, str], out: Path) -> dict[str, int]:
     """Write OUT/photographs.csv, weights.csv and published.csv, with the columns file and sha256.
 
     profile: its `sets`, `weights` and `published` count; folders: of params.yaml. Photographs: images, masks,
-    splits and manifest of the data sets that sets are made from, and the maps of `pseudo`. Weights: the file
-    that training begins with. Published: maps of other methods, with the masks that they are scored against.
-    What is not there is not listed: the stage that needs it says so.
+    splits and manifest of the data sets that sets are made from, and the maps of `pseudo`, by their paths, as
+    preparation notes where photographs lie. Weights: the file that training begins with. Published: maps of
+    other methods, with the masks that they are scored against. What is not there, or not written as it should
+    be, is not listed: the stage that needs it says so.
 
-    Returns how many files each list holds. MaganError for a file that cannot be read.
+    Returns how many files each list holds. MaganError for a file or folder that cannot be read.
     """
     raw, published = paths.raw("", folders["data"]), paths.published(folders["published"])
     photographs, others, weights = {}, {}, {}
     for entry in profile["sets"].values():
-        for one in (entry, entry.get("pseudo") or {}):
-            if one.get("source", "synthetic") != "synthetic":
-                for part in READ:
-                    photographs |= _files(f"{one['source']}/{part}", raw / one["source"] / part)
-                own = raw / one["source"] / OWN_MANIFEST
-                photographs |= {f"{one['source']}/{OWN_MANIFEST}": own} if own.is_file() else {}
-            if "maps" in one:
-                photographs |= _files(one["maps"], Path(one["maps"]))
+        photographs |= _data_set(entry, raw) | _data_set(entry.get("pseudo"), raw)
     for entry in profile["published"].values():
-        others |= _files(f"maps/{entry['folder']}", published / entry["folder"])
-        others |= _files(f"masks/{entry['masks']}", raw / entry["masks"])
+        others |= _named(published / entry["folder"], f"maps/{entry['folder']}")
+        others |= _named(raw / entry["masks"], f"masks/{entry['masks']}")
     if profile["weights"]["pretrained"] and (name := profile["weights"]["file"]):
         file = paths.weights_file(name, paths.weights(folders["weights"]))
         weights |= {name: file} if file.is_file() else {}
@@ -51,19 +48,43 @@ def write(profile: dict[str, Any], folders: dict[str, str], out: Path) -> dict[s
     return {kind: len(files) for kind, files in found.items()}
 
 
-def _files(name: str, folder: Path) -> dict[str, Path]:
-    """The visible files of a folder, if it is there, by the names that they are listed under, which say
-    nothing of the machine."""
-    files = visible(folder) if folder.is_dir() else []
-    return {f"{name}/{file.name}": file for file in files if file.is_file()}
+def _data_set(entry: Any, raw: Path) -> Named:
+    """What preparation reads for a set, or for its `pseudo`."""
+    read = entry if isinstance(entry, dict) else {}
+    found = {}
+    if isinstance(source := read.get("source"), str) and source != "synthetic":
+        for part in PARTS:
+            found |= _named(raw / source / part)
+        own = raw / source / OWN_MANIFEST
+        found |= {str(own): own} if own.is_file() else {}
+    if isinstance(maps := read.get("maps"), str):
+        found |= _named(Path(maps))
+    return found
 
 
-def _write(path: Path, files: dict[str, Path]) -> None:
+def _named(folder: Path, name: str | None = None) -> Named:
+    """The visible files of a folder, and of those in it, if it is there, by their paths, or by another name
+    for the folder. MaganError where it cannot be read."""
+    found = {}
+    try:
+        for file in visible(folder) if folder.is_dir() else []:
+            told = f"{name or folder}/{file.name}"
+            if file.is_file():
+                found[told] = file
+            elif not file.is_symlink():  # which may lead in a circle
+                found |= _named(file, told)
+    except OSError as error:
+        raise MaganError(f"cannot read {folder}: {error.strerror}. Make it readable.") from error
+    return found
+
+
+def _write(path: Path, files: Named) -> None:
     text, names = io.StringIO(), sorted(files)
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("file", "sha256"))
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         hashes = pool.map(sha256, (files[name] for name in names))
         shown = tqdm(hashes, desc=path.stem, total=len(names), unit="file", delay=2)
-        table.writerows(zip(names, shown, strict=True))
+        for name, digest in zip(names, shown, strict=True):  # names may be no UTF-8
+            table.writerow((os.fsencode(name).decode("utf-8", "backslashreplace"), digest))
     write_text(path, text.getvalue())
