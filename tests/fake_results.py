@@ -161,7 +161,7 @@ def write_run(folder: Path, adversarial: bool, rng: np.random.Generator) -> None
 
 
 def write_tables(profile: str) -> None:
-    """Invented claims.csv with all six tables, and differences.csv.
+    """Invented claims.csv with all six tables, and differences.csv; provenance.json of the runs, sets.json.
 
     The own numbers of Shi's are on the paper's data, those of Table IV from three seeds; published maps have
     a row on CTCUG.
@@ -191,6 +191,12 @@ def write_tables(profile: str) -> None:
                     row["verdict"] = verdict(claimed, own, same)
                     rows.append(row | {"data": data})
     folder = Path("results") / profile / "tables"
+    runs = {
+        path.parent.name: json.loads(path.read_text())
+        for path in folder.parent.glob("runs/*/provenance.json")
+    }
+    write_json(folder / "provenance.json", runs)
+    write_json(folder / "sets.json", json.loads((Path("data/prepared") / profile / "sets.json").read_text()))
     write_rows(folder / "claims.csv", rows)
     differences = []
     for metric in ("f_beta", "mae", "iou", "auc", "auf_beta"):

@@ -11,7 +11,9 @@ import fake_results
 import pytest
 from matplotlib.figure import Figure
 
+from magan_core import params
 from magan_core.errors import MaganError
+from magan_core.files import read_json, write_json
 from magan_core.reporting import paper, style
 from magan_core.reporting.report import build_report
 
@@ -267,8 +269,8 @@ def test_provenance_adds_up(project):
 
 @pytest.mark.parametrize("name", ["a <fast> machine", "a <fast> machine, 2 threads"])
 def test_threads_are_said_once_whether_or_not_the_name_of_the_hardware_has_them(name, project):
-    for path in Path("results/demo/runs").glob("*/provenance.json"):
-        path.write_text(path.read_text().replace("a <fast> machine", name))
+    path = Path("results/demo/tables/provenance.json")
+    path.write_text(path.read_text().replace("a <fast> machine", name))
     page = Page(build())
     assert page.row("provenance", "Hardware") == ["a <fast> machine, 2 threads"]
     assert page.text.lower().count("threads") == 1
@@ -286,6 +288,32 @@ def test_figures_that_may_not_be_published_are_found_beside_the_others(project):
     assert "caption of figure_8" in build()
 
 
+def test_figures_of_photographs_are_missed_politely_where_only_the_tables_are(project):
+    """As in a clone: Git keeps tables and figures, but neither runs nor prepared data nor photographs."""
+    for folder in ("data", "results/demo/runs", "results/demo/maps", "results/demo/scores"):
+        shutil.rmtree(folder)
+    for name in paper.PHOTOGRAPHS:
+        Path(f"results/demo/figures/{name}.png").unlink()
+    page = Page(build())
+    shown = len(paper.FIGURES) - len(paper.PHOTOGRAPHS)
+    assert len(page.all("img")) == shown
+    assert page.text.count("shows photographs, which may not be handed on") == len(paper.PHOTOGRAPHS)
+    assert page.row("data", "Shi's") == ["the same", "4", "2", "–"]
+    Path("results/demo/photographs").mkdir()  # here the pipeline has drawn them, so that one is lost
+    with pytest.raises(MaganError, match=r"figure_1\.png: no such file"):
+        build()
+
+
+@pytest.mark.parametrize("profile", ["cuhk", "cuhk-cpu", "demo", "released"])
+def test_what_git_keeps_makes_a_report(profile, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).resolve().parent.parent)
+    settings = params.get_profile(params.load(), profile)
+    build_report(profile, settings, Path("results") / profile, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.row("table-III", "MA-GANet")[2:4][0] == "0.043"
+    assert len(page.rows["provenance"]) > 5
+
+
 @pytest.mark.parametrize(
     "missing",
     [
@@ -293,8 +321,8 @@ def test_figures_that_may_not_be_published_are_found_beside_the_others(project):
         "tables/differences.csv",
         "figures/figure_7.png",
         "figures/figure_7.json",
-        "runs/magan-dut/provenance.json",
-        "../../data/prepared/demo/sets.json",
+        "tables/provenance.json",
+        "tables/sets.json",
     ],
 )
 def test_a_missing_file_is_named_and_no_report_is_written(missing, project):
@@ -321,10 +349,13 @@ def test_broken_claims_are_refused(old, new, message, project):
 
 
 def test_provenance_without_a_key_is_refused(project):
-    path = Path("results/demo/runs/magan-dut/provenance.json")
-    path.write_text('{"commit": "abc"}')
-    with pytest.raises(MaganError, match=r"magan-dut.*seconds"):
-        build()
+    for name, record, key in (
+        ("magan-dut", {"seconds": {}}, "parameters"),
+        ("SS", {"commit": "a"}, "seconds"),
+    ):
+        write_json(Path("results/demo/tables/provenance.json"), {name: record})
+        with pytest.raises(MaganError, match=f"'{name}' has no '{key}'"):
+            build(fake_results.PARAMS | {"classical": ["SS"]})
 
 
 def test_a_read_only_folder_is_one_clear_error(project):
@@ -406,9 +437,8 @@ def test_the_total_cost_is_shown_at_the_top_and_in_the_provenance(project):
 
 
 def test_the_cost_counts_the_detectors_without_a_network(project):
-    run = Path("results/demo/runs/SS/provenance.json")
-    run.parent.mkdir()
-    run.write_text('{"seconds": {"predict_per_image": {"dut": 50}}}')
+    file = Path("results/demo/tables/provenance.json")
+    write_json(file, read_json(file) | {"SS": {"seconds": {"predict_per_image": {"dut": 50}}}})
     page = Page(build(fake_results.PARAMS | {"classical": ["SS"]}))
     assert page.row("provenance", "Maps of the test photographs") == ["networks 0 s, other detectors 100 s"]
     assert page.row("provenance", "Total cost")[0].startswith("507 s")

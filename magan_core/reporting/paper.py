@@ -95,3 +95,5 @@ FIGURES = {
         "Not in the paper: here so that one can see how far training went.",
     ),
 }
+
+PHOTOGRAPHS = ("figure_1", "figure_8", "figure_9")  # figures that show some

@@ -5,7 +5,8 @@ The page needs no other file and no network: styles and pictures are inside it, 
 
 import base64
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,18 @@ COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
 def build_report(profile: str, params: Mapping[str, Any], results: str | Path, out: str | Path) -> None:
     """Write the report of `profile` to `out` as one HTML file, whole or not at all.
 
-    params: the profile's entry in params.yaml. results: the folder with tables/claims.csv, figures/ (and
-    photographs/ for figures that may not be published), and runs/. Data are described by the prepared
-    sets.json.
+    params: the profile's entry in params.yaml. results: the folder with tables/ (claims.csv, differences.csv,
+    sets.json, provenance.json), figures/ and photographs/, for figures that show some. Where there is no
+    photographs/, as in a clone of what may be handed on, the page says so.
 
-    Raises MaganError, naming the file, when a table, a figure or a run's provenance is missing or broken.
+    Raises MaganError, naming the file, when a table or a figure is missing or broken.
     """
     results = Path(results)
-    sources = Results.of(profile, params)
-    claims = read_rows(results / "tables" / "claims.csv")
-    differences = results / "tables" / "differences.csv"
-    records = {name: _record(sources.runs / name / "provenance.json") for name in sources.listed}
-    detectors = {name: _record(sources.runs / name / "provenance.json", ()) for name in params["classical"]}
+    tables = results / "tables"
+    sources = replace(Results.of(profile, params), prepared=tables)
+    claims = read_rows(tables / "claims.csv")
+    differences = tables / "differences.csv"
+    records, detectors = _records(tables / "provenance.json", params["classical"])
     cost = _cost(sources, records, detectors)
     page = fill(
         "report.html.j2",
@@ -234,6 +235,17 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
         (results / kind for kind in ("figures", "photographs") if (results / kind / f"{name}.png").is_file()),
         None,
     )
+    short = name.replace("_", " ").capitalize()
+    numbered = name.startswith("figure")
+    said_of = {
+        "name": name.replace("_", "-"),
+        "short": short,
+        "numbered": numbered,
+        "title": f"{short}. {said.title}" if numbered else said.title,
+        "claim": said.claim,
+    }
+    if folder is None and name in paper.PHOTOGRAPHS and not (results / "photographs").exists():
+        return said_of
     if folder is None:
         raise MaganError(
             f"{results / 'figures' / name}.png: no such file. `make repro` draws the figures of this profile."
@@ -247,14 +259,7 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
         raise MaganError(
             f"{folder / name}.png is not a readable PNG ({error}). `make repro` draws it again."
         ) from error
-    short = name.replace("_", " ").capitalize()
-    numbered = name.startswith("figure")
-    return {
-        "name": name.replace("_", "-"),
-        "short": short,
-        "numbered": numbered,
-        "title": f"{short}. {said.title}" if numbered else said.title,
-        "claim": said.claim,
+    return said_of | {
         "png": base64.b64encode(png).decode("ascii"),
         "width": width,
         "height": height,
@@ -263,12 +268,17 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
     }
 
 
-def _record(path: Path, more: tuple[str, ...] = ("parameters", "gmacs")) -> dict[str, Any]:
-    record = read_json(path)
-    for key in ("seconds", *more):
-        if key not in record:
-            raise MaganError(f"{path} has no '{key}'; `make repro` trains the run again.")
-    return record
+def _records(file: Path, detectors: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Provenance of the runs, and of the detectors without a network, by name."""
+    found = read_json(file)
+    for name, record in found.items():
+        for key in ("seconds",) if name in detectors else ("seconds", "parameters", "gmacs"):
+            if key not in record:
+                raise MaganError(f"{file}: '{name}' has no '{key}'; `make repro` trains the run again.")
+    return (
+        {name: record for name, record in found.items() if name not in detectors},
+        {name: record for name, record in found.items() if name in detectors},
+    )
 
 
 def _provenance(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
