@@ -298,7 +298,7 @@ def test_figures_of_photographs_are_missed_politely_where_only_the_tables_are(pr
     shown = len(paper.FIGURES) - len(paper.PHOTOGRAPHS)
     assert len(page.all("img")) == shown
     assert page.text.count("shows photographs, which may not be handed on") == len(paper.PHOTOGRAPHS)
-    assert page.row("data", "Shi's") == ["the same", "4", "2", "–"]
+    assert page.row("data", "Shi's") == ["synthetic: objects", "4", "2", "–"]
     Path("results/demo/photographs").mkdir()  # here the pipeline has drawn them, so that one is lost
     with pytest.raises(MaganError, match=r"figure_1\.png: no such file"):
         build()

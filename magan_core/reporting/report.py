@@ -245,7 +245,7 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
         "claim": said.claim,
     }
     if folder is None and name in paper.PHOTOGRAPHS and not (results / "photographs").exists():
-        return said_of
+        return said_of | {"png": None}
     if folder is None:
         raise MaganError(
             f"{results / 'figures' / name}.png: no such file. `make repro` draws the figures of this profile."
