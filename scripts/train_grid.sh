@@ -27,7 +27,8 @@ done
 failed=
 for worker in "${workers[@]}"; do
   until wait "$worker"; do
-    kill -0 "$worker" 2>/dev/null || { failed=1; break; }  # else a signal ended `wait`, not the worker
+    kill -0 "$worker" 2>/dev/null || { failed=1; break; }  # else a signal ended `wait`, or the worker sleeps
+    sleep 0.2
   done
 done
 [ -z "${stopped-}" ] || fail "stopped; trainings that had begun are saved, and \`make repro\` goes on from there."
