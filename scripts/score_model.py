@@ -23,6 +23,7 @@ from magan_core.device import choose_device
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
 from magan_core.files import read_json, sha256, write_json
+from magan_core.metrics import SCORES
 from magan_core.models.folding import fold_batch_norm
 from magan_core.models.together import load_together
 from magan_core.models.weights import read_header
@@ -31,7 +32,7 @@ from magan_core.provenance import provenance
 
 SPLITS = ("cuhk/zhao_validation.txt", "cuhk/zhao_test.txt", "szu-bd/test.txt", "szu-bd/unlabelled.txt")
 WHITE = "blur"  # in the masks of both data sets
-ALSO = {"cuhk/zhao_test.txt": "d-dffnet"}  # a protocol beside the paper's
+ALSO = {"cuhk/zhao_test.txt": ("d-dffnet",)}  # protocols beside the paper's
 MAPS = Path("build/scored")
 
 
@@ -58,10 +59,10 @@ def score(models: list[Path], splits: list[str]) -> dict:
         shutil.rmtree(maps, ignore_errors=True)
         photos = [record["image"] for record in records]
         seconds[split] = round(predict_files(network, photos, maps, size=size, device=device, **how), 4)
-        for protocol in ("paper", *ALSO.get(split, "").split()):
+        for protocol in ("paper", *ALSO.get(split, ())):
             told = f"{source.upper()}, {name}" + f", protocol {protocol}" * (protocol != "paper")
             scores[told] = evaluate(maps, records, protocol=protocol)
-            print(told, {name: scores[told][name] for name in ("mae", "f_beta", "iou", "auc", "auf_beta")})
+            print(told, {metric: scores[told][metric] for metric in SCORES})
     return {
         "models": {model.as_posix(): sha256(model) for model in models},
         "mapped": how | {"size": size},
