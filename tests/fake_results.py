@@ -114,8 +114,8 @@ def write_profile(
             for kind, picture in (("images", photo_of(masks[own], rng)), ("masks", masks[own])):
                 (folder / kind).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture).save(folder / kind / f"{own}.png")
-            image, mask = folder / f"images/{own}.png", folder / f"masks/{own}.png"
-            entries.append({"stem": own, "image": image, "mask": mask, "white": "focus"})
+            files = {what: f"synthetic/{name}/{what}s/{own}.png" for what in ("image", "mask")}
+            entries.append({"stem": own, **files, "white": "focus"})
         write_rows(prepared / name / "test.csv", entries)
         if name != "ctcug":
             np.save(

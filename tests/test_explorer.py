@@ -38,9 +38,9 @@ def project(tmp_path_factory):
         data = prepared(paths.prepared("tiny"))
         rows = ["stem,image,mask,white"]
         for number, (photo, mask) in enumerate(zip(*scenes(2, 40, seed=5), strict=True)):
-            files = [str(data / f"{kind}{number}.png") for kind in ("image", "mask")]
+            files = [f"{kind}{number}.png" for kind in ("image", "mask")]
             for file, picture in zip(files, (photo, mask), strict=True):
-                Image.fromarray(picture[:, :30]).save(file)
+                Image.fromarray(picture[:, :30]).save(data / file)
             rows.append(",".join([f"test{number}", *files, "focus"]))
         write_text(data / "shi/test.csv", "\n".join(rows) + "\n")
         for name in list(RUNS)[:-1]:

@@ -1,6 +1,7 @@
 """Preparation: the arrays hold what the files hold, twice the same, whole or not at all."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,7 @@ def test_the_same_twice_to_the_byte(tmp_path, monkeypatch):
         run(profile(shi=SCENES), tmp_path, Path("data/prepared"))
     assert files(tmp_path / "one") == files(tmp_path / "two")
     csv = pd.read_csv(tmp_path / "one" / "data/prepared/shi/test.csv")
-    assert csv["image"][0] == "data/prepared/synthetic/shi/images/objects_00003.jpg"
+    assert csv["image"][0] == "synthetic/shi/images/objects_00003.jpg"
     assert read_photo(load_test(Path("data/prepared/shi"))[0]["image"]).shape == (48, 48, 3)
 
 
@@ -201,8 +202,25 @@ def test_folder_by_splits(tmp_path, raw):
     ).all()  # stored white = blurred on the left, so in focus on the right
     assert (train.masks[0, :, :2] == 0).all()
     records = load_test(tmp_path / "out" / "own")
-    assert records[0]["image"] == raw / "eigene Bilder" / "images" / "bild 6.png"
+    for kind, what in (("images", "image"), ("masks", "mask")):
+        (own,) = (raw / "eigene Bilder" / kind).glob("bild 6.*")
+        assert records[0][what].read_bytes() == own.read_bytes()
+        assert records[0][what] == tmp_path / "out/own/test" / kind / own.name
     assert records[0]["white"] == "blur"
+
+
+def test_nothing_depends_on_where_the_photographs_lie(tmp_path, raw):
+    entry = OWN | {"train_split": "train.txt", "test_split": "test.txt"}
+    run(entry, raw, tmp_path / "out")
+    before = files(tmp_path / "out")
+    raw.rename(tmp_path / "moved")
+    run(entry, tmp_path / "moved", tmp_path / "out")
+    assert files(tmp_path / "out") == before
+    shutil.rmtree(tmp_path / "moved")
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    for record in load_test(tmp_path / "elsewhere/own"):
+        photo = read_photo(record["image"])
+        assert read_mask(record["mask"], record["white"]).shape == photo.shape[:2]
 
 
 def test_folder_by_share(tmp_path, raw):
@@ -214,7 +232,7 @@ def test_folder_by_share(tmp_path, raw):
 
 def test_folder_without_more_is_a_test_set(tmp_path, raw):
     assert run(OWN, raw, tmp_path / "out")["own"]["test"] == 10
-    with pytest.raises(MaganError, match=r"own: cannot read its training arrays.*prepare the data again"):
+    with pytest.raises(MaganError, match=r"own: this set only tests.* give it a `train_split`"):
         load_train(tmp_path / "out" / "own")
 
 

@@ -1,8 +1,6 @@
 """What a profile reads from elsewhere, listed with SHA-256: DVC sees only what lies in the repository under a
 name that dvc.yaml knows, and its stages depend on these lists."""
 
-import csv
-import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,7 @@ from magan_core import paths
 from magan_core.data.sets import visible
 from magan_core.data.state import OWN_MANIFEST
 from magan_core.errors import MaganError
-from magan_core.files import sha256, write_text
+from magan_core.files import sha256, write_csv
 
 PARTS = ("images", "masks", "splits")  # of a data set's folder
 
@@ -25,10 +23,10 @@ def write(profile: dict[str, Any], folders: dict[str, str], out: Path) -> dict[s
     """Write OUT/photographs.csv, weights.csv and published.csv, with the columns file and sha256.
 
     profile: its `sets`, `weights` and `published` count; folders: of params.yaml. Photographs: images, masks,
-    splits and manifest of the data sets that sets are made from, and the maps of `pseudo`, by their paths, as
-    preparation notes where photographs lie. Weights: the file that training begins with. Published: maps of
-    other methods, with the masks that they are scored against. What is not there, or not written as it should
-    be, is not listed: the stage that needs it says so.
+    splits and manifest of the data sets that sets are made from, and the maps of `pseudo`. Weights: the file
+    that training begins with. Published: maps of other methods, with the masks that they are scored against.
+    Files are named by their place in these folders, wherever those lie. What is not there, or not written as
+    it should be, is not listed: the stage that needs it says so.
 
     Returns how many files each list holds. MaganError for a file or folder that cannot be read.
     """
@@ -54,21 +52,21 @@ def _data_set(entry: Any, raw: Path) -> Named:
     found = {}
     if isinstance(source := read.get("source"), str) and source != "synthetic":
         for part in PARTS:
-            found |= _named(raw / source / part)
+            found |= _named(raw / source / part, f"{source}/{part}")
         own = raw / source / OWN_MANIFEST
-        found |= {str(own): own} if own.is_file() else {}
+        found |= {f"{source}/{OWN_MANIFEST}": own} if own.is_file() else {}
     if isinstance(maps := read.get("maps"), str):
-        found |= _named(Path(maps))
+        found |= _named(Path(maps), f"maps/{maps}")
     return found
 
 
-def _named(folder: Path, name: str | None = None) -> Named:
-    """The visible files of a folder, and of those in it, if it is there, by their paths, or by another name
-    for the folder. MaganError where it cannot be read."""
+def _named(folder: Path, name: str) -> Named:
+    """The visible files of a folder, and of those in it, if it is there, by their paths with `name` for the
+    folder's. MaganError where it cannot be read."""
     found = {}
     try:
         for file in visible(folder) if folder.is_dir() else []:
-            told = f"{name or folder}/{file.name}"
+            told = f"{name}/{file.name}"
             if file.is_file():
                 found[told] = file
             elif not file.is_symlink():  # which may lead in a circle
@@ -79,12 +77,9 @@ def _named(folder: Path, name: str | None = None) -> Named:
 
 
 def _write(path: Path, files: Named) -> None:
-    text, names = io.StringIO(), sorted(files)
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("file", "sha256"))
+    names = sorted(files)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         hashes = pool.map(sha256, (files[name] for name in names))
         shown = tqdm(hashes, desc=path.stem, total=len(names), unit="file", delay=2)
-        for name, digest in zip(names, shown, strict=True):  # names may be no UTF-8
-            table.writerow((os.fsencode(name).decode("utf-8", "backslashreplace"), digest))
-    write_text(path, text.getvalue())
+        told = (os.fsencode(name).decode("utf-8", "backslashreplace") for name in names)  # may be no UTF-8
+        write_csv(path, ("file", "sha256"), zip(told, shown, strict=True))

@@ -4,13 +4,12 @@ python -m magan_core.data.manifest data/raw/cuhk data/manifests/cuhk.csv
 """
 
 import csv
-import io
 import sys
 from pathlib import Path
 
 from magan_core.data.sets import Record, pairs, photographs
 from magan_core.errors import MaganError
-from magan_core.files import sha256, write_text
+from magan_core.files import sha256, write_csv
 
 COLUMNS = ("stem", "image_sha256", "mask_sha256")
 
@@ -18,13 +17,15 @@ COLUMNS = ("stem", "image_sha256", "mask_sha256")
 def write_manifest(folder: str | Path, path: str | Path, masks: bool = True) -> None:
     """Write the manifest of a data set (`images/`, and `masks/` unless it has none) as CSV: stem,
     image_sha256, mask_sha256 (empty without masks)."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for record in pairs(folder, "blur") if masks else photographs(folder):
-        mask = sha256(record["mask"]) if record["mask"] else ""
-        table.writerow([record["stem"], sha256(record["image"]), mask])
-    write_text(path, text.getvalue())
+    records = pairs(folder, "blur") if masks else photographs(folder)
+    write_csv(
+        path,
+        COLUMNS,
+        [
+            (record["stem"], sha256(record["image"]), sha256(record["mask"]) if record["mask"] else "")
+            for record in records
+        ],
+    )
 
 
 def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:

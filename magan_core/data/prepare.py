@@ -25,12 +25,14 @@ Divisions order the photographs by a hash; `train_share` and `unlabelled` take f
 back: two sets of one source whose shares add up to at most 1 share no photograph. A test photograph that is
 trained on, whatever its name and size there, is an error: see `_check_leaks`.
 
+Training photographs become arrays; those that test are copied as they are, so that what follows depends on
+nothing outside the prepared folder, wherever the data sets lie.
+
 `same_as: OTHER` alone says that the set called OTHER fills the role, and nothing is prepared.
 """
 
 import csv
 import hashlib
-import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -53,7 +55,7 @@ from magan_core.data.splits import split_file
 from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
-from magan_core.files import sha256, write_json, write_text
+from magan_core.files import sha256, write_csv, write_json
 
 SYNTHETIC_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
 FOLDER_KEYS = (
@@ -145,7 +147,7 @@ def prepare(
             summary[name] |= _write_training(
                 name, parts, profile["training_size"], folder / name, load, progress
             )
-            summary[name] |= _write_test(name, parts.test, folder, out, load, progress)
+            summary[name] |= _write_test(name, parts.test, folder, load, progress)
         write_json(folder / "sets.json", summary)
     return summary
 
@@ -153,6 +155,11 @@ def prepare(
 def load_train(folder: str | Path) -> Training:
     """Return the training arrays of a prepared set. MaganError when it has none or they are damaged."""
     folder = Path(folder)
+    if (folder / "test.csv").exists() and not (folder / "train_images.npy").exists():
+        raise MaganError(
+            f"{folder}: this set only tests, as its entry under `sets` in params.yaml says; give it a "
+            "`train_split` or a `train_share` to train on it"
+        )
     try:
         images, sizes = (np.load(folder / f"train_{what}.npy", mmap_mode="r") for what in ("images", "sizes"))
         masks = (
@@ -170,13 +177,14 @@ def load_train(folder: str | Path) -> Training:
 
 
 def load_test(folder: str | Path) -> list[Record]:
-    """Return the test photographs of a prepared set as dictionaries: stem, image and mask (paths), white."""
-    path = Path(folder) / "test.csv"
+    """Return the test photographs of a prepared set as dictionaries: stem, image and mask (paths), white.
+    MaganError when it has none or their list is damaged."""
+    root, path = Path(folder).parent, Path(folder) / "test.csv"
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         return [
-            Record(stem=r["stem"], image=Path(r["image"]), mask=Path(r["mask"]), white=r["white"])
+            Record(stem=r["stem"], image=root / r["image"], mask=root / r["mask"], white=r["white"])
             for r in rows
         ]
     except (OSError, ValueError, KeyError) as error:
@@ -389,7 +397,7 @@ def _write_training(
             digest.update(repr((record["stem"], size)).encode())
             digest.update(photo.tobytes() + (mask.tobytes() if masks else b""))
     np.save(folder / "train_sizes.npy", np.array(sizes, np.int32), allow_pickle=False)
-    _write_csv(folder / "train.csv", [{"stem": record["stem"]} for record in records], ("stem",))
+    write_csv(folder / "train.csv", ("stem",), [(record["stem"],) for record in records])
     return {
         "sha256": digest.hexdigest(),
         "in_focus_share_train": round(float(np.mean(in_focus)), 6) if in_focus else None,
@@ -397,27 +405,32 @@ def _write_training(
 
 
 def _write_test(
-    name: str, records: list[Record], folder: Path, out: Path, load: Callable, progress: bool
+    name: str, records: list[Record], folder: Path, load: Callable, progress: bool
 ) -> dict[str, str | None]:
-    """Check every test pair and write test.csv; return the hash over the files."""
+    """Check every test pair, copy it to FOLDER/NAME/test unless it lies in FOLDER, and write test.csv with
+    its paths below FOLDER; return the hash over the files."""
     if not records:
         return {"test_sha256": None}
 
-    def check(record: Record) -> str:
+    def kept(path: Path, what: str) -> Path:
+        if path.is_relative_to(folder):
+            return path
+        copies = folder / name / "test" / what
+        copies.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copyfile(path, copies / path.name))
+
+    def keep(record: Record) -> tuple[tuple[str, ...], str]:
         load(record)
-        return f"{record['stem']} {sha256(record['image'])} {sha256(record['mask'])} {record['white']}\n"
+        files = kept(record["image"], "images"), kept(record["mask"], "masks")
+        names = (file.relative_to(folder).as_posix() for file in files)
+        line = " ".join((record["stem"], *map(sha256, files), record["white"]))
+        return (record["stem"], *names, record["white"]), line
 
-    digest = hashlib.sha256()
-    for line in _progress(_parallel(check, records), len(records), f"{name}: test", progress):
-        digest.update(line.encode())
-
-    def final(path: Path) -> str:
-        """Where `path` will be: below `out`, relative to the current folder where it lies in that."""
-        path = Path(os.path.abspath(out / path.relative_to(folder) if path.is_relative_to(folder) else path))
-        return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix()
-
-    rows = [record | {"image": final(record["image"]), "mask": final(record["mask"])} for record in records]
-    _write_csv(folder / name / "test.csv", rows, TEST_COLUMNS)
+    rows, digest = [], hashlib.sha256()
+    for row, line in _progress(_parallel(keep, records), len(records), f"{name}: test", progress):
+        rows.append(row)
+        digest.update(f"{line}\n".encode())
+    write_csv(folder / name / "test.csv", TEST_COLUMNS, rows)
     return {"test_sha256": digest.hexdigest()}
 
 
@@ -427,14 +440,6 @@ def _array(path: Path, shape: tuple[int, ...]) -> Iterator[Any]:
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         yield file
-
-
-def _write_csv(path: Path, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 @contextmanager

@@ -205,16 +205,16 @@ class Results:
                 )
 
     def test_images(self, role: str) -> list[dict[str, str]]:
-        """One entry a test image: stem, image, mask, white."""
+        """One entry a test image: stem, image and mask (paths below the prepared data), white."""
         return read_rows(self.prepared / self.filled_by(role) / "test.csv")
 
     def photo(self, entry: Mapping[str, str]) -> np.ndarray:
         """The photograph of a test image, uint8 (H, W, 3)."""
-        return read_photo(entry["image"])
+        return read_photo(self.prepared / entry["image"])
 
     def mask(self, entry: Mapping[str, str]) -> np.ndarray:
         """The ground truth of a test image, uint8 (H, W), 255 = in focus."""
-        return read_mask(entry["mask"], entry["white"])
+        return read_mask(self.prepared / entry["mask"], entry["white"])
 
     def map(self, method: str, role: str, stem: str) -> np.ndarray:
         """The map of a run or other method, uint8 (H, W), 255 = in focus."""
