@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import InterpolationMode, RandomCrop
 from torchvision.transforms import functional as TF
 
-from magan_core.data.prepare import load_train
+from magan_core.data.prepared import load_train
 from magan_core.models import build_discriminator, build_generator
 from magan_core.training.distributed import Team
 from magan_core.training.run import sampler

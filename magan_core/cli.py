@@ -223,8 +223,15 @@ def report(options: argparse.Namespace) -> None:
     from magan_core.reporting.report import build_report
 
     settings = params.get_profile(params.load(), options.name)
+    _made(paths.results(options.name) / "tables/claims.csv", options.name)
     build_report(options.name, settings, paths.results(options.name), paths.report(options.name))
     print(paths.report(options.name))
+
+
+def _made(path: Path, profile: str) -> None:
+    """MaganError unless `make repro` has made this file or folder of the profile."""
+    if not path.exists():
+        raise MaganError(f"{path} is not there; `make repro PROFILE={profile}` makes it.")
 
 
 def grid(options: argparse.Namespace) -> None:
@@ -247,6 +254,7 @@ def pages(options: argparse.Namespace) -> None:
     from magan_core.reporting.pages import render
 
     params.get_profile(params.load(), options.name)
+    _made(paths.notebooks(options.name), options.name)
     print(render(options.name, paths.notebooks(options.name), paths.pages(options.name))[0])
 
 
@@ -257,6 +265,7 @@ def check(options: argparse.Namespace) -> None:
     from magan_core.files import read_json, write_text
 
     profile = params.get_profile(params.load(), options.name)
+    _made(paths.results(options.name) / "metrics.json", options.name)
     own = {run: params.test_sets(profile, definition)[0] for run, definition in profile["runs"].items()}
     results = paths.results(options.name)
     out = results / "check.txt"

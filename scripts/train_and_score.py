@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from magan_core import cli, params, paths
-from magan_core.data.prepare import load_test, prepare
+from magan_core.data.prepare import prepare
+from magan_core.data.prepared import load_test
 from magan_core.evaluation import evaluate
 
 

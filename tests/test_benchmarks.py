@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,3 +61,20 @@ def test_a_training_step_is_timed(tmp_path, monkeypatch, capsys):
     assert set(record["milliseconds"]) == {"in memory", "streamed"}
     assert all(0 < times["least"] <= times["median"] for times in record["milliseconds"].values())
     assert record["processes"] == 1
+
+
+def test_the_blurrier_a_photograph_the_less_of_it_is_in_focus(tmp_path, monkeypatch, capsys):
+    for kind in ("images", "masks", "splits"):
+        (tmp_path / "cuhk" / kind).mkdir(parents=True)
+    for name in ("cat", "coffee"):
+        shutil.copy(ROOT / f"docs/photographs/{name}.jpg", tmp_path / "cuhk/images")
+        shutil.copy(ROOT / f"docs/photographs/{name}.jpg", tmp_path / "cuhk/masks")
+    (tmp_path / "cuhk/splits/zhao_test.txt").write_text("cat\ncoffee\n", encoding="utf-8")
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
+    start(monkeypatch, "out_of_focus.py", "--out", str(tmp_path / "shares.json"))
+    record = json.loads((tmp_path / "shares.json").read_text(encoding="utf-8"))
+    assert record["photographs"] == 2
+    shares = [row["share_in_focus"] for row in record["rows"]]
+    assert shares[0] > 0.2
+    assert max(shares[-3:]) < 0.02
+    assert all(row["median"] <= row["largest"] for row in record["rows"])

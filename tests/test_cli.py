@@ -252,6 +252,14 @@ def test_notebook_and_clean(folder, capsys):
     assert "no notebook" in fails(capsys, "clean-notebooks", folder / "empty", "--check")
 
 
+@pytest.mark.parametrize("command", ["report", "pages", "check"])
+def test_without_results_a_command_says_what_makes_them(tmp_path, capsys, monkeypatch, command):
+    shutil.copy(Path(cli.__file__).parent.parent / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert "is not there; `make repro PROFILE=smoke` makes it." in fails(capsys, command, "smoke")
+    assert not (tmp_path / "results").exists()
+
+
 def test_training_without_prepared_data_says_what_prepares_it(tmp_path, capsys, monkeypatch):
     shutil.copy(Path(cli.__file__).parent.parent / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)

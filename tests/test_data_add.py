@@ -14,7 +14,8 @@ from magan_core.data.add import add_known, add_parts
 from magan_core.data.catalogue import CATALOGUE, DataSet, Part
 from magan_core.data.fetch import Wanted
 from magan_core.data.polarity import check_polarity, white_is_sharper
-from magan_core.data.prepare import load_test, load_train, prepare
+from magan_core.data.prepare import prepare
+from magan_core.data.prepared import load_test, load_train
 from magan_core.data.state import inspect
 from magan_core.errors import MaganError
 from magan_core.files import sha256

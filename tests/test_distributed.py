@@ -20,7 +20,7 @@ from tiny_workspace import ROOT, RUN, workspace
 from magan_core import cli
 from magan_core.data.augment import Sampler
 from magan_core.data.images import read_map, read_photo
-from magan_core.data.prepare import load_test
+from magan_core.data.prepared import load_test
 from magan_core.errors import MaganError
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_model

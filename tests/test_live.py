@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from tiny import PROFILE, RUN, TRAINING, prepared
 
-from magan_core.data.prepare import load_train
+from magan_core.data.prepared import load_train
 from magan_core.errors import MaganError
 from magan_core.models.weights import load_model
 from magan_core.training import live as module

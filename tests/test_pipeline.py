@@ -18,7 +18,7 @@ from clones import environment, run, stages_run
 from PIL import Image
 
 from magan_core.data.images import read_map, read_photo
-from magan_core.data.prepare import load_test
+from magan_core.data.prepared import load_test
 from magan_core.models.weights import load_model
 from magan_core.prediction import predict
 

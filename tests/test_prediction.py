@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny import MODEL, decided, scenes
 
-from magan_core.data.prepare import load_train, prepare
+from magan_core.data.prepare import prepare
+from magan_core.data.prepared import load_train
 from magan_core.errors import MaganError
 from magan_core.models import build_generator
 from magan_core.prediction import attention_maps, predict, predict_files, windows

@@ -13,7 +13,8 @@ from magan_core import params
 from magan_core.data import prepare as module
 from magan_core.data.images import read_mask, read_photo, write_map
 from magan_core.data.manifest import write_manifest
-from magan_core.data.prepare import load_test, load_train, prepare
+from magan_core.data.prepare import prepare
+from magan_core.data.prepared import load_test, load_train
 from magan_core.errors import MaganError
 from magan_core.files import read_json, sha256
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import PROFILE, RUN, TRAINING, prepared
 
-from magan_core.data.prepare import load_train
+from magan_core.data.prepared import load_train
 from magan_core.errors import MaganError
 from magan_core.training import stream
 from magan_core.training.run import train_run

@@ -8,7 +8,7 @@ import sys
 import pytest
 from tiny_workspace import ROOT, RUN, workspace
 
-from magan_core.data.prepare import load_test
+from magan_core.data.prepared import load_test
 from magan_core.evaluation import evaluate
 
 WITHOUT = """

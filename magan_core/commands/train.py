@@ -28,7 +28,7 @@ def add_parser(commands) -> None:
 def train(options: argparse.Namespace) -> None:
     """`magan train`: what the notebooks 02 and 03 do, in as many processes as torchrun starts."""
     from magan_core import params, paths
-    from magan_core.data.prepare import load_test
+    from magan_core.data.prepared import load_test
     from magan_core.device import choose_device
     from magan_core.models.weights import load_model
     from magan_core.prediction import passes, predict_files

@@ -8,22 +8,7 @@ A profile names for each set where it comes from. Keys of a synthetic set:
     size: side in pixels
     first: index of the first scene (0)
 
-Keys of a folder of photographs, `images/` and `masks/` (and `splits/`) below raw(source). Lists of names are
-read from data/splits/SOURCE where that has them, else from the folder's own `splits/`:
-
-    source: name of the folder
-    white: focus | blur, the class stored as white in its masks (not needed without masks)
-    train_split, test_split: lists of names; or unlabelled_split alone; or
-    train_share: part of the photographs to train on, the rest tests; or
-    use: test (the default) | unlabelled, with share: part of the photographs to take (1)
-    exclude: list of photographs to leave out
-    seed: of the division (the profile's)
-    pseudo: {source, split, maps}, with train_split: photographs of another folder that train as well, with
-        masks that a network drew: maps/STEM.png as `magan predict` writes them, cut at one half
-
-Divisions order the photographs by a hash; `train_share` and `unlabelled` take from the front, `test` from the
-back: two sets of one source whose shares add up to at most 1 share no photograph. A test photograph that is
-trained on, whatever its name and size there, is an error: see `_check_leaks`.
+Those of a folder of photographs: data/parts.py.
 
 Training photographs become arrays; those that test are copied as they are, so that what follows depends on
 nothing outside the prepared folder, wherever the data sets lie.
@@ -31,15 +16,13 @@ nothing outside the prepared folder, wherever the data sets lie.
 `same_as: OTHER` alone says that the set called OTHER fills the role, and nothing is prepared.
 """
 
-import csv
 import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,48 +30,19 @@ import numpy as np
 from tqdm import tqdm
 
 from magan_core import paths
-from magan_core.data import leaks, sets
-from magan_core.data.images import read_mask, resize, resize_mask, write_map
+from magan_core.data import sets
+from magan_core.data.images import resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
+from magan_core.data.parts import Parts, check_leaks, folder_parts
 from magan_core.data.sets import Record
-from magan_core.data.splits import split_file
 from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
 from magan_core.files import sha256, write_csv, write_json
 
-SYNTHETIC_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
-FOLDER_KEYS = (
-    "source", "white", "train_split", "test_split", "unlabelled_split", "train_share", "use", "share",
-    "exclude", "seed", "pseudo",
-)  # fmt: skip
-PSEUDO_KEYS = {"source", "split", "maps"}
+SCENE_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
 TEST_COLUMNS = ("stem", "image", "mask", "white")
 CHUNK = 64  # photographs decoded ahead
-
-
-@dataclass
-class Parts:
-    """The photographs of one set by what they are for; those of `pseudo` train with maps for masks."""
-
-    train: list[Record] = field(default_factory=list)
-    test: list[Record] = field(default_factory=list)
-    unlabelled: list[Record] = field(default_factory=list)
-    pseudo: list[Record] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Training:
-    """Memory-mapped arrays of a prepared set.
-
-    images: uint8 (N, S, S, 3). masks: uint8 (N, S, S) 0/255, 255 = in focus, or None for an unlabelled set.
-    sizes: int32 (N, 2), the original height and width. stems: N names.
-    """
-
-    images: np.ndarray
-    masks: np.ndarray | None
-    sizes: np.ndarray
-    stems: list[str]
 
 
 def prepare(
@@ -123,11 +77,11 @@ def prepare(
                     f"set '{name}': `source` is missing; expected 'synthetic' or a folder's name"
                 )
             elif entry["source"] == "synthetic":
-                found[name] = _synthetic_parts(name, entry, profile["seed"], folder, progress)
+                found[name] = _scenes(name, entry, profile["seed"], folder, progress)
             else:
-                found[name] = _folder_parts(name, entry, profile["seed"], folder_of, splits)
+                found[name] = folder_parts(name, entry, profile["seed"], folder_of, splits)
         dut = profile["sets"].get("dut", {}).get("same_as", "dut")
-        _check_leaks(found, {name: profile["sets"][name]["source"] for name in found}, {(dut, "ctcug")})
+        check_leaks(found, {name: profile["sets"][name]["source"] for name in found}, {(dut, "ctcug")})
         summary = {}
         for name, parts in found.items():
             entry = profile["sets"][name]
@@ -152,54 +106,10 @@ def prepare(
     return summary
 
 
-def load_train(folder: str | Path) -> Training:
-    """Return the training arrays of a prepared set. MaganError when it has none or they are damaged."""
-    folder = Path(folder)
-    if (folder / "test.csv").exists() and not (folder / "train_images.npy").exists():
-        raise MaganError(
-            f"{folder}: this set only tests, as its entry under `sets` in params.yaml says; give it a "
-            "`train_split` or a `train_share` to train on it"
-        )
-    try:
-        images, sizes = (np.load(folder / f"train_{what}.npy", mmap_mode="r") for what in ("images", "sizes"))
-        masks = (
-            np.load(folder / "train_masks.npy", mmap_mode="r")
-            if (folder / "train_masks.npy").exists()
-            else None
-        )
-        with open(folder / "train.csv", encoding="utf-8", newline="") as file:
-            stems = [row["stem"] for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError) as error:
-        raise MaganError(
-            f"{folder}: cannot read its training arrays ({error}); prepare the data again"
-        ) from error
-    return Training(images, masks, sizes, stems)
-
-
-def load_test(folder: str | Path) -> list[Record]:
-    """Return the test photographs of a prepared set as dictionaries: stem, image and mask (paths), white.
-    MaganError when it has none or their list is damaged."""
-    root, path = Path(folder).parent, Path(folder) / "test.csv"
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            Record(stem=r["stem"], image=root / r["image"], mask=root / r["mask"], white=r["white"])
-            for r in rows
-        ]
-    except (OSError, ValueError, KeyError) as error:
-        raise MaganError(
-            f"{path}: cannot read the list of test photographs ({error}); prepare the data again"
-        ) from error
-
-
-# ---- which photographs
-
-
-def _synthetic_parts(name: str, entry: dict[str, Any], seed: int, folder: Path, progress: bool) -> Parts:
+def _scenes(name: str, entry: dict[str, Any], seed: int, folder: Path, progress: bool) -> Parts:
     """Write the scenes of a set to FOLDER/synthetic/NAME and divide them."""
     for key in entry:
-        nearest(key, SYNTHETIC_KEYS, f"key of synthetic set {name}")
+        nearest(key, SCENE_KEYS, f"key of synthetic set {name}")
     for key in ("character", "size"):
         if key not in entry:
             raise MaganError(f"set '{name}': a synthetic set needs `{key}`; add it")
@@ -231,135 +141,12 @@ def _synthetic_parts(name: str, entry: dict[str, Any], seed: int, folder: Path, 
     return Parts(train=records[:train], test=records[train:])
 
 
-def _folder_parts(
-    name: str, entry: dict[str, Any], seed: int, raw: Callable[[str], Path], splits: Path
-) -> Parts:
-    """Divide the photographs of a folder as the entry says."""
-    for key in entry:
-        nearest(key, FOLDER_KEYS, f"key of set {name}")
-    ways = [{"train_split", "test_split"}, {"unlabelled_split"}, {"train_share"}, {"use", "share"}]
-    if sum(bool(way & entry.keys()) for way in ways) > 1:
-        raise MaganError(
-            f"set '{name}': give splits (`unlabelled_split` goes alone), or `train_share`, or `use` and "
-            "`share`; not several of them"
-        )
-    default = "unlabelled" if "unlabelled_split" in entry else "test"
-    use = nearest(entry.get("use", default), ("test", "unlabelled"), f"use of set {name}")
-    if use != "unlabelled" and entry.get("white") not in ("focus", "blur"):
-        raise MaganError(
-            f"set '{name}': `white` is {entry.get('white')!r}; expected focus or blur, what white masks mean"
-        )
-    for key in {"train_share", "share"} & entry.keys():
-        if isinstance(entry[key], bool) or not isinstance(entry[key], int | float) or not 0 < entry[key] <= 1:
-            raise MaganError(
-                f"set '{name}': {key} is {entry[key]!r}; expected a number above 0 and at most 1"
-            )
-    folder = raw(entry["source"])
-    pseudo = _pseudo(name, entry, raw, splits) if "pseudo" in entry else []
-
-    def names(key: str) -> Path:
-        return split_file(entry["source"], entry[key], folder, splits)
-
-    records = sets.photographs(folder) if use == "unlabelled" else sets.pairs(folder, entry["white"])
-    if "exclude" in entry:
-        records = sets.exclude(records, names("exclude"))
-    seed = entry.get("seed", seed)
-    if (ways[0] | ways[1]) & entry.keys():
-        parts = Parts(**{
-            part: sets.select(records, names(f"{part}_split"))
-            for part in ("train", "test", "unlabelled")
-            if f"{part}_split" in entry
-        })  # fmt: skip
-        parts.pseudo = pseudo
-        if twice := {one["image"] for one in parts.train + parts.test} & {one["image"] for one in pseudo}:
-            raise MaganError(
-                f"set '{name}': {min(twice)} is in the split of `pseudo` and in the training or test split; "
-                "take one out"
-            )
-        both = _stems(parts.train) & _stems(parts.test)
-        if both:
-            raise MaganError(
-                f"set '{name}': '{min(both)}' is in the training split and in the test split; take one out"
-            )
-        return parts
-    if "train_share" in entry:
-        return Parts(*sets.divide(records, entry["train_share"], seed))
-    if use == "unlabelled":
-        return Parts(unlabelled=sets.divide(records, entry.get("share", 1), seed)[0])
-    return Parts(test=sets.divide(records, 1 - entry.get("share", 1), seed)[1])
-
-
-def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits: Path) -> list[Record]:
-    """The photographs of `pseudo`, with their maps for masks."""
-    given = entry["pseudo"]
-    if not isinstance(given, dict) or given.keys() != PSEUDO_KEYS or "train_split" not in entry:
-        raise MaganError(
-            f"set '{name}': pseudo is {given!r}; expected source, split and maps, beside a `train_split`"
-        )
-    folder, maps = raw(given["source"]), Path(given["maps"])
-    chosen = sets.select(
-        sets.photographs(folder), split_file(given["source"], given["split"], folder, splits)
-    )
-    records = [record | {"mask": maps / f"{record['stem']}.png"} for record in chosen]
-    if lonely := [record for record in records if not record["mask"].is_file()]:
-        raise MaganError(
-            f"set '{name}': {lonely[0]['image']} and {len(lonely) - 1} more of `pseudo` have no map in "
-            f"{maps}; `magan predict {folder / 'images'} --out {maps}` draws them"
-        )
-    for record in records:
-        if len(np.unique(read_mask(record["mask"], record["white"]))) == 1:
-            raise MaganError(
-                f"{record['mask']} is all on one side of one half; expected both classes: take "
-                f"'{record['stem']}' out of the split {given['split']} of `pseudo`"
-            )
-    return records
-
-
 def _described(
     source: str, folder_of: Callable[[str], Path], manifests: Path
 ) -> tuple[dict[str, dict[str, str]], str] | None:
     """The manifest of a source and its name, if it has one."""
     path = manifest_path(source, folder_of(source), manifests)
     return (read_manifest(path), str(path)) if path.exists() else None
-
-
-def _check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: set[tuple[str, str]]) -> None:
-    """Raise MaganError when a photograph is tested on that is trained on in the same set or in one of another
-    source, or in one whose networks meet that test set (`transfers`: pairs of training and test set), or that
-    is unlabelled, or labelled by a network, anywhere. The same file counts, and the same content (leaks.py),
-    but for synthetic scenes, whose numbers tell them apart.
-    """
-    tested = {record["image"]: name for name, parts in found.items() for record in parts.test}
-    for name, parts in found.items():
-        for record in parts.unlabelled:
-            if record["image"] in tested:
-                raise MaganError(
-                    f"{record['image']} is in the unlabelled set '{name}' and in the test set "
-                    f"'{tested[record['image']]}'; give both one seed, and shares that sum up to at most 1"
-                )
-    real = [name for name in found if sources[name] != "synthetic"]
-    kinds = ("train", "pseudo", "unlabelled", "test")
-    small = {(name, kind): leaks.thumbnails(getattr(found[name], kind)) for name in real for kind in kinds}
-    for name, other, kind in product(real, real, kinds[:-1]):
-        apart = name != other and (name, other) not in transfers
-        if kind == "train" and apart and sources[name] == sources[other]:
-            continue  # two divisions of one set, as in Tables I and III
-        alike = leaks.correlations(small[name, kind], small[other, "test"])
-        if alike.size and alike.max() > leaks.LIMIT:
-            i, j = np.unravel_index(alike.argmax(), alike.shape)
-            raise MaganError(
-                f"{getattr(found[name], kind)[i]['image']} of set '{name}' ({kind}) and "
-                f"{found[other].test[j]['image']} of the test set '{other}' look the same (their thumbnails "
-                f"correlate with {alike[i, j]:.3f}); `exclude` one, or take it out of the split that names "
-                "it: `magan data leaks` finds all such pairs"
-            )
-
-
-def _stems(records: list[Record]) -> set[str]:
-    return {record["stem"] for record in records}
-
-
-# ---- what is written
 
 
 def _write_training(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from magan_core import paths
 from magan_core.data.images import read_mask, read_photo
-from magan_core.data.prepare import load_test
+from magan_core.data.prepared import load_test
 from magan_core.data.sets import Record
 from magan_core.errors import MaganError, nearest
 from magan_core.inside import Inside, look_inside

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from magan_core.data.images import resize
-from magan_core.data.prepare import Training
+from magan_core.data.prepared import Training
 from magan_core.files import atomic, write_text
 from magan_core.limits import check
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from magan_core import paths
 from magan_core.data.augment import Sampler
-from magan_core.data.prepare import Training, load_train
+from magan_core.data.prepared import Training, load_train
 from magan_core.device import choose_precision
 from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator

@@ -1,0 +1,87 @@
+"""What the released model makes of photographs that are out of focus all over: those of Zhao's test split,
+each blurred by a disc, as a lens does it.
+
+Needs CUHK where MAGAN_DATA says. A radius is a share of the longer side; at 0 the photographs are
+as they are. In focus is what the map has at 128 or above.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import machine
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from magan_core import paths
+from magan_core.data.images import read_photo
+from magan_core.data.sets import pairs, select
+from magan_core.errors import MaganError
+from magan_core.files import write_json
+from magan_core.models.folding import fold_batch_norm
+from magan_core.models.weights import load_model, read_header
+from magan_core.prediction import passes, predict
+
+RADII = (0.0, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02)  # of the longer side
+
+
+def disc(radius: float) -> torch.Tensor:
+    """Weights of a disc of this radius in pixels, its rim softened over one pixel; they add up to 1."""
+    reach = math.ceil(radius)
+    at = torch.arange(-reach, reach + 1.0)
+    weights = (radius + 0.5 - torch.hypot(at[:, None], at)).clamp(0, 1)
+    return weights / weights.sum()
+
+
+def out_of_focus(photo: np.ndarray, radius: float) -> np.ndarray:
+    """The photograph, uint8 (H, W, 3), blurred by a disc of this radius in pixels; mirrored at its edges."""
+    kernel = disc(radius)
+    planes = torch.tensor(photo).permute(2, 0, 1).float()[:, None]  # 3, 1, H, W
+    padded = F.pad(planes, (kernel.shape[0] // 2,) * 4, mode="reflect")
+    return F.conv2d(padded, kernel[None, None])[:, 0].round().byte().permute(1, 2, 0).numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    folder = paths.raw("cuhk")
+    photos = [
+        read_photo(record["image"])
+        for record in select(pairs(folder, "blur"), folder / "splits/zhao_test.txt")
+    ]
+    network, size = load_model(paths.RELEASED)
+    fold_batch_norm(network)
+    how, rows = passes(read_header(paths.RELEASED)), []
+    for radius in RADII:
+        shares = []
+        for photo in tqdm(photos, desc=f"radius {radius:g}", leave=False, disable=None):
+            seen = out_of_focus(photo, radius * max(photo.shape[:2])) if radius else photo
+            shares.append(float((predict(network, seen, size, **how) >= 128).mean()))
+        rows.append(
+            {
+                "radius": radius,
+                "share_in_focus": round(float(np.mean(shares)), 4),
+                "median": round(float(np.median(shares)), 4),
+                "largest": round(max(shares), 4),
+                "above_5_percent": sum(share > 0.05 for share in shares),
+            }
+        )
+        print(rows[-1], flush=True)
+    result = {
+        "rows": rows,
+        "photographs": len(photos),
+        "hardware": machine.hardware(),
+        "versions": machine.versions("torch", "numpy", "pillow"),
+    }
+    write_json(options.out or machine.RESULTS / "out_of_focus.json", result)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MaganError as error:
+        sys.exit(str(error))

@@ -1,0 +1,65 @@
+"""Prepared data, read again: the arrays of a set that trains, the list of photographs that test."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from magan_core.data.sets import Record
+from magan_core.errors import MaganError
+
+
+@dataclass(frozen=True)
+class Training:
+    """Memory-mapped arrays of a prepared set.
+
+    images: uint8 (N, S, S, 3). masks: uint8 (N, S, S) 0/255, 255 = in focus, or None for an unlabelled set.
+    sizes: int32 (N, 2), the original height and width. stems: N names.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray | None
+    sizes: np.ndarray
+    stems: list[str]
+
+
+def load_train(folder: str | Path) -> Training:
+    """Return the training arrays of a prepared set. MaganError when it has none or they are damaged."""
+    folder = Path(folder)
+    if (folder / "test.csv").exists() and not (folder / "train_images.npy").exists():
+        raise MaganError(
+            f"{folder}: this set only tests, as its entry under `sets` in params.yaml says; give it a "
+            "`train_split` or a `train_share` to train on it"
+        )
+    try:
+        images, sizes = (np.load(folder / f"train_{what}.npy", mmap_mode="r") for what in ("images", "sizes"))
+        masks = (
+            np.load(folder / "train_masks.npy", mmap_mode="r")
+            if (folder / "train_masks.npy").exists()
+            else None
+        )
+        with open(folder / "train.csv", encoding="utf-8", newline="") as file:
+            stems = [row["stem"] for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError) as error:
+        raise MaganError(
+            f"{folder}: cannot read its training arrays ({error}); prepare the data again"
+        ) from error
+    return Training(images, masks, sizes, stems)
+
+
+def load_test(folder: str | Path) -> list[Record]:
+    """Return the test photographs of a prepared set as dictionaries: stem, image and mask (paths), white.
+    MaganError when it has none or their list is damaged."""
+    root, path = Path(folder).parent, Path(folder) / "test.csv"
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            Record(stem=r["stem"], image=root / r["image"], mask=root / r["mask"], white=r["white"])
+            for r in rows
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        raise MaganError(
+            f"{path}: cannot read the list of test photographs ({error}); prepare the data again"
+        ) from error
