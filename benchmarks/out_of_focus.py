@@ -1,13 +1,14 @@
-"""What the released model makes of photographs that are out of focus all over: those of Zhao's test split,
-each blurred by a disc, as a lens does it.
+"""What the released model makes of photographs that are blurred all over: those of Zhao's test split, each
+blurred by a disc, as a lens out of focus does it, or along a line, as a hand that moves.
 
-Needs CUHK where MAGAN_DATA says. A radius is a share of the longer side; at 0 the photographs are
-as they are. In focus is what the map has at 128 or above.
+Needs CUHK where MAGAN_DATA says. A radius, or half a line's length, is a share of the longer side; at 0 the
+photographs are as they are. In focus is what the map has at 128 or above.
 """
 
 import argparse
 import math
 import sys
+from itertools import product
 from pathlib import Path
 
 import machine
@@ -25,7 +26,7 @@ from magan_core.models.folding import fold_batch_norm
 from magan_core.models.weights import load_model, read_header
 from magan_core.prediction import passes, predict
 
-RADII = (0.0, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02)  # of the longer side
+RADII = (0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02)  # of the longer side
 
 
 def disc(radius: float) -> torch.Tensor:
@@ -36,12 +37,22 @@ def disc(radius: float) -> torch.Tensor:
     return weights / weights.sum()
 
 
-def out_of_focus(photo: np.ndarray, radius: float) -> np.ndarray:
-    """The photograph, uint8 (H, W, 3), blurred by a disc of this radius in pixels; mirrored at its edges."""
-    kernel = disc(radius)
+def line(radius: float) -> torch.Tensor:
+    """Weights of a level line that reaches this far in pixels to both sides; they add up to 1."""
+    reach = math.ceil(radius)
+    weights = torch.zeros(2 * reach + 1, 2 * reach + 1)
+    weights[reach] = (radius + 0.5 - torch.arange(-reach, reach + 1.0).abs()).clamp(0, 1)
+    return weights / weights.sum()
+
+
+def blurred(photo: np.ndarray, kernel: torch.Tensor) -> np.ndarray:
+    """The photograph, uint8 (H, W, 3), averaged with a kernel's weights; mirrored at its edges."""
     planes = torch.tensor(photo).permute(2, 0, 1).float()[:, None]  # 3, 1, H, W
     padded = F.pad(planes, (kernel.shape[0] // 2,) * 4, mode="reflect")
     return F.conv2d(padded, kernel[None, None])[:, 0].round().byte().permute(1, 2, 0).numpy()
+
+
+WAYS = {"disc": disc, "line": line}
 
 
 def main() -> None:
@@ -56,13 +67,14 @@ def main() -> None:
     network, size = load_model(paths.RELEASED)
     fold_batch_norm(network)
     how, rows = passes(read_header(paths.RELEASED)), []
-    for radius in RADII:
+    for name, radius in [("none", 0.0), *product(WAYS, RADII)]:
         shares = []
-        for photo in tqdm(photos, desc=f"radius {radius:g}", leave=False, disable=None):
-            seen = out_of_focus(photo, radius * max(photo.shape[:2])) if radius else photo
+        for photo in tqdm(photos, desc=f"{name} {radius:g}", leave=False, disable=None):
+            seen = blurred(photo, WAYS[name](radius * max(photo.shape[:2]))) if radius else photo
             shares.append(float((predict(network, seen, size, **how) >= 128).mean()))
         rows.append(
             {
+                "blur": name,
                 "radius": radius,
                 "share_in_focus": round(float(np.mean(shares)), 4),
                 "median": round(float(np.median(shares)), 4),

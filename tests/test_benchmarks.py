@@ -74,7 +74,10 @@ def test_the_blurrier_a_photograph_the_less_of_it_is_in_focus(tmp_path, monkeypa
     start(monkeypatch, "out_of_focus.py", "--out", str(tmp_path / "shares.json"))
     record = json.loads((tmp_path / "shares.json").read_text(encoding="utf-8"))
     assert record["photographs"] == 2
-    shares = [row["share_in_focus"] for row in record["rows"]]
-    assert shares[0] > 0.2
-    assert max(shares[-3:]) < 0.02
-    assert all(row["median"] <= row["largest"] for row in record["rows"])
+    rows = record["rows"]
+    assert rows[0]["blur"] == "none"
+    assert rows[0]["share_in_focus"] > 0.2
+    for blur in ("disc", "line"):
+        shares = [row["share_in_focus"] for row in rows if row["blur"] == blur]
+        assert shares[-1] < shares[0] / 5
+    assert all(row["median"] <= row["largest"] for row in rows)

@@ -1,0 +1,107 @@
+"""How well the released model maps photographs that are noisy, compressed, dark or bright: those of Zhao's
+test split, disturbed, against the same masks.
+
+Needs CUHK where MAGAN_DATA says. Levels: the deviation of the noise, of 255; the quality of the JPEG, of 100;
+what all values are multiplied by. Differences in MAE are from the photographs as they are, with 95 % intervals
+and p over photographs.
+"""
+
+import argparse
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import machine
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from magan_core import metrics, paths
+from magan_core.data.sets import load, pairs, select
+from magan_core.errors import MaganError
+from magan_core.files import write_json
+from magan_core.models.folding import fold_batch_norm
+from magan_core.models.weights import load_model, read_header
+from magan_core.prediction import passes, predict
+
+
+def noisy(photo: np.ndarray, deviation: float, seed: int) -> np.ndarray:
+    """Independent noise in every channel of every pixel, as a sensor at high sensitivity has it."""
+    noise = np.random.default_rng(seed).normal(0, deviation, photo.shape)
+    return np.clip(np.rint(photo + noise), 0, 255).astype(np.uint8)
+
+
+def compressed(photo: np.ndarray, quality: int, seed: int) -> np.ndarray:
+    """Written as a JPEG and read again."""
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+def exposed(photo: np.ndarray, factor: float, seed: int) -> np.ndarray:
+    """All values times a factor, cut at white."""
+    return np.clip(np.rint(photo * factor), 0, 255).astype(np.uint8)
+
+
+DISTURBED: dict[str, tuple[Callable, tuple[float, ...]]] = {
+    "noise": (noisy, (2, 5, 10, 20)),
+    "jpeg": (compressed, (75, 50, 25, 10)),
+    "brightness": (exposed, (0.25, 0.5, 1.5, 2)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="of the noise")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    folder = paths.raw("cuhk")
+    loaded = [load(record) for record in select(pairs(folder, "blur"), folder / "splits/zhao_test.txt")]
+    network, size = load_model(paths.RELEASED)
+    fold_batch_norm(network)
+    how, paper = passes(read_header(paths.RELEASED)), metrics.get_protocol("paper")
+
+    def scored(told: str, disturb: Callable = lambda photo, level, seed: photo, level: float = 0):
+        shown = tqdm(loaded, desc=told, leave=False, disable=None)
+        return np.stack(
+            [
+                metrics.histograms(
+                    predict(network, disturb(photo, level, options.seed + index), size, **how), mask
+                )
+                for index, (photo, mask) in enumerate(shown)
+            ]
+        )
+
+    def row(kind: str, level: float | None, found: np.ndarray) -> dict:
+        difference = metrics.paired_difference(before, found, paper)["mae"]
+        scores = metrics.summary(found, paper).items()
+        return {
+            "disturbed": kind,
+            "level": level,
+            **{name: round(float(value), 4) for name, value in scores},
+            "mae_difference": {key: round(value, 4) for key, value in vars(difference).items()},
+        }
+
+    before = scored("as they are")
+    rows = [row("none", None, before)]
+    for kind, (disturb, levels) in DISTURBED.items():
+        for level in levels:
+            rows.append(row(kind, level, scored(f"{kind} {level:g}", disturb, level)))
+            print({key: value for key, value in rows[-1].items() if key != "mae_difference"}, flush=True)
+    result = {
+        "rows": rows,
+        "photographs": len(loaded),
+        "seed": options.seed,
+        "protocol": "paper",
+        "hardware": machine.hardware(),
+        "versions": machine.versions("torch", "numpy", "pillow"),
+    }
+    write_json(options.out or machine.RESULTS / "robustness.json", result)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MaganError as error:
+        sys.exit(str(error))
