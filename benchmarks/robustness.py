@@ -1,9 +1,9 @@
 """How well the released model maps photographs that are noisy, compressed, dark or bright: those of Zhao's
 test split, disturbed, against the same masks.
 
-Needs CUHK where MAGAN_DATA says. Levels: the deviation of the noise, of 255; the quality of the JPEG, of 100;
-what all values are multiplied by. Differences in MAE are from the photographs as they are, with 95 % intervals
-and p over photographs.
+Needs CUHK where MAGAN_DATA says. Levels: the deviation of the noise, of 255; the quality of the JPEG, of
+100; what all values are multiplied by. Differences in MAE are from the photographs as they are, with 95 %
+intervals and p over photographs.
 """
 
 import argparse
