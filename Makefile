@@ -39,7 +39,7 @@ released-model: setup
 	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out build/released-further.safetensors
 	python -m magan_core profile cuhk
 	python -m dvc repro train@cuhk-magan-zhao
-	python -m magan_core predict "$${MAGAN_DATA:-data/raw}/szu-bd/images" --out build/pseudo \
+	python -m magan_core predict "$$(python -c 'from magan_core import params, paths; print(paths.raw("szu-bd", params.load()["folders"]["data"]))')/images" --out build/pseudo \
 	  --model build/released-further.safetensors --model results/cuhk/runs/magan-zhao/model.safetensors
 	$(MAKE) repro PROFILE=released-pseudo
 	python -m magan_core pack build/released-further.safetensors \

@@ -36,6 +36,6 @@ def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> l
 
 def _mae(summaries: Summaries, name: str, on: str) -> float:
     try:
-        return summaries[name][on]["mae"]
-    except KeyError:
+        return float(summaries[name][on]["mae"])
+    except (KeyError, TypeError, ValueError):
         raise MaganError(f"{name} has no score on {on}; `make repro` trains and scores what is new") from None

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from magan_core import __version__
 from magan_core.commands import data, evaluate, predict, train
+from magan_core.commands.options import named_path
 from magan_core.errors import MaganError
 from magan_core.wording import counted
 
@@ -22,6 +24,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a MaganError becomes one line on standard error and exit status 1."""
     # Before torch is loaded: threads that spin while they wait starve beside a busy neighbour.
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    for stream in (sys.stdout, sys.stderr):  # names of files may be no text of its encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             options = parser().parse_args(arguments)
@@ -33,7 +38,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC) or error.filename:  # those of files say which
+        if error.filename:
+            print(f"magan: {error.filename}: {error.strerror}", file=sys.stderr)
+            sys.exit(1)
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # A broken pipe is no failure: the reader, say `head`, has seen enough.
@@ -127,8 +135,10 @@ def parser() -> argparse.ArgumentParser:
         description="Write a run's model with 16-bit weights, half as large: what the released model is. Of "
         "several models, all trained on from the same weights, write the mean of the weights.",
     )
-    command.add_argument("models", metavar="MODEL", type=Path, nargs="+", help="model.safetensors of a run")
-    command.add_argument("--out", required=True, metavar="FILE", type=Path, help="the file to write")
+    command.add_argument(
+        "models", metavar="MODEL", type=named_path, nargs="+", help="model.safetensors of a run"
+    )
+    command.add_argument("--out", required=True, metavar="FILE", type=named_path, help="the file to write")
     command.set_defaults(function=pack)
 
     command = commands.add_parser(
@@ -137,8 +147,8 @@ def parser() -> argparse.ArgumentParser:
         description="Run a notebook in a fresh kernel with papermill, and keep the executed copy. A "
         "parameter that the notebook does not have, or of another type, is an error.",
     )
-    command.add_argument("path", metavar="NOTEBOOK", type=Path, help="the notebook; it is not changed")
-    command.add_argument("--out", required=True, type=Path, help="the executed copy")
+    command.add_argument("path", metavar="NOTEBOOK", type=named_path, help="the notebook; it is not changed")
+    command.add_argument("--out", required=True, type=named_path, help="the executed copy")
     command.add_argument(
         "-p",
         "--parameter",
@@ -155,8 +165,8 @@ def parser() -> argparse.ArgumentParser:
         description="Write what matters of each notebook, without outputs, ids and metadata, for DVC to "
         "depend on; or, with --check, fail if one holds outputs, as `make hooks` has Git do before a commit.",
     )
-    command.add_argument("source", metavar="FOLDER", type=Path, help="with notebooks")
-    command.add_argument("out", metavar="OUT", type=Path, nargs="?", help="folder for the cleaned ones")
+    command.add_argument("source", metavar="FOLDER", type=named_path, help="with notebooks")
+    command.add_argument("out", metavar="OUT", type=named_path, nargs="?", help="folder for the cleaned ones")
     command.add_argument("--check", action="store_true", help="write nothing; fail if one holds outputs")
     command.set_defaults(function=clean_notebooks)
     return top
@@ -166,6 +176,13 @@ def pack(options: argparse.Namespace) -> None:
     """`magan pack`."""
     from magan_core.models.weights import load_mean, read_header, save_model
 
+    if options.out.exists():
+        try:
+            read_header(options.out)
+        except MaganError as error:
+            raise MaganError(
+                f"{options.out} is there already and no model of this project. Choose another name for --out."
+            ) from error
     network, size = load_mean(options.models)
     header = read_header(options.models[0])
     save_model(

@@ -87,8 +87,11 @@ def evaluate(
     found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
     summary["intervals"] = {name: [round(end, 8) for end in ends] for name, ends in found.items()} or None
     notes = []
-    if highest < 1 << 4:
-        notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")
+    if dim := sum(0 < one.highest < 1 << 4 for one in counted):
+        notes.append(
+            f"{dim} of {len(stems)} maps have no value above 15 of 255: are they of fewer bits than their "
+            "files?"
+        )
     if grey := sum(one.grey for one in counted):
         notes.append(f"{grey} of {len(stems)} masks have grey levels and were cut at {CUT}")
     if resized := sum(one.resized for one in counted):
@@ -116,7 +119,9 @@ def evaluate(
             "resample": resample,
         }
     if out is not None:
-        write_scores(Path(out), summary, stems, [one.mask for one in counted], statistics, rules)
+        write_scores(
+            Path(out), summary, list(map(_told, stems)), [one.mask for one in counted], statistics, rules
+        )
     return summary
 
 
@@ -180,9 +185,10 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
 def _from_records(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Path, str]]:
     masks: dict[str, tuple[Path, str]] = {}
     for record in records:
-        if record["stem"] in masks:
-            raise MaganError(f"the list of test images names '{record['stem']}' twice; remove one of them")
-        masks[record["stem"]] = (Path(record["mask"]), record["white"])
+        stem = stem_key(record["stem"])
+        if stem in masks:
+            raise MaganError(f"the list of test images names '{stem}' twice; remove one of them")
+        masks[stem] = (Path(record["mask"]), record["white"])
     if not masks:
         raise MaganError("the list of test images is empty; prepare the data set again")
     return masks
@@ -256,8 +262,8 @@ def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resampl
 
 
 def _told(path: str | Path) -> str:
-    """A path as text that every file can hold."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path or stem as text that every file can hold."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _more(names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -33,9 +34,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
+        too_long = error.errno == errno.ENAMETOOLONG
+        remedy = "make the folder writable, free disk space, or choose another folder"
         raise MaganError(
             f"cannot write {path}: {error.strerror or error}. Nothing was left half-written; "
-            "make the folder writable, free disk space, or choose another folder."
+            f"{'shorten the name' if too_long else remedy}."
         ) from error
     finally:
         if temporary is not None:

@@ -118,6 +118,22 @@ def check_scales(size: Any, scales: Any, where: str = "") -> None:
         )
 
 
+def check_same_as(sets: Mapping[str, Mapping[str, Any]], where: str = "") -> None:
+    """Raise a MaganError unless every set that is the same as another says no more than that, and the other
+    is there and no such set itself."""
+    for name, entry in sets.items():
+        if "same_as" in entry:
+            others = [other for other in sets if other != name and "same_as" not in sets[other]]
+            nearest(
+                entry["same_as"], others, f"set that '{name}' is the same as{' in ' if where else ''}{where}"
+            )
+            if len(entry) > 1:
+                raise MaganError(
+                    f"{_of(where)}set '{name}' is the same as '{entry['same_as']}'; it can say nothing else. "
+                    f"Remove {', '.join(key for key in entry if key != 'same_as')}."
+                )
+
+
 def check_loss(weights: Mapping[str, float], where: str = "") -> None:
     """Raise a MaganError unless every weight of the losses is 0 or more, and one of them above 0."""
     for name, weight in weights.items():

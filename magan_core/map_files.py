@@ -73,7 +73,8 @@ def draw(
         try:
             write_overlay(overlay_of(target), overlay(pixels, values), profile, origin)
         except MaganError:
-            _remove_own(overlay_of(target))
+            for file in (overlay_of(target), target):  # neither without the other
+                _remove_own(file)
             raise
     else:
         _remove_own(overlay_of(target))
@@ -95,4 +96,4 @@ def _remove_own(file: Path) -> None:
         try:
             file.unlink()
         except OSError as error:
-            raise MaganError(f"cannot remove {file}, an overlay of before: {error.strerror}") from error
+            raise MaganError(f"cannot remove {file}, of an earlier call: {error.strerror}") from error

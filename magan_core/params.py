@@ -43,6 +43,7 @@ SECTIONS = {
     "check": {"baselines": list, "mae_margin": float | None},
 }  # fmt: skip
 PUBLISHED = dict.fromkeys(("method", "folder", "white", "suffix", "set", "masks", "masks_white"), str)
+FOLDERS = dict.fromkeys(("data", "weights", "published"), str)
 COMPARISON = {"resamples": int, "seed": int, "tolerance": dict}
 TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds"), float | None)
 
@@ -62,6 +63,8 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
         raise MaganError(
             f"cannot read {path} ({error.strerror}). Run from the folder that holds params.yaml."
         ) from error
+    except UnicodeDecodeError as error:
+        raise MaganError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     except yaml.YAMLError as error:
         undefined = re.search(r"found undefined alias '?([\w-]+)'?", str(error))
         if undefined:
@@ -72,6 +75,9 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
             )
         raise MaganError(f"{path} is not valid YAML: {error}. Mend it there.") from error
     keys(raw, ("folders", "comparison", "runs", "rows", "profiles", "profile"), "section of params.yaml")
+    keys(raw["folders"], FOLDERS, "key of folders")
+    types(raw["folders"], FOLDERS, "folders")
+    types(raw, {"runs": dict}, str(path))
     keys(raw["comparison"], COMPARISON, "key of comparison")
     types(raw["comparison"], COMPARISON, "comparison")
     limits.check(raw["comparison"], "comparison")
@@ -144,15 +150,26 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         )
     limits.check_scales(profile["test_size"], profile["test_scales"], where)
     types(profile["sets"], dict.fromkeys(profile["sets"], dict), f"sets of {where}")
+    limits.check_same_as(profile["sets"], where)
     for baseline in profile["check"]["baselines"]:
         nearest(baseline, BASELINES, f"baseline in {where}")
     for name, entry in profile["published"].items():
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
         types(entry, PUBLISHED, f"published maps {name} of {where}")
         nearest(entry["set"], profile["sets"], f"set of published maps {name} in {where}")
+    shown = [(entry["method"], source_set(profile, entry["set"])) for entry in profile["published"].values()]
+    if twice := {one for one in shown if shown.count(one) > 1}:
+        method, name = min(twice)
+        raise MaganError(
+            f"{where} has published maps of {method} on {name} twice, and the tables one row for them. Keep "
+            "one, or name the other method otherwise."
+        )
     for method in profile["classical"]:
         nearest(method, METHODS, f"classical method in {where}")
     listed = [*profile["supervised"], *profile["semi_supervised"]]
+    for entries in (listed, profile["classical"]):
+        if twice := {one for one in entries if entries.count(one) > 1}:
+            raise MaganError(f"{where} lists '{min(twice)}' twice. Remove one.")
     for run in listed:
         nearest(run, runs, f"run in {where}")
         if ("unlabelled" in runs[run]) != (run in profile["semi_supervised"]):
@@ -271,11 +288,17 @@ def source_set(profile: dict[str, Any], role: str) -> str:
     return entry.get("same_as", role)
 
 
+def judging_role(profile: dict[str, Any]) -> str:
+    """The role that methods are shown on where one must do: DUT's if a run learns from it, as in the paper's
+    figures, or else that of the first run. `sets` and `runs` of the profile count."""
+    roles = [run["set"] for run in profile["runs"].values()]
+    dut = profile["sets"].get("dut", {}).get("same_as", "dut")
+    return "dut" if dut in roles or "dut" in roles or not roles else roles[0]
+
+
 def judging_set(profile: dict[str, Any]) -> str:
-    """The set that methods are shown on where one must do: DUT's, as in the paper's figures, or that of the
-    first run."""
-    role = "dut" if "dut" in profile["sets"] else next(iter(profile["runs"].values()))["set"]
-    return source_set(profile, role)
+    """The set that fills the judging role."""
+    return source_set(profile, judging_role(profile))
 
 
 def switch(name: str, path: Path = paths.PARAMS) -> None:
@@ -288,5 +311,9 @@ def switch(name: str, path: Path = paths.PARAMS) -> None:
         raise MaganError(
             f"`profile` of {path} is written out, as `dvc exp apply` leaves it, and cannot be switched. Take "
             f"`git checkout {path}` and edit the values by hand, or end it with `profile: *{name}`."
+        )
+    if not re.search(rf"&{re.escape(name)}(?![\w-])", text):
+        raise MaganError(
+            f"the profile {name} of {path} has no anchor of its name. Let it begin with `- &{name}`."
         )
     write_text(path, text)

@@ -6,6 +6,7 @@ fingerprints of the masks); histogram.csv (`metrics.value_histogram`); statistic
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pandas as pd
 
 from magan_core import metrics
 from magan_core.errors import MaganError
-from magan_core.files import atomic, read_json, write_json, write_text
+from magan_core.files import atomic, write_json, write_text
 
-READ = ("summary.json", "statistics.npy", "per_image.csv")  # the first is written last
+READ = ("summary.json", "statistics.npy", "per_image.csv")
+FILES = (*READ, "curves.csv", "histogram.csv")
 
 
 def mask_fingerprint(mask: np.ndarray) -> str:
@@ -26,19 +28,31 @@ def mask_fingerprint(mask: np.ndarray) -> str:
 
 
 def check_replaceable(out: Path) -> None:
-    """MaganError for a folder with a summary.json that is not of an evaluation."""
-    path = out / "summary.json"
-    if not path.is_file():
-        return
+    """MaganError for a folder with a file that would be overwritten and is not of an evaluation: those of
+    one have a summary.json, or, where it was stopped, a statistics.npy."""
+    there = [out / name for name in FILES if os.path.lexists(out / name)]
+    if there and not (_is_summary(out / "summary.json") or _was_stopped(out)):
+        raise MaganError(
+            f"{there[0]} is there already and not of an evaluation, or damaged; remove it, or choose another "
+            "folder for the scores"
+        )
+
+
+def _is_summary(path: Path) -> bool:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict) or not {"protocol", "images", *metrics.SCORES} <= found.keys():
-        raise MaganError(
-            f"{path} is there already and not of an evaluation, or damaged; remove it, or choose another "
-            "folder for the scores"
-        )
+        return False
+    return isinstance(found, dict) and {"protocol", "images", *metrics.SCORES} <= found.keys()
+
+
+def _was_stopped(out: Path) -> bool:
+    if os.path.lexists(out / "summary.json"):
+        return False
+    try:
+        return read_statistics(out / "statistics.npy") is not None
+    except MaganError:
+        return False
 
 
 def write_scores(
@@ -51,8 +65,8 @@ def write_scores(
 ) -> None:
     """Write the files of an evaluation to OUT. masks: a fingerprint an image; statistics: int (n, 2, 256).
 
-    The summary goes first and comes last, so that where it lies the other files are complete. MaganError when
-    they cannot be written.
+    The summary goes first and comes last, so that where it lies the other files are complete; the statistics
+    come first (`check_replaceable`). MaganError when they cannot be written.
     """
     try:
         (out / "summary.json").unlink(missing_ok=True)
@@ -60,14 +74,14 @@ def write_scores(
         raise MaganError(
             f"cannot write {out}/summary.json: {error.strerror}; choose another folder for the scores"
         ) from error
+    with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, statistics.astype(np.int32), allow_pickle=False)
     images = {"stem": stems, **metrics.per_image(statistics, rules), "mask": masks}
     histogram = {"value": np.arange(256), "count": metrics.value_histogram(statistics)}
     tables = {"curves": metrics.curves(statistics, rules), "per_image": images, "histogram": histogram}
     for name, columns in tables.items():
         text = pd.DataFrame(columns).to_csv(index=False, float_format="%.8g", lineterminator="\n")
         write_text(out / f"{name}.csv", text)
-    with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
-        np.save(file, statistics.astype(np.int32), allow_pickle=False)
     write_json(out / "summary.json", summary)
 
 
@@ -112,7 +126,7 @@ def common_protocol(a: Path, b: Path) -> str:
     names = []
     for folder in (a, b):
         _check(folder)
-        names.append(read_json(folder / "summary.json")["protocol"])
+        names.append(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["protocol"])
     if names[0] != names[1]:
         raise MaganError(
             f"{a} was scored by protocol {names[0]}, {b} by {names[1]}; name the one to compare them by: "
@@ -129,6 +143,10 @@ def _check(folder: Path) -> None:
     for name in READ:
         if not (folder / name).is_file():
             raise MaganError(f"{folder} is no folder of scores: it has no {name}; {where}")
+    if not _is_summary(folder / "summary.json"):
+        raise MaganError(
+            f"{folder}/summary.json is not of an evaluation, or damaged; evaluate these maps again"
+        )
 
 
 def _read(folder: Path) -> tuple[np.ndarray, dict[str, str]]:

@@ -23,9 +23,10 @@ cd "$clone"
 git checkout --quiet --force --detach "$(git -C "$root" rev-parse HEAD)"
 python -m dvc config --quiet --local cache.dir "$(cd "$root" && python -m dvc cache dir)"
 python -m magan_core profile "$profile"
-for folder in data/raw data/weights data/published_maps; do
-  if [ -d "$root/$folder" ]; then
+python -c 'from magan_core import params; print(*params.load()["folders"].values(), sep="\n")' | while read -r folder; do
+  if [[ $folder != /* ]] && [ -d "$root/$folder" ]; then
     rm -rf "$folder"
+    mkdir -p "$(dirname "$folder")"
     ln -s "$root/$folder" "$folder"
   fi
 done

@@ -8,6 +8,7 @@ OUT gets runs/RUN (history and provenance) and scores/RUN/SET, a few hundred KB 
 made from. After SECONDS no further run begins; a run that is in OUT is not trained again.
 """
 
+import argparse
 import shutil
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from magan_core import cli, params, paths
 from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_test
+from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
 
 
@@ -47,6 +49,15 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> No
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 5:
-        sys.exit(__doc__)
-    train_and_score(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("out", metavar="OUT", type=Path)
+    parser.add_argument("seconds", metavar="SECONDS", type=float)
+    parser.add_argument("runs", metavar="RUN", nargs="+")
+    options = parser.parse_args()
+    try:
+        train_and_score(options.profile, options.out, options.seconds, options.runs)
+    except MaganError as error:
+        sys.exit(f"train_and_score.py: {error}")

@@ -82,6 +82,14 @@ def test_a_run_without_a_score_is_named():
         beats_baselines(summaries(constant=0.4, manet=0.01), OWN, CHECK)
 
 
+@pytest.mark.parametrize("score", [None, "much", [], {}], ids=str)
+def test_a_score_that_is_no_number_is_named(score):
+    found = summaries(constant=0.4, laplacian=0.1, manet=0.01)
+    found["manet"]["dut"]["mae"] = score
+    with pytest.raises(MaganError, match="manet has no score on dut"):
+        beats_baselines(found, OWN, CHECK)
+
+
 @pytest.fixture
 def demo(tmp_path, monkeypatch):
     """The folder of results of a demo whose runs are good on the test set of their own data set; what the

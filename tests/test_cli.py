@@ -252,6 +252,42 @@ def test_notebook_and_clean(folder, capsys):
     assert "no notebook" in fails(capsys, "clean-notebooks", folder / "empty", "--check")
 
 
+@pytest.mark.parametrize("option", ["--maps", "--masks", "--out", "--split"])
+def test_an_empty_path_is_no_folder(folder, capsys, monkeypatch, option):
+    """Of a variable that is not set; the current folder would be meant."""
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    options = {"--maps": "masks", "--masks": "masks", "--out": "out"} | {option: ""}
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", *(word for pair in options.items() for word in pair)])
+    assert stop.value.code == 2
+    assert f"argument {option}: is empty; is a variable not set?" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("compare", "LONG", "out"), ("evaluate", "--maps", "LONG", "--masks", "masks", "--out", "out")],
+    ids=str,
+)
+def test_a_name_too_long_for_the_system_is_an_error_in_words(folder, capsys, monkeypatch, arguments):
+    monkeypatch.chdir(folder)
+    line = fails(capsys, *(word.replace("LONG", "n" * 300) for word in arguments))
+    assert "File name too long" in line
+
+
+def test_packing_replaces_a_model_and_nothing_else(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path("notes.txt").write_text("mine", encoding="utf-8")
+    assert "notes.txt is there already and no model" in fails(
+        capsys, "pack", "model.safetensors", "--out", "notes.txt"
+    )
+    assert Path("notes.txt").read_text(encoding="utf-8") == "mine"
+    for _ in range(2):
+        cli.main(["pack", "model.safetensors", "--out", "small.safetensors"])
+    assert Path("small.safetensors").stat().st_size < Path("model.safetensors").stat().st_size
+
+
 @pytest.mark.parametrize("command", ["report", "pages", "check"])
 def test_without_results_a_command_says_what_makes_them(tmp_path, capsys, monkeypatch, command):
     shutil.copy(Path(cli.__file__).parent.parent / "params.yaml", tmp_path)

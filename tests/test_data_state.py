@@ -162,3 +162,11 @@ def test_commands(own, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert "szu-bd: not here" in out
     assert "not verified: cuhk, szu-bd" in err
+
+
+def test_a_set_without_a_manifest_cannot_be_verified(tmp_path, capsys, monkeypatch):
+    (tmp_path / "dut/images").mkdir(parents=True)
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
+    with pytest.raises(SystemExit):
+        cli.main(["data", "verify", "dut"])
+    assert "no manifest says what the files should be: move the folder away" in capsys.readouterr().err

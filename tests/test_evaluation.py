@@ -314,7 +314,7 @@ def test_maps_of_twelve_bits_in_sixteen_are_noted_and_masks_refused(folders):
     for stem, (_, mask) in pairs.items():
         Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"maps/{stem}.png")  # to 4080
     (note,) = evaluate(folder / "maps", folder / "masks")["notes"]
-    assert note.startswith("no map value is above 15 of 255")
+    assert note.startswith("5 of 5 maps have no value above 15 of 255")
     for stem, (_, mask) in pairs.items():
         Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"masks/{stem}.png")
     with pytest.raises(MaganError, match=r"no mask value is above 15 of 255; expected 0 and 255"):
@@ -324,7 +324,27 @@ def test_maps_of_twelve_bits_in_sixteen_are_noted_and_masks_refused(folders):
 def test_a_single_map_may_be_nearly_black(folders):
     folder, _ = folders
     save(np.uint8(np.arange(192).reshape(SHAPE) > 100), folder / "maps/a.png")
-    assert evaluate(folder / "maps", folder / "masks")["images"] == 5
+    summary = evaluate(folder / "maps", folder / "masks")
+    assert summary["images"] == 5
+    assert any(note.startswith("1 of 5 maps have no value above 15 of 255") for note in summary["notes"])
+
+
+def test_stems_are_one_in_either_unicode_form(folders):
+    folder, _ = folders
+    spelt = {form: unicodedata.normalize(form, "bär") for form in ("NFC", "NFD")}
+    for kind in ("maps", "masks"):
+        (folder / f"{kind}/a.png").rename(folder / f"{kind}/{spelt['NFD']}.png")
+    expected = evaluate(folder / "maps", folder / "masks")
+    masks = {path.stem: path for path in (folder / "masks").iterdir()}
+    masks[spelt["NFC"]] = masks.pop(spelt["NFD"])
+    for spelling in spelt.values():
+        records = [
+            {"stem": spelling if stem == spelt["NFC"] else stem, "mask": masks[stem], "white": "focus"}
+            for stem in sorted(masks)
+        ]
+        assert evaluate(folder / "maps", records)["mae"] == expected["mae"]
+    with pytest.raises(MaganError, match="names 'bär' twice"):
+        evaluate(folder / "maps", [*records, {**records[0], "stem": spelt["NFC"]}])
 
 
 def test_a_folder_whose_name_is_no_unicode(folders):
@@ -333,7 +353,7 @@ def test_a_folder_whose_name_is_no_unicode(folders):
     (folder / "maps").rename(named)
     summary = evaluate(named, folder / "masks", out=folder / "out")
     assert json.loads((folder / "out/summary.json").read_text()) == summary
-    assert summary["scored"]["maps"] == str(folder / "caf\N{REPLACEMENT CHARACTER}")
+    assert summary["scored"]["maps"] == str(folder / "caf\\xe9")
 
 
 @pytest.mark.parametrize(
@@ -357,8 +377,44 @@ def test_scores_that_cannot_be_written_are_an_error_in_words(folders, place):
         (folder / place).write_text("a file")
     else:
         (folder / place).mkdir(parents=True)
-    with pytest.raises(MaganError, match=r"cannot write .*out.*another folder"):
+    with pytest.raises(MaganError, match=r"(cannot write|is there already and not of).*another folder"):
         evaluate(folder / "maps", folder / "masks", out=folder / "out")
+
+
+@pytest.mark.parametrize("name", ["curves.csv", "per_image.csv", "statistics.npy"])
+def test_a_file_of_someone_else_is_not_replaced(folders, name):
+    folder, _ = folders
+    (folder / "out").mkdir()
+    (folder / "out" / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(MaganError, match=f"{name} is there already and not of an evaluation"):
+        evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    assert [path.read_text(encoding="utf-8") for path in (folder / "out").iterdir()] == ["mine"]
+
+
+def test_an_evaluation_that_was_stopped_is_replaced(folders):
+    folder, _ = folders
+    expected = evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    for name in ("summary.json", "curves.csv"):
+        (folder / "out" / name).unlink()
+    assert evaluate(folder / "maps", folder / "masks", out=folder / "out") == expected
+
+
+def test_names_that_are_no_unicode_are_scored(folders):
+    folder, _ = folders
+    for kind in ("maps", "masks"):
+        (folder / f"{kind}/a.png").rename(folder / kind / os.fsdecode(b"\xe9.png"))
+    evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    assert "\\xe9" in pd.read_csv(folder / "out/per_image.csv")["stem"].tolist()
+    compare(folder / "out", folder / "out")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"{"])
+def test_comparing_with_a_summary_of_something_else_is_an_error_in_words(folders, content):
+    folder, _ = folders
+    evaluate(folder / "maps", folder / "masks", out=folder / "out")
+    (folder / "out/summary.json").write_bytes(content)
+    with pytest.raises(MaganError, match=r"summary\.json is not of an evaluation, or damaged; evaluate"):
+        compare(folder / "out", folder / "out")
 
 
 def test_wrong_words_are_answered_with_the_right_ones(folders):

@@ -43,6 +43,15 @@ def breakable(profile, tmp_path, monkeypatch):
     return Results.of("demo", fake_results.PARAMS)
 
 
+def test_without_dut_the_set_of_the_first_run_is_shown(results):
+    """Figures 1, 9 and 10 are of one set."""
+    shi = {name: run for name, run in results.listed.items() if run["set"] == "shi"}
+    alone = dataclasses.replace(results, listed=shi)
+    assert alone.judging == "shi"
+    for draw in (figures.figure_1, figures.figure_9, figures.figure_10):
+        assert results.data_name("shi") in draw(alone).caption
+
+
 def only(results: Results, *names: str) -> Results:
     """The results of a profile that lists no other runs than these."""
     return dataclasses.replace(results, listed={name: results.listed[name] for name in sorted(names)})
@@ -199,7 +208,7 @@ def test_the_box_is_where_the_laplacian_map_is_wrong(breakable):
             breakable.maps / f"laplacian/dut/{other['stem']}.png"
         )
     Image.fromarray(planted).save(breakable.maps / f"laplacian/dut/{entry['stem']}.png")
-    wrong, *place = figures._worst_rectangle(breakable, entry)
+    wrong, *place = figures._worst_rectangle(breakable, "dut", entry)
     assert place == [2, 40, 16, 21]
     truth = breakable.mask(entry)[2:18, 40:61]
     assert wrong == pytest.approx((truth == 0).mean())

@@ -53,6 +53,22 @@ def test_lossless_webp_and_nearly_lossless_jpeg(tmp_path):
     assert np.abs(photo.astype(int) - flat).max() <= 3
 
 
+def test_an_odd_entry_beside_the_orientation_does_no_harm(tmp_path):
+    """Some cameras and editors write a number as text; only the orientation is asked for."""
+    entries = [(0x0112, 3, 1, struct.pack("<HH", 6, 0)), (0x011A, 2, 3, b"72\0\0")]  # a ratio by the standard
+    block = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    block += b"".join(struct.pack("<HHI", *head) + value for *head, value in entries) + bytes(4)
+    photo = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    path = saved(tmp_path / "a.png", Image.fromarray(photo), exif=b"Exif\0\0" + block)
+    assert np.array_equal(read_photo(path), np.rot90(photo, -1))
+
+
+def test_a_damaged_exif_block_says_nothing(tmp_path):
+    photo = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    path = saved(tmp_path / "a.png", Image.fromarray(photo), exif=b"Exif\0\0II*\0garbage that is none")
+    assert np.array_equal(read_photo(path), photo)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photo_is_upright_whatever_the_camera_wrote(tmp_path, orientation):
     # What to do to the upright picture to get what such a camera stores (EXIF 2.3, tag 274).
@@ -167,6 +183,15 @@ def test_twelve_bits_in_sixteen_are_no_photograph_and_a_dark_map(tmp_path, kind,
 def test_black_in_sixteen_bits_is_black(tmp_path):
     path = saved(tmp_path / "a.png", Image.fromarray(np.zeros((3, 3), np.uint16)))
     assert not read_map(path).any()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_eight_bit_values_in_sixteen_bits_of_colour_are_refused(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    save_deep_colour(path, np.stack([GREY.astype(np.uint16)] * 3, 2))
+    for read in (read_photo, read_map):
+        with pytest.raises(MaganError, match=r"16-bit samples, none of them above (255|4095) of 65535"):
+            read(path)
 
 
 def test_sixteen_bit_pgm_keeps_the_high_byte(tmp_path):

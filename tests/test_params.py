@@ -234,7 +234,7 @@ MISTAKES = {
         "discriminator: {channels: 16}", "discriminator: 16", "discriminator is 16, not dict",
     ),
     "set of a run": ("dut:   {source: synthetic,", "duts:   {source: synthetic,", "did you mean 'duts'"),
-    "list of a run": ("[magan-s-dut, magan-s-shi, magan-s-zhao]", "[manet-dut]", "is in the wrong list"),
+    "list of a run": ("[magan-s-dut, magan-s-shi, magan-s-zhao]", "[manet-shi-s2]", "is in the wrong list"),
     "receptive field": (
         "&baseline      {set: dut,", "&baseline {receptive_field: 1, set: dut,", "goes with loss.adv",
     ),
@@ -250,6 +250,21 @@ MISTAKES = {
     "row of published maps in the table of seconds": (
         "rows: []", "rows: [{table: II, row: x, variant: LBP-published}]", "published maps have no seconds",
     ),
+    "run listed twice": ("      - manet-shi\n", "      - manet-dut\n", "demo lists 'manet-dut' twice"),
+    "detector listed twice": ("[LBP, HiFST, DBDF, SS, ASVB]", "[LBP, SS, LBP]", "lists 'LBP' twice"),
+    "set that is the same as none": ("dut:   {same_as: zhao}", "dut: {same_as: zaho}", "mean 'zhao'"),
+    "set that is the same as one that is the same": (
+        "dut:   {same_as: zhao}", "dut: {same_as: me}\n      me: {same_as: zhao}", "unknown set that 'dut'",
+    ),
+    "set that is the same and more": (
+        "dut:   {same_as: zhao}", "dut: {same_as: zhao, white: blur}", "can say nothing else. Remove white",
+    ),
+    "maps published twice": (
+        "{method: DBDF,", "{method: LBP,", "published maps of LBP on shi twice",
+    ),
+    "key of the folders": ("  weights: data/weights", "  wieghts: data/weights", "did you mean 'weights'"),
+    "missing key of the folders": ("  weights: data/weights", "", "'weights' is missing"),
+    "folder that is a number": ("  weights: data/weights", "  weights: 5", "folders: weights is 5, not str"),
     "not YAML": ("folders:", "folders: [", "is not valid YAML"),
 }  # fmt: skip
 
@@ -455,6 +470,14 @@ def test_a_wrong_override_is_an_error(edited):
     path = edited("profile: *demo", "profile: *smoke")
     with pytest.raises(MaganError, match="seed is 'two', not int"):
         overridden(path, "profile.seed=two")
+
+
+def test_a_profile_without_an_anchor_of_its_name_cannot_be_switched_to(edited):
+    path = edited("name: smoke", "name: mine")
+    before = path.read_text(encoding="utf-8")
+    with pytest.raises(MaganError, match=r"the profile mine of .* has no anchor of its name"):
+        params.switch("mine", path)
+    assert path.read_text(encoding="utf-8") == before
 
 
 def test_a_profile_that_is_written_out_cannot_be_switched(edited):

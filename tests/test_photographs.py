@@ -1,6 +1,7 @@
 """Which photographs a user means, and names for their maps that never meet."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,15 @@ def test_of_names_that_differ_in_case_only_the_first_has_its_map():
         "a.png": "a.png.png",
     }
     assert list(failed) == ["A.jpg", "a.JPG"]
-    assert failed["A.jpg"].startswith("A.jpg differs from a.jpg in upper and lower case only")
+    assert failed["A.jpg"].startswith("A.jpg differs from a.jpg only in upper and lower case")
+
+
+def test_of_names_that_differ_in_how_accents_are_written_one_has_its_map():
+    photos = {Path(folder, unicodedata.normalize(form, "ä.jpg")): Path(unicodedata.normalize(form, "ä.jpg"))
+              for folder, form in (("d1", "NFC"), ("d2", "NFD"))}  # fmt: skip
+    found, failed = map_names(photos)
+    assert not failed
+    assert [unicodedata.normalize("NFC", str(name)) for name in found.values()] == ["d1/ä.png", "d2/ä.png"]
 
 
 @given(

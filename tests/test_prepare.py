@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from magan_core.data.manifest import write_manifest
 from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_test, load_train
 from magan_core.errors import MaganError
+from magan_core.evaluation import evaluate
 from magan_core.files import read_json, sha256
 
 SCENES = {"source": "synthetic", "character": "objects", "train": 3, "test": 2, "size": 48}
@@ -222,6 +226,41 @@ def test_nothing_depends_on_where_the_photographs_lie(tmp_path, raw):
     for record in load_test(tmp_path / "elsewhere/own"):
         photo = read_photo(record["image"])
         assert read_mask(record["mask"], record["white"]).shape == photo.shape[:2]
+
+
+def test_names_in_either_unicode_form_can_be_scored(tmp_path, raw):
+    """macOS writes an umlaut as two characters."""
+    folder = raw / OWN["source"]
+    for kind in ("images", "masks"):
+        for path in list((folder / kind).glob("bild 6.*")):
+            path.rename(path.with_stem(unicodedata.normalize("NFD", "bär")))
+    run(OWN, raw, tmp_path / "out")
+    records = load_test(tmp_path / "out/own")
+    for record in records:
+        mask = read_mask(record["mask"], record["white"])
+        write_map(tmp_path / f"maps/{record['image'].stem}.png", mask)
+    assert evaluate(tmp_path / "maps", records)["mae"] == 0
+
+
+def test_two_processes_that_prepare_one_folder_wait_for_each_other(tmp_path):
+    code = (
+        "from test_prepare import *; run(profile(shi=SCENES | {'train': 40}), "
+        f"Path({str(tmp_path)!r}), Path({str(tmp_path / 'out')!r}))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    both = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(load_train(tmp_path / "out/shi").images) == 40
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_was_there_comes_back_after_a_stop_between_the_two_renames(tmp_path):
+    run(profile(shi=SCENES), tmp_path, tmp_path / "out")
+    before = files(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / ".out.old")
+    with pytest.raises(MaganError, match="expected scenes"):
+        run(profile(shi=SCENES | {"train": 0, "test": 0}), tmp_path, tmp_path / "out")
+    assert files(tmp_path / "out") == before
 
 
 def test_folder_by_share(tmp_path, raw):

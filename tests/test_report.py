@@ -332,6 +332,24 @@ def test_a_missing_file_is_named_and_no_report_is_written(missing, project):
     assert not Path("results/demo/report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("figures/figure_5.json", "{}"),
+        ("tables/provenance.json", "[]"),
+        ("tables/provenance.json", '{"manet-dut": 3}'),
+        ("tables/provenance.json", '{"manet-dut": {"seconds": {}, "parameters": 1, "gmacs": 1}}'),
+        ("tables/sets.json", "{}"),
+        ("tables/differences.csv", "seeds,dataset\n1,DUT\n"),
+    ],
+)
+def test_what_another_version_wrote_is_an_error_in_words(project, file, content):
+    (Path("results/demo") / file).write_text(content, encoding="utf-8")
+    with pytest.raises(MaganError, match=r"damaged or of another version.* `make repro PROFILE=demo`"):
+        build()
+    assert not Path("results/demo/report.html").exists()
+
+
 def test_a_damaged_picture_is_named(project):
     Path("results/demo/figures/figure_7.png").write_bytes(b"no picture")
     with pytest.raises(MaganError, match=r"figure_7\.png"):

@@ -64,5 +64,5 @@ def test_what_tables_need_comes_back_and_nothing_is_done_twice(tmp_path, monkeyp
 @pytest.mark.parametrize("arguments", [(), ("smoke", "back", "600")], ids=str)
 def test_too_few_arguments_show_how_to_call_it(tmp_path, arguments):
     done = train_and_score(tmp_path, *arguments)
-    assert done.returncode == 1
-    assert "PROFILE OUT SECONDS RUN..." in done.stderr
+    assert done.returncode == 2
+    assert "PROFILE OUT SECONDS RUN [RUN ...]" in done.stderr

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from magan_core import paths
+from magan_core.commands.options import named_path
 from magan_core.errors import MaganError
 from magan_core.wording import counted
 
@@ -48,7 +49,9 @@ def add_parser(commands) -> None:
         description=DESCRIPTIONS["add"],
     )
     command.add_argument("name", metavar="NAME", help="see `magan data list`")
-    command.add_argument("download", type=Path, metavar="FOLDER", help="where the download was unpacked")
+    command.add_argument(
+        "download", type=named_path, metavar="FOLDER", help="where the download was unpacked"
+    )
     command.add_argument("--white", choices=["focus", "blur"], help="the class stored as white in its masks")
     command.add_argument(
         "--partial", action="store_true", help="accept another number of photographs than expected"
@@ -72,7 +75,10 @@ def add_parser(commands) -> None:
     command.add_argument("b", metavar="B", nargs="?", help="another; without it, A is held against itself")
     command.add_argument("--limit", type=float, help="correlation of thumbnails (default 0.95)")
     command.add_argument(
-        "--write", type=Path, metavar="FILE", help="write the names of those of B, for `exclude` of a set"
+        "--write",
+        type=named_path,
+        metavar="FILE",
+        help="write the names of those of B, for `exclude` of a set",
     )
     command.add_argument(
         "--masks",
@@ -169,8 +175,12 @@ def verify(options: argparse.Namespace) -> None:
     states = {name: inspect(name, _folder(name)) for name in names}
     for name, state in states.items():
         print(f"{name}: {state}")
-    faulty = [name for name, state in states.items() if not state.intact]
-    if faulty:
+    if unknown := [name for name, state in states.items() if state.intact is None and state.here]:
+        raise MaganError(
+            f"not verified: {', '.join(unknown)}; no manifest says what the files should be: move the folder "
+            "away and take it in again with `magan data add`, which writes one"
+        )
+    if faulty := [name for name, state in states.items() if not state.intact]:
         raise MaganError(f"not verified: {', '.join(faulty)}; `magan data list` says how to get them")
 
 

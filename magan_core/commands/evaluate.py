@@ -2,8 +2,8 @@
 
 import argparse
 import math
-from pathlib import Path
 
+from magan_core.commands.options import named_path
 from magan_core.errors import MaganError
 from magan_core.wording import counted
 
@@ -30,8 +30,8 @@ def add_parsers(commands) -> None:
     command = commands.add_parser(
         "evaluate", help="score a folder of maps against a folder of masks", description=EVALUATE
     )
-    command.add_argument("--maps", required=True, type=Path, help="folder of maps, one an image")
-    command.add_argument("--masks", required=True, type=Path, help="folder of masks, one an image")
+    command.add_argument("--maps", required=True, type=named_path, help="folder of maps, one an image")
+    command.add_argument("--masks", required=True, type=named_path, help="folder of masks, one an image")
     for kind in ("maps", "masks"):
         command.add_argument(
             f"--{kind}-white",
@@ -40,7 +40,7 @@ def add_parsers(commands) -> None:
             help=f"white in the {kind} (default focus{BLUR[kind]})",
         )
     _add_rules(command, "paper", "paper")
-    command.add_argument("--split", type=Path, help="text file of the names to score, one a line")
+    command.add_argument("--split", type=named_path, help="text file of the names to score, one a line")
     command.add_argument("--suffix", default="", help="what the maps' names end in, for example _lbp")
     command.add_argument("--masks-suffix", default="", help="what the masks' names end in, for example _gt")
     command.add_argument(
@@ -49,7 +49,7 @@ def add_parsers(commands) -> None:
     command.add_argument(
         "--out",
         required=True,
-        type=Path,
+        type=named_path,
         help="folder for summary.json, curves.csv, per_image.csv, histogram.csv and statistics.npy",
     )
     command.set_defaults(function=evaluate)
@@ -57,8 +57,8 @@ def add_parsers(commands) -> None:
     command = commands.add_parser(
         "compare", help="how sure the difference of two scores is", description=COMPARE
     )
-    command.add_argument("a", metavar="A", type=Path, help="--out folder of `magan evaluate`")
-    command.add_argument("b", metavar="B", type=Path, help="another one, for the same images")
+    command.add_argument("a", metavar="A", type=named_path, help="--out folder of `magan evaluate`")
+    command.add_argument("b", metavar="B", type=named_path, help="another one, for the same images")
     _add_rules(command, None, "that of both")
     command.set_defaults(function=compare)
 

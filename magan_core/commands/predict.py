@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from magan_core import paths
+from magan_core.commands.options import named_path
 from magan_core.errors import Interrupted, MaganError
 from magan_core.wording import counted
 
@@ -40,13 +41,6 @@ A photograph that fails does not stop the rest, but for a full disk; the reasons
 """
 
 
-def _named(text: str) -> Path:
-    """A path; not every shell expands the ~ of --out=~/maps."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty; is a variable not set?")
-    return Path(os.path.expanduser(text) if text == "~" or text.startswith("~/") else text)
-
-
 def add_parser(commands) -> None:
     """Add `predict` to the sub-commands."""
     command = commands.add_parser(
@@ -57,7 +51,7 @@ def add_parser(commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("photos", nargs="+", metavar="IMAGE_OR_FOLDER", help="photographs to map")
-    command.add_argument("--out", required=True, type=_named, metavar="FOLDER", help="for the maps")
+    command.add_argument("--out", required=True, type=named_path, metavar="FOLDER", help="for the maps")
     command.add_argument("--recursive", action="store_true", help="search sub-folders too")
     command.add_argument(
         "--resume",
@@ -82,7 +76,7 @@ def add_parser(commands) -> None:
     )
     command.add_argument(
         "--model",
-        type=_named,
+        type=named_path,
         action="append",
         help="model.safetensors of a run (default: the one that comes with magan). Given several times, the "
         "models map together: the mean of their logits, at the sizes that the first one says",

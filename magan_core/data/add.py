@@ -12,7 +12,7 @@ from magan_core.data.catalogue import DataSet, Part
 from magan_core.data.fetch import Wanted
 from magan_core.data.images import SUFFIXES
 from magan_core.data.manifest import write_manifest
-from magan_core.data.polarity import white_is_sharper
+from magan_core.data.polarity import contradicted
 from magan_core.data.state import OWN_MANIFEST
 from magan_core.errors import MaganError
 from magan_core.files import sha256, write_text
@@ -108,13 +108,12 @@ def _find(download: Path, names: tuple[str, ...]) -> Path:
 
 
 def _check_polarity(records: Sequence[sets.Record], white: str) -> None:
-    sharper, looked_at = white_is_sharper(records)
-    measured = "focus" if sharper > looked_at / 2 else "blur"
-    if measured != white:
+    if found := contradicted(records):
+        other = "blur" if white == "focus" else "focus"
         raise MaganError(
-            f"white should be {white} in these masks, but in {max(sharper, looked_at - sharper)} of "
-            f"{looked_at} photographs it looks as if it were {measured}: look at some. If it is, say "
-            f"--white {measured} here, and `white: {measured}` for the set in params.yaml"
+            f"white should be {white} in these masks, but in {found[0]} of {found[1]} photographs it looks "
+            f"as if it were {other}: look at some. If it is, say --white {other} here, and `white: {other}` "
+            "for the set in params.yaml"
         )
 
 

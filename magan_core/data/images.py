@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops
 from PIL.PngImagePlugin import PngInfo
 
 from magan_core.errors import MaganError
@@ -22,6 +22,22 @@ MAKER = "magan-core"  # named in every map
 OVERLAY = ".overlay.jpg"  # what the overlay beside a map ends in, where the map has .png
 TINT = 16  # how far apart red, green and blue of a grey picture may be; colour scales go further
 CUT = 128  # grey values from here on are the white class of a mask
+ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: where the first row and column of the pixels belong
+TURNS = dict(
+    zip(
+        range(2, 9),
+        (
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        ),
+        strict=True,
+    )
+)
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 
@@ -157,21 +173,32 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 @contextmanager
 def _decoded(path: Path, fraction: int | None = None, lit: bool = False):
     """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError. `fraction`:
-    the side in pixels that is enough of a JPEG file. `lit`: refuse 16-bit samples that fill 12 bits only."""
+    the side in pixels that is enough of a JPEG file. `lit`: refuse 16-bit samples that fill 12 bits only,
+    not only those that fill 8."""
     with _opened(path) as picture:
         if fraction:
             picture.draft("RGB", (fraction, fraction))
-        deep = lit and picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
+        deep = picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
         picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
-        shallow = _eight_bit(picture, path)
-        colours = [band for band in shallow.getbands() if band != "A"]
-        if deep and max(shallow.getchannel(band).getextrema()[1] for band in colours) < 1 << 4:
-            raise MaganError(
-                f"{path}: 16-bit samples, none of them above 4095 of 65535, so all but black; save it with 8 "
-                "bits, or with white at 65535"
-            )
+        shallow = _eight_bit(_upright(picture), path)
+        if deep and (lit or picture.mode not in SIXTEEN_BIT):  # the latter had all 16 bits until now
+            colours = [band for band in shallow.getbands() if band != "A"]
+            least = 1 << 4 if lit else 1
+            if max(shallow.getchannel(band).getextrema()[1] for band in colours) < least:
+                raise MaganError(
+                    f"{path}: 16-bit samples, none of them above {256 * least - 1} of 65535, so all but "
+                    "black; save it with 8 bits, or with white at 65535"
+                )
         yield shallow
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned and mirrored as the orientation in its EXIF says; other entries may say what they like."""
+    try:
+        turn = TURNS.get(picture.getexif().get(ORIENTATION))
+    except Exception:  # a damaged block raises nearly anything
+        return picture
+    return picture if turn is None else picture.transpose(turn)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from magan_core.data.images import SUFFIXES, read_origin
+from magan_core.data.sets import stem_key
 from magan_core.errors import MaganError
 
 
@@ -91,7 +92,8 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
 
 def map_names(photos: dict[Path, Path]) -> tuple[dict[Path, Path], dict[str, str]]:
     """A path below the output folder for the map of each photograph, no two alike on any file system, and the
-    reasons for those that get none: their name differs from another's in upper and lower case only.
+    reasons for those that get none: their name differs from another's only in upper and lower case, or in how
+    accents are written.
 
     photos: {photograph: its path below the folder that was named}. The map's name is that path with the
     suffix .png. Where several would be the same, each of those keeps its own suffix (`a.jpg.png`,
@@ -111,7 +113,7 @@ def map_names(photos: dict[Path, Path]) -> tuple[dict[Path, Path], dict[str, str
     while True:
         taken: dict[str, list[Path]] = {}
         for photo, left in names.items():
-            taken.setdefault(str(left[0]).casefold(), []).append(photo)
+            taken.setdefault(stem_key(str(left[0])).casefold(), []).append(photo)
         clashes = [group for group in taken.values() if len(group) > 1]
         if not clashes:
             return {photo: left[0] for photo, left in names.items()}, failed
@@ -123,6 +125,6 @@ def map_names(photos: dict[Path, Path]) -> tuple[dict[Path, Path], dict[str, str
                 for photo in others:
                     del names[photo]
                     failed[str(photo)] = (
-                        f"{photo} differs from {first} in upper and lower case only, and so would its map. "
-                        "Map it into another folder."
+                        f"{photo} differs from {first} only in upper and lower case, or in how accents are "
+                        "written, and so would its map. Map it into another folder."
                     )

@@ -21,19 +21,22 @@ def white_is_sharper(records: Sequence[Record]) -> tuple[int, int]:
     return sum(_white_is_sharper(record) for record in looked_at), len(looked_at)
 
 
-def check_polarity(records: Sequence[Record], name: str) -> None:
-    """Raise a MaganError for a data set whose masks look as if white meant the other class than its records
-    say, in more than three of four photographs.
-
-    name: of the set in params.yaml. Errors also as in `sets.load`.
-    """
+def contradicted(records: Sequence[Record]) -> tuple[int, int] | None:
+    """Return in how many photographs the masks look as if white meant the other class than the records say,
+    and how many were looked at, if that is more than three of four; else None. Errors as in `sets.load`."""
     sharper, looked_at = white_is_sharper(records)
-    told = records[0]["white"]
-    other, against = ("blur", looked_at - sharper) if told == "focus" else ("focus", sharper)
-    if against > 0.75 * looked_at:
+    against = looked_at - sharper if records[0]["white"] == "focus" else sharper
+    return (against, looked_at) if against > 0.75 * looked_at else None
+
+
+def check_polarity(records: Sequence[Record], name: str) -> None:
+    """Raise a MaganError for a data set whose records are `contradicted`. name: of the set in params.yaml."""
+    if found := contradicted(records):
+        told = records[0]["white"]
+        other = "blur" if told == "focus" else "focus"
         raise MaganError(
-            f"set {name}: white is {told} in these masks, says params.yaml, but in {against} of "
-            f"{looked_at} photographs it looks as if it were {other}: look at some. If it is, write "
+            f"set {name}: white is {told} in these masks, says params.yaml, but in {found[0]} of "
+            f"{found[1]} photographs it looks as if it were {other}: look at some. If it is, write "
             f"`white: {other}` there"
         )
 

@@ -16,6 +16,7 @@ nothing outside the prepared folder, wherever the data sets lie.
 `same_as: OTHER` alone says that the set called OTHER fills the role, and nothing is prepared.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -39,6 +40,7 @@ from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
 from magan_core.files import sha256, write_csv, write_json
+from magan_core.limits import check_same_as
 
 SCENE_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
 TEST_COLUMNS = ("stem", "image", "mask", "white")
@@ -68,15 +70,15 @@ def prepare(
     out, folder_of = Path(out), raw if callable(raw) else Path(raw).joinpath
     with _replaced(out) as folder:
         found = {}
+        check_same_as(profile["sets"])
         for name, entry in profile["sets"].items():
             if "same_as" in entry:
-                others = [other for other in profile["sets"] if other != name]
-                nearest(entry["same_as"], others, f"set that '{name}' is the same as")
-            elif "source" not in entry:
+                continue
+            if "source" not in entry:
                 raise MaganError(
                     f"set '{name}': `source` is missing; expected 'synthetic' or a folder's name"
                 )
-            elif entry["source"] == "synthetic":
+            if entry["source"] == "synthetic":
                 found[name] = _scenes(name, entry, profile["seed"], folder, progress)
             else:
                 found[name] = folder_parts(name, entry, profile["seed"], folder_of, splits)
@@ -199,19 +201,19 @@ def _write_test(
     if not records:
         return {"test_sha256": None}
 
-    def kept(path: Path, what: str) -> Path:
+    def kept(path: Path, stem: str, what: str) -> Path:
         if path.is_relative_to(folder):
             return path
         copies = folder / name / "test" / what
         copies.mkdir(parents=True, exist_ok=True)
-        return Path(shutil.copyfile(path, copies / path.name))
+        return Path(shutil.copyfile(path, copies / f"{stem}{path.suffix}"))
 
     def keep(record: Record) -> tuple[tuple[str, ...], str]:
         load(record)
-        files = kept(record["image"], "images"), kept(record["mask"], "masks")
+        stem = sets.stem_key(record["stem"])
+        files = kept(record["image"], stem, "images"), kept(record["mask"], stem, "masks")
         names = (file.relative_to(folder).as_posix() for file in files)
-        line = " ".join((record["stem"], *map(sha256, files), record["white"]))
-        return (record["stem"], *names, record["white"]), line
+        return (stem, *names, record["white"]), " ".join((stem, *map(sha256, files), record["white"]))
 
     rows, digest = [], hashlib.sha256()
     for row, line in _progress(_parallel(keep, records), len(records), f"{name}: test", progress):
@@ -238,22 +240,38 @@ def _replaced(out: Path) -> Iterator[Path]:
         )
     partial, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
     try:
-        for rest in (partial, old):
-            if rest.exists():
-                shutil.rmtree(rest)
-        partial.mkdir(parents=True)
-        yield partial
-        if out.exists():
-            out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(out.parent):
+            if old.exists() and not out.exists():  # stopped between the two renames
+                old.rename(out)
+            for rest in (partial, old):
+                if rest.exists():
+                    shutil.rmtree(rest)
+            partial.mkdir()
+            try:
+                yield partial
+                if out.exists():
+                    out.rename(old)
+                partial.rename(out)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise MaganError(
             f"cannot write {out}: {error.strerror or error}; choose a folder that can be written, "
             "with space left"
         ) from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time prepares data in a folder; the others wait, and a killed one holds nobody up."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        os.close(handle)
 
 
 def _parallel(function: Callable, items: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from magan_core.data.sets import Record
 from magan_core.errors import MaganError
+from magan_core.files import read_json
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,17 @@ def load_train(folder: str | Path) -> Training:
             f"{folder}: cannot read its training arrays ({error}); prepare the data again"
         ) from error
     return Training(images, masks, sizes, stems)
+
+
+def training_hash(folder: str | Path) -> str:
+    """Return the SHA-256 of the training arrays of a prepared set. MaganError when sets.json has none."""
+    folder = Path(folder)
+    try:
+        return read_json(folder.parent / "sets.json")[folder.name]["sha256"]
+    except (KeyError, TypeError) as error:
+        raise MaganError(
+            f"{folder.parent / 'sets.json'} says nothing of the set {folder.name}; prepare the data again"
+        ) from error
 
 
 def load_test(folder: str | Path) -> list[Record]:

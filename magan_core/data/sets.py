@@ -1,6 +1,7 @@
 """Data sets as folders: which mask belongs to which photograph, and which of them train and which test."""
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -162,6 +163,8 @@ def _pictures(folder: Path) -> dict[str, Path]:
             raise MaganError(
                 f"{file}: not a picture ({', '.join(sorted(SUFFIXES))}); take it out of the folder"
             )
+        if os.fsencode(file.name).decode("utf-8", "replace") != file.name:
+            raise MaganError(f"{file}: its name is not UTF-8, which lists of names are; rename it")
         if stem_key(file.stem) in found:
             raise MaganError(f"{found[stem_key(file.stem)]} and {file} have the same stem; keep one of them")
         found[stem_key(file.stem)] = file

@@ -131,7 +131,7 @@ def save_model(
         tensors = {
             key: value.half() if value.is_floating_point() else value for key, value in tensors.items()
         }
-    finite(tensors, path, "Save it without `half`." if half else "Train it again, at a lower rate.")
+    finite(tensors, path, "Keep it with 32 bits." if half else "Train it again, at a lower rate.")
     _write(tensors, "magan", header, path)
 
 

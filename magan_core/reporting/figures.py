@@ -30,22 +30,23 @@ COMPARED = ("shi", "dut", "ctcug")
 
 @styled
 def figure_1(results: Results) -> Drawing:
-    """Figure 1: clutter in the background, the Laplacian map, our maps and the ground truth (role `dut`).
+    """Figure 1: clutter in the background, the Laplacian map, our maps, the ground truth (the judging role).
 
     Image and rectangle: of all test images and all rectangles of a third of the height and width, the one in
     which the Laplacian map wrongly claims the most focus. Under each map stands its mean in-focus value in
     the rectangle.
     """
-    entries = results.test_images("dut")
-    found = [_worst_rectangle(results, entry) for entry in entries]
+    role = results.judging
+    entries = results.test_images(role)
+    found = [_worst_rectangle(results, role, entry) for entry in entries]
     best = max(range(len(entries)), key=lambda index: found[index][0])
     entry, (_, top, left, height, width) = entries[best], found[best]
 
-    methods, missing = _methods(results, "dut", ("laplacian", *OURS))
+    methods, missing = _methods(results, role, ("laplacian", *OURS))
     truth = results.mask(entry)
     titles, pictures, notes = ["Photograph"], [results.photo(entry)], [""]
     for variant, method in methods:
-        values = results.map(method, "dut", entry["stem"])
+        values = results.map(method, role, entry["stem"])
         inside = values[top : top + height, left : left + width].mean() / 255
         titles.append(look(variant).label)
         pictures.append(values)
@@ -60,7 +61,7 @@ def figure_1(results: Results) -> Drawing:
                 Rectangle((left, top), width, height, fill=False, ec=color, lw=line, clip_on=False)
             )
     caption = (
-        f"Clutter in the background; {results.data_name('dut')}, test image {entry['stem']}. White is in "
+        f"Clutter in the background; {results.data_name(role)}, test image {entry['stem']}. White is in "
         "focus. Rule: of all test images and all rectangles of a third of the height and width, the one in "
         "which the Laplacian map wrongly claims the most focus. It is therefore the classical map's worst "
         "case, not a typical image. The number under a map is its mean value inside the rectangle."
@@ -227,20 +228,22 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
 
 @styled
 def figure_9(results: Results, quantiles: Sequence[float] = (0.2, 0.4, 0.6, 0.8)) -> Drawing:
-    """Figure 9: what each part of the network changes, on test images of role `dut` (paper, IV-E.4).
+    """Figure 9: what each part of the network changes, on test images of the judging role (paper,
+    IV-E.4).
 
     Images: those at the given quantiles (0..1) of the MAE of the MANet run.
     """
-    methods, missing = _methods(results, "dut", ABLATION)
+    role = results.judging
+    methods, missing = _methods(results, role, ABLATION)
     if not methods:
         raise MaganError(
-            f"the profile lists no ablation run on dut; expected at least one of {', '.join(ABLATION)}"
+            f"the profile lists no ablation run on {role}; expected at least one of {', '.join(ABLATION)}"
         )
-    entries = _picked(results, "dut", quantiles)
+    entries = _picked(results, role, quantiles)
     rows = [
         [
             results.photo(entry),
-            *(results.map(run, "dut", entry["stem"]) for _, run in methods),
+            *(results.map(run, role, entry["stem"]) for _, run in methods),
             results.mask(entry),
         ]
         for entry in entries
@@ -248,8 +251,8 @@ def figure_9(results: Results, quantiles: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
     titles = ["Photograph", *(look(variant).label for variant, _ in methods), "Ground truth"]
     figure, _ = grid(rows, titles, [""] * len(rows))
     caption = (
-        f"The parts of the network, on {results.data_name('dut')}; white is in focus. Rule: the test images "
-        f"at the {_percent(quantiles)} quantiles of the mean absolute error of {_judge(results, 'dut')[0]} "
+        f"The parts of the network, on {results.data_name(role)}; white is in focus. Rule: the test images "
+        f"at the {_percent(quantiles)} quantiles of the mean absolute error of {_judge(results, role)[0]} "
         f"(here {', '.join(entry['stem'] for entry in entries)}). {_coinciding(len(entries), quantiles)}"
     ).rstrip()
     return Drawing(
@@ -261,17 +264,20 @@ def figure_9(results: Results, quantiles: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
 
 @styled
 def figure_10(results: Results) -> Drawing:
-    """Figure 10: how often MANet and MA-GANet predict each value: mean pixels an image, logarithmic (role
-    `dut`).
+    """Figure 10: how often MANet and MA-GANet predict each value: mean pixels an image, logarithmic (the
+    judging role).
     """
-    methods, missing = _methods(results, "dut", ("manet", "magan"))
+    role = results.judging
+    methods, missing = _methods(results, role, ("manet", "magan"))
     if not methods:
-        raise MaganError("the profile lists neither MANet nor MA-GANet on dut; Figure 10 needs one of them")
+        raise MaganError(
+            f"the profile lists neither MANet nor MA-GANet on {role}; Figure 10 needs one of them"
+        )
     figure = style.new_figure(style.COLUMN, 2.5)
     axes = figure.subplots()
     undecided = []
     for variant, run in methods:
-        value, count = read_columns(results.score(run, "dut", "histogram.csv"), "value", "count")
+        value, count = read_columns(results.score(run, role, "histogram.csv"), "value", "count")
         label, color, line = look(variant)
         axes.plot(
             value / 255,
@@ -292,13 +298,11 @@ def figure_10(results: Results) -> Drawing:
     )
     figure.legend(loc="outside upper center", ncols=len(methods))
     caption = (
-        f"Distribution of map values on {results.data_name('dut')}, mean number of pixels an image, "
+        f"Distribution of map values on {results.data_name(role)}, mean number of pixels an image, "
         f"logarithmic. Share of undecided pixels, with values between 0.1 and 0.9: {', '.join(undecided)}."
     )
-    alt = f"Two U-shaped histograms of map values; undecided pixels: {', '.join(undecided)}."
-    return Drawing(
-        figure, caption + _left_out(missing), alt if len(methods) == 2 else alt.replace("Two U-shaped", "One")
-    )
+    alt = f"Histograms of map values; undecided pixels: {', '.join(undecided)}."
+    return Drawing(figure, caption + _left_out(missing), alt)
 
 
 TERMS = {
@@ -426,11 +430,11 @@ def _coinciding(shown: int, quantiles: Sequence[float]) -> str:
     return "A set this small has one image at several of these quantiles, which is shown once. "
 
 
-def _worst_rectangle(results: Results, entry: dict[str, str]) -> tuple[float, int, int, int, int]:
+def _worst_rectangle(results: Results, role: str, entry: dict[str, str]) -> tuple[float, int, int, int, int]:
     """(wrongly claimed focus 0..1, top, left, height, width) of the worst rectangle of the Laplacian map of
     one image.
     """
-    wrong = np.where(results.mask(entry) == 0, results.map("laplacian", "dut", entry["stem"]), 0) / 255
+    wrong = np.where(results.mask(entry) == 0, results.map("laplacian", role, entry["stem"]), 0) / 255
     height, width = max(1, wrong.shape[0] // 3), max(1, wrong.shape[1] // 3)
     total = np.pad(wrong, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     tall = total[height:] - total[:-height]

@@ -33,16 +33,27 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     sets.json, provenance.json), figures/ and photographs/, for figures that show some. Where there is no
     photographs/, as in a clone of what may be handed on, the page says so.
 
-    Raises MaganError, naming the file, when a table or a figure is missing or broken.
+    Raises MaganError, naming the file, when a table or a figure is missing or broken, or the folder, when
+    what a file says is not what this version writes.
     """
-    results = Path(results)
+    try:
+        page = _page(profile, params, Path(results))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MaganError(
+            f"{results}: a table, a figure's words or the provenance are damaged or of another version "
+            f"({type(error).__name__}: {error}). `make repro PROFILE={profile}` writes them again."
+        ) from error
+    write_text(out, page)
+
+
+def _page(profile: str, params: Mapping[str, Any], results: Path) -> str:
     tables = results / "tables"
     sources = replace(Results.of(profile, params), prepared=tables)
     claims = read_rows(tables / "claims.csv")
     differences = tables / "differences.csv"
     records, detectors = _records(tables / "provenance.json", params["classical"])
     cost = _cost(sources, records, detectors)
-    page = fill(
+    return fill(
         "report.html.j2",
         profile=profile,
         banner=_banner(sources),
@@ -56,7 +67,6 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         provenance=[*_provenance(records), *cost],
         runs=[_run(name, record) for name, record in records.items()],
     )
-    write_text(out, page)
 
 
 def _banner(sources: Results) -> list[str]:

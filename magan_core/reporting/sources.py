@@ -20,6 +20,7 @@ from magan_core.data.images import read_map, read_mask, read_photo
 from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
 from magan_core.metrics import SCORES
+from magan_core.params import judging_role
 from magan_core.score_files import read_pair, read_statistics
 
 PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
@@ -75,6 +76,11 @@ class Results:
     def has(self, role: str) -> bool:
         """Whether this profile has data for the role."""
         return self.filled_by(role) in self.roles
+
+    @property
+    def judging(self) -> str:
+        """The role that methods are shown on where one must do."""
+        return judging_role({"sets": self.roles, "runs": self.listed})
 
     def seeds(self, variant: str, role: str) -> list[str]:
         """The runs of `variant` trained for `role`, one a seed; the profile's own seed comes first.

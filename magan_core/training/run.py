@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from magan_core import paths
 from magan_core.data.augment import Sampler
-from magan_core.data.prepared import Training, load_train
+from magan_core.data.prepared import Training, load_train, training_hash
 from magan_core.device import choose_precision
 from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
@@ -102,11 +102,7 @@ def train_run(
     arrays = load_train(labelled)
     batches = sampler(arrays, training, seed, device, team)
     pool = sampler(load_train(unlabelled), training, seed + 1, device, team) if unlabelled else None
-    data = {
-        folder.name: read_json(folder.parent / "sets.json")[folder.name]["sha256"]
-        for folder in (labelled, unlabelled)
-        if folder
-    }
+    data = {folder.name: training_hash(folder) for folder in (labelled, unlabelled) if folder}
     settings = [profile[part] for part in ("threads", "weights", "discriminator")]
     kept = {name: value for name, value in training.items() if name not in BYSTANDERS}
     settings.append(kept | {"precision": precision})
