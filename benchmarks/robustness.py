@@ -3,7 +3,7 @@ test split, disturbed, against the same masks.
 
 Needs CUHK where MAGAN_DATA says. Levels: the deviation of the noise, of 255; the quality of the JPEG, of
 100; what all values are multiplied by. Differences in MAE are from the photographs as they are, with 95 %
-intervals and p over photographs.
+intervals and p over photographs; what is wrongly in focus or blurred, shares of the pixels.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from magan_core import metrics, paths
+from magan_core.data.images import CUT
 from magan_core.data.sets import load, pairs, select
 from magan_core.errors import MaganError
 from magan_core.files import write_json
@@ -41,7 +42,7 @@ def compressed(photo: np.ndarray, quality: int, seed: int) -> np.ndarray:
 
 def exposed(photo: np.ndarray, factor: float, seed: int) -> np.ndarray:
     """All values times a factor, cut at white."""
-    return np.clip(np.rint(photo * factor), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(photo * float(factor)), 0, 255).astype(np.uint8)
 
 
 DISTURBED: dict[str, tuple[Callable, tuple[float, ...]]] = {
@@ -75,11 +76,13 @@ def main() -> None:
 
     def row(kind: str, level: float | None, found: np.ndarray) -> dict:
         difference = metrics.paired_difference(before, found, paper)["mae"]
-        scores = metrics.summary(found, paper).items()
+        scores = metrics.summary(found, paper)
+        blurred, focus = (found / found.sum((1, 2), keepdims=True)).mean(0)  # shares of the pixels, by value
+        scores |= {"wrongly_in_focus": blurred[CUT:].sum(), "wrongly_blurred": focus[:CUT].sum()}
         return {
             "disturbed": kind,
             "level": level,
-            **{name: round(float(value), 4) for name, value in scores},
+            **{name: round(float(value), 4) for name, value in scores.items()},
             "mae_difference": {key: round(value, 4) for key, value in vars(difference).items()},
         }
 

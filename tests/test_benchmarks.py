@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,6 +62,21 @@ def test_a_training_step_is_timed(tmp_path, monkeypatch, capsys):
     assert set(record["milliseconds"]) == {"in memory", "streamed"}
     assert all(0 < times["least"] <= times["median"] for times in record["milliseconds"].values())
     assert record["processes"] == 1
+
+
+def test_photographs_are_disturbed_as_the_table_says(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import robustness
+
+    photo = np.full((64, 64, 3), 100, np.uint8)
+    photo[0, 0] = 200
+    for factor, expected in ((2, (200, 255)), (0.25, (25, 50)), (1.5, (150, 255))):
+        bright = robustness.exposed(photo, factor, 1)
+        assert (bright[5, 5] == expected[0]).all()
+        assert (bright[0, 0] == expected[1]).all()
+    assert robustness.noisy(photo, 10, 1).std() == pytest.approx(10, rel=0.05)
+    assert not np.array_equal(robustness.noisy(photo, 10, 1), robustness.noisy(photo, 10, 2))
+    assert np.abs(robustness.compressed(photo, 90, 1).astype(int) - photo)[8:, 8:].max() < 3
 
 
 def test_the_blurrier_a_photograph_the_less_of_it_is_in_focus(tmp_path, monkeypatch, capsys):

@@ -304,7 +304,7 @@ def test_figures_of_photographs_are_missed_politely_where_only_the_tables_are(pr
         build()
 
 
-@pytest.mark.parametrize("profile", ["cuhk", "cuhk-cpu", "demo", "released"])
+@pytest.mark.parametrize("profile", ["cuhk", "cuhk-cpu", "cuhk-cpu-shi", "demo", "released"])
 def test_what_git_keeps_makes_a_report(profile, tmp_path, monkeypatch):
     monkeypatch.chdir(Path(__file__).resolve().parent.parent)
     settings = params.get_profile(params.load(), profile)
