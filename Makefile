@@ -23,6 +23,8 @@ repro: setup
 	python -m dvc repro
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
 
+SZU_BD = $$(python -c 'from magan_core import params, paths; print(paths.raw("szu-bd", params.load()["folders"]["data"]))')/images
+
 # The model that comes with the project, again: needs CUHK, SZU-BD, a GPU for minutes and hours (docs/model-card.md).
 released-model: setup
 	$(MAKE) repro PROFILE=released
@@ -39,13 +41,17 @@ released-model: setup
 	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out build/released-further.safetensors
 	python -m magan_core profile cuhk
 	python -m dvc repro train@cuhk-magan-zhao
-	python -m magan_core predict "$$(python -c 'from magan_core import params, paths; print(paths.raw("szu-bd", params.load()["folders"]["data"]))')/images" --out build/pseudo \
+	python -m magan_core predict "$(SZU_BD)" --out build/pseudo \
 	  --model build/released-further.safetensors --model results/cuhk/runs/magan-zhao/model.safetensors
 	$(MAKE) repro PROFILE=released-pseudo
 	python -m magan_core pack build/released-further.safetensors \
-	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
+	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out build/released-pseudo.safetensors
+	python -m magan_core predict "$(SZU_BD)" --out build/pseudo-again --model build/released-pseudo.safetensors
+	$(MAKE) repro PROFILE=released-noisy
+	python -m magan_core pack build/released-pseudo.safetensors \
+	  results/released-noisy/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
 	PYTHONPATH=. python scripts/score_model.py results/released/mean.json magan_core/released/model.safetensors \
-	  --runs results/released{,-same,-wide,-further,-mixed,-pseudo}/runs
+	  --runs results/released{,-same,-wide,-further,-mixed,-pseudo,-noisy}/runs
 
 test: setup check
 	python -m pytest

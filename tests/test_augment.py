@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.stats import kstest
 
 from magan_core.data.augment import Sampler, augment, recolour, rectangles, transforms
 from magan_core.errors import MaganError
@@ -278,9 +279,44 @@ def test_cutmix_pastes_another_photograph_with_its_mask():
     assert unlabelled.next()[1] is None
 
 
+def test_half_of_the_crops_get_noise_of_deviations_drawn_evenly():
+    """On grey that noise of up to 0.1 leaves within black and white."""
+    images = torch.full((400, 40, 40, 3), 128, dtype=torch.uint8)
+    options = {"batch": 400, "crop": 40, "rotation": 0.0, "seed": 5}
+    sampler = Sampler(images, None, torch.full((400, 2), 40), noise=0.1, **options)
+    found, _ = sampler.next()
+    deviations = (found - 128 / 255).std((1, 2, 3))
+    noisy = deviations > 1e-6
+    assert 160 < noisy.sum() < 240
+    assert deviations.max() < 0.105
+    assert kstest(deviations[noisy].numpy(), "uniform", (0, 0.1)).pvalue > 0.01
+    means = (found - 128 / 255).mean((1, 2, 3))
+    assert means.abs().max() < 5 * 0.1 / (3 * 40 * 40) ** 0.5
+    pixels = (found[noisy] - 128 / 255).flatten(2)
+    channels = torch.stack([torch.corrcoef(one)[0, 1] for one in pixels])
+    assert channels.abs().median() < 0.05, "each channel has noise of its own"
+    again, _ = Sampler(images, None, torch.full((400, 2), 40), noise=0.1, **options).next()
+    assert torch.equal(again, found)
+
+
+def test_noise_leaves_masks_and_the_choice_of_crops_as_they_are():
+    masks = (torch.arange(10) % 2 * 255).to(torch.uint8).view(-1, 1, 1).expand(10, 16, 16).contiguous()
+    options = {"batch": 10, "crop": 12, "rotation": 0.15, "seed": 5}
+    plain, noisy = (
+        Sampler(numbered(10), masks, torch.tensor([[20, 30]] * 10), noise=share, **options)
+        for share in (0.0, 0.5)
+    )
+    (images, found), (others, same) = plain.next(), noisy.next()
+    assert torch.equal(found, same)
+    assert not torch.equal(images, others)
+    assert 0 <= others.min() <= others.max() <= 1
+
+
 @pytest.mark.parametrize(
     "setting",
     [
+        {"noise": -0.1},
+        {"noise": math.nan},
         {"cutmix": -0.1},
         {"cutmix": 1.1},
         {"jitter": -0.1},

@@ -44,6 +44,7 @@ def test_shipped_file_loads():
         "released-further",
         "released-mixed",
         "released-pseudo",
+        "released-noisy",
         "paper",
     ]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
@@ -157,6 +158,7 @@ def test_the_set_that_methods_are_shown_on():
         "released-further": "zhao",
         "released-mixed": "zhao",
         "released-pseudo": "zhao",
+        "released-noisy": "zhao",
         "paper": "dut",
     }
     runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}
@@ -292,6 +294,7 @@ BEYOND = {
     "window: 1.0": ("window: 0.5", "profile demo: window is 0.5; it must be 1 (off) or more"),
     "window: 1.0 ": ("window: 1.4 ", "crops of 96 px in a set of 128 px allow 1 (off) to 1.333"),
     "jitter: 0.0": ("jitter: 1.0", "profile demo: jitter is 1.0"),
+    "noise: 0.0": ("noise: -0.1", "profile demo: noise is -0.1; it must be 0 (off) or a deviation"),
     "cutmix: 0.0": ("cutmix: 1.5", "profile demo: cutmix is 1.5; it must be 0 (off) or a share"),
     "      lr: 3.0e-3": ("      lr: -1.0", "profile demo: lr is -1.0"),
     "backbone_lr: 3.0e-3": ("backbone_lr: -1.0", "profile demo: backbone_lr is -1.0"),
@@ -398,8 +401,9 @@ def test_the_released_model_is_trained_on_from_what_make_packs():
         for name, profile in params.load(SHIPPED)["profiles"].items()
         if (profile["weights"]["file"] or "").startswith("build/")
     }
-    assert len(onward) == 5
-    assert f"--out {onward['released-pseudo']['sets']['zhao']['pseudo']['maps']} " in commands
+    assert len(onward) == 6
+    for name in ("released-pseudo", "released-noisy"):
+        assert f"--out {onward[name]['sets']['zhao']['pseudo']['maps']} " in commands
     for name, profile in onward.items():
         assert f"--out {profile['weights']['file']}\n" in commands
         seeds = ",".join(run.rpartition("-s")[2] for run in profile["supervised"])

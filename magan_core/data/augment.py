@@ -84,6 +84,16 @@ def recolour(images: Tensor, factors: Tensor) -> Tensor:
     return (grey + (images - grey) * saturation).clamp_(0, 1)
 
 
+def add_noise(images: Tensor, deviations: Tensor, drawn: Tensor) -> Tensor:
+    """Add noise, as a sensor at high sensitivity has it.
+
+    images: float (B, 3, H, W) in [0, 1]; deviations: float (B,), of 1, 0 = none; drawn: normal float
+    (B, 3, H, W) of deviation 1. Returns the like of images, cut to [0, 1]. Not in the paper.
+    """
+    noise = send(deviations[:, None, None, None] * drawn, images.device)
+    return (images + noise).clamp_(0, 1)
+
+
 def rectangles(count: int, crop: int, share: float, generator: torch.Generator) -> Tensor:
     """A rectangle for about this share of the crops, nothing for the others: bool (count, 1, crop, crop).
 
@@ -111,8 +121,9 @@ class Sampler:
     window: a crop shows a window of 1 to this many times its side. jitter: brightness, contrast and
     saturation of a photograph change by up to this share, 0 to below 1. cutmix: into this share of the
     crops a rectangle of a crop of a photograph drawn at random is pasted, mask and all (CutMix, Yun et
-    al., 2019; what is in focus stays so whatever is beside it). A discriminator sees these masks and
-    photographs too. Every draw comes from `seed`. A batch may take the end of one epoch and the beginning
+    al., 2019; what is in focus stays so whatever is beside it). noise: half of the crops get normal noise of
+    a deviation of up to this share of white, drawn evenly. A discriminator sees these masks and photographs
+    too. Every draw comes from `seed`. A batch may take the end of one epoch and the beginning
     of the next. part: the rows of each batch that are made here; the others are drawn only (see
     training.distributed).
     """
@@ -130,13 +141,15 @@ class Sampler:
         window: float = 1.0,
         jitter: float = 0.0,
         cutmix: float = 0.0,
+        noise: float = 0.0,
         part: slice = slice(None),
     ) -> None:
-        check({"batch": batch, "crop": crop, "rotation": rotation, "jitter": jitter, "cutmix": cutmix})
+        check({"batch": batch, "crop": crop, "rotation": rotation})
+        check({"jitter": jitter, "cutmix": cutmix, "noise": noise})
         check_crops(crop, window, images.shape[1])
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
-        self.window, self.cutmix, self.part = window, cutmix, part
+        self.window, self.cutmix, self.noise, self.part = window, cutmix, noise, part
         self.random = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
@@ -153,6 +166,11 @@ class Sampler:
             pasted, their_masks = self._crops(others)
             images = torch.where(inside, pasted, images)
             masks = None if masks is None else torch.where(inside, their_masks, masks)
+        if self.noise:
+            first, second = torch.rand(2, self.batch, generator=self.random)
+            drawn = torch.randn(self.batch, *images.shape[1:], generator=self.random)
+            deviations = self.noise * first * (second < 0.5)
+            images = add_noise(images, deviations[self.part], drawn[self.part])
         return images, masks
 
     def _crops(self, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
