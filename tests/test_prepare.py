@@ -17,7 +17,7 @@ from magan_core.data import prepare as module
 from magan_core.data.images import read_mask, read_photo, write_map
 from magan_core.data.manifest import write_manifest
 from magan_core.data.prepare import prepare
-from magan_core.data.prepared import load_test, load_train
+from magan_core.data.prepared import load_test, load_train, training_hash
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
 from magan_core.files import read_json, sha256
@@ -409,6 +409,15 @@ def test_damaged_arrays_are_named(tmp_path):
         load_train(tmp_path / "out" / "shi")
     with pytest.raises(MaganError, match=r"test\.csv: cannot read the list of test photographs"):
         load_test(tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"shi": 5}'])
+def test_a_summary_without_the_set_is_named(tmp_path, content):
+    sets = run(profile(shi=SCENES), tmp_path, tmp_path / "out")
+    assert training_hash(tmp_path / "out/shi") == sets["shi"]["sha256"]
+    (tmp_path / "out/sets.json").write_text(content, encoding="utf-8")
+    with pytest.raises(MaganError, match="sets.json says nothing of the set shi; prepare the data again"):
+        training_hash(tmp_path / "out/shi")
 
 
 def test_arrays_need_no_pickle(tmp_path):
