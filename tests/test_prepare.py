@@ -416,7 +416,7 @@ def test_a_summary_without_the_set_is_named(tmp_path, content):
     sets = run(profile(shi=SCENES), tmp_path, tmp_path / "out")
     assert training_hash(tmp_path / "out/shi") == sets["shi"]["sha256"]
     (tmp_path / "out/sets.json").write_text(content, encoding="utf-8")
-    with pytest.raises(MaganError, match="sets.json says nothing of the set shi; prepare the data again"):
+    with pytest.raises(MaganError, match=r"sets\.json says nothing of the set shi; prepare the data again"):
         training_hash(tmp_path / "out/shi")
 
 
