@@ -45,13 +45,9 @@ released-model: setup
 	  --model build/released-further.safetensors --model results/cuhk/runs/magan-zhao/model.safetensors
 	$(MAKE) repro PROFILE=released-pseudo
 	python -m magan_core pack build/released-further.safetensors \
-	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out build/released-pseudo.safetensors
-	python -m magan_core predict "$(SZU_BD)" --out build/pseudo-again --model build/released-pseudo.safetensors
-	$(MAKE) repro PROFILE=released-noisy
-	python -m magan_core pack build/released-pseudo.safetensors \
-	  results/released-noisy/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
+	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
 	PYTHONPATH=. python scripts/score_model.py results/released/mean.json magan_core/released/model.safetensors \
-	  --runs results/released{,-same,-wide,-further,-mixed,-pseudo,-noisy}/runs
+	  --runs results/released{,-same,-wide,-further,-mixed,-pseudo}/runs
 
 test: setup check
 	python -m pytest

@@ -16,6 +16,7 @@ from magan_core import paths
 from magan_core.classical import METHODS, get_method
 from magan_core.classical.mapping import map_photographs
 from magan_core.data import sets
+from magan_core.data.record import Record
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
@@ -26,7 +27,7 @@ from magan_core.reporting import claims
 RESULTS = Path(__file__).parent / "results"
 
 
-def scored(method: str, records: list[sets.Record], work: Path, workers: int) -> list[dict]:
+def scored(method: str, records: list[Record], work: Path, workers: int) -> list[dict]:
     """One row a score: method, images, metric, claimed, own, low, high."""
     maps = work / f"maps-{len(records)}"
     photos = [record["image"] for record in records]

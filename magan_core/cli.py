@@ -19,6 +19,9 @@ and figures of the paper MA-GANet."""
 EPILOG = """`magan COMMAND --help` explains a command. predict, evaluate, compare, protocols and pack work in
 any folder; the others in that of params.yaml."""
 
+# What a name that a user gives can be the reason of.
+NAMED = {errno.ENOENT, errno.EACCES, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a MaganError becomes one line on standard error and exit status 1."""
@@ -38,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.filename:
+        if error.filename and error.errno in NAMED:
             print(f"magan: {error.filename}: {error.strerror}", file=sys.stderr)
             sys.exit(1)
         if error.errno not in (errno.EPIPE, errno.ENOSPC):

@@ -87,11 +87,8 @@ def evaluate(
     found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
     summary["intervals"] = {name: [round(end, 8) for end in ends] for name, ends in found.items()} or None
     notes = []
-    if dim := sum(0 < one.highest < 1 << 4 for one in counted):
-        notes.append(
-            f"{dim} of {len(stems)} maps have no value above 15 of 255: are they of fewer bits than their "
-            "files?"
-        )
+    if highest < 1 << 4:
+        notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")
     if grey := sum(one.grey for one in counted):
         notes.append(f"{grey} of {len(stems)} masks have grey levels and were cut at {CUT}")
     if resized := sum(one.resized for one in counted):

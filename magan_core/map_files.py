@@ -96,4 +96,4 @@ def _remove_own(file: Path) -> None:
         try:
             file.unlink()
         except OSError as error:
-            raise MaganError(f"cannot remove {file}, of an earlier call: {error.strerror}") from error
+            raise MaganError(f"cannot remove {file}: {error.strerror}") from error

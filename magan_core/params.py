@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from magan_core import limits, paths
+from magan_core import limits, paths, roles
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
@@ -283,22 +283,14 @@ def test_sets(profile: dict[str, Any], run: dict[str, Any]) -> list[str]:
 
 
 def source_set(profile: dict[str, Any], role: str) -> str:
-    """The set that fills a role: itself, or the one named by `same_as`."""
-    entry = profile["sets"][nearest(role, profile["sets"], f"set of profile {profile['name']}")]
-    return entry.get("same_as", role)
-
-
-def judging_role(profile: dict[str, Any]) -> str:
-    """The role that methods are shown on where one must do: DUT's if a run learns from it, as in the paper's
-    figures, or else that of the first run. `sets` and `runs` of the profile count."""
-    roles = [run["set"] for run in profile["runs"].values()]
-    dut = profile["sets"].get("dut", {}).get("same_as", "dut")
-    return "dut" if dut in roles or "dut" in roles or not roles else roles[0]
+    """The set that fills a role, which the profile must have."""
+    name = nearest(role, profile["sets"], f"set of profile {profile['name']}")
+    return roles.filled_by(profile["sets"], name)
 
 
 def judging_set(profile: dict[str, Any]) -> str:
-    """The set that fills the judging role."""
-    return source_set(profile, judging_role(profile))
+    """The set that methods are shown on where one must do: see `roles.judging`."""
+    return source_set(profile, roles.judging(profile["sets"], profile["runs"]))
 
 
 def switch(name: str, path: Path = paths.PARAMS) -> None:

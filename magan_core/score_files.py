@@ -126,6 +126,10 @@ def common_protocol(a: Path, b: Path) -> str:
     names = []
     for folder in (a, b):
         _check(folder)
+        if not _is_summary(folder / "summary.json"):
+            raise MaganError(
+                f"{folder}/summary.json is not of an evaluation, or damaged; evaluate these maps again"
+            )
         names.append(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["protocol"])
     if names[0] != names[1]:
         raise MaganError(
@@ -143,10 +147,6 @@ def _check(folder: Path) -> None:
     for name in READ:
         if not (folder / name).is_file():
             raise MaganError(f"{folder} is no folder of scores: it has no {name}; {where}")
-    if not _is_summary(folder / "summary.json"):
-        raise MaganError(
-            f"{folder}/summary.json is not of an evaluation, or damaged; evaluate these maps again"
-        )
 
 
 def _read(folder: Path) -> tuple[np.ndarray, dict[str, str]]:

@@ -24,7 +24,8 @@ git checkout --quiet --force --detach "$(git -C "$root" rev-parse HEAD)"
 python -m dvc config --quiet --local cache.dir "$(cd "$root" && python -m dvc cache dir)"
 python -m magan_core profile "$profile"
 python -c 'from magan_core import params; print(*params.load()["folders"].values(), sep="\n")' | while read -r folder; do
-  if [[ $folder != /* ]] && [ -d "$root/$folder" ]; then
+  folder=${folder%/}
+  if [[ $folder != /* && /$folder/ != */../* ]] && [ -d "$root/$folder" ] && [ -z "$(git ls-files -- "$folder")" ]; then
     rm -rf "$folder"
     mkdir -p "$(dirname "$folder")"
     ln -s "$root/$folder" "$folder"

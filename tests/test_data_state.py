@@ -161,7 +161,7 @@ def test_commands(own, monkeypatch, capsys):
     assert stop.value.code == 1
     out, err = capsys.readouterr()
     assert "szu-bd: not here" in out
-    assert "not verified: cuhk, szu-bd" in err
+    assert "not verified: cuhk, szu-bd: `magan data list`" in err
 
 
 def test_a_set_without_a_manifest_cannot_be_verified(tmp_path, capsys, monkeypatch):
@@ -169,4 +169,7 @@ def test_a_set_without_a_manifest_cannot_be_verified(tmp_path, capsys, monkeypat
     monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
     with pytest.raises(SystemExit):
         cli.main(["data", "verify", "dut"])
-    assert "no manifest says what the files should be: move the folder away" in capsys.readouterr().err
+    assert (
+        "not verified: dut: no manifest says what the files should be; move the folder away"
+        in capsys.readouterr().err
+    )

@@ -156,6 +156,14 @@ def test_of_names_that_differ_in_case_only_the_first_has_its_map():
 
 
 def test_of_names_that_differ_in_how_accents_are_written_one_has_its_map():
+    photos = {Path(name): Path(name) for name in (unicodedata.normalize(f, "ä.jpg") for f in ("NFC", "NFD"))}
+    found, failed = map_names(photos)
+    assert [name.name for name in found.values()] == ["ä.jpg.png"]
+    assert len(failed) == 1
+    assert "only in upper and lower case, or in how accents are written" in next(iter(failed.values()))
+
+
+def test_names_that_differ_in_how_accents_are_written_keep_their_folders():
     photos = {Path(folder, unicodedata.normalize(form, "ä.jpg")): Path(unicodedata.normalize(form, "ä.jpg"))
               for folder, form in (("d1", "NFC"), ("d2", "NFD"))}  # fmt: skip
     found, failed = map_names(photos)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from magan_core.data import sets
 from magan_core.data.manifest import read_manifest, verify, write_manifest
+from magan_core.data.record import Record
 from magan_core.errors import MaganError
 
 HALF = np.zeros((8, 10), np.uint8)
@@ -144,8 +145,8 @@ def test_exclude_takes_names_and_remarks(tmp_path):
         sets.exclude(records, listing)
 
 
-def fake(names) -> list[sets.Record]:
-    return [sets.Record(stem=name, image=Path(name), mask=None, white="focus") for name in names]
+def fake(names) -> list[Record]:
+    return [Record(stem=name, image=Path(name), mask=None, white="focus") for name in names]
 
 
 @given(

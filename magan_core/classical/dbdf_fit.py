@@ -19,7 +19,8 @@ from magan_core import paths
 from magan_core.classical import planes
 from magan_core.classical.dbdf import LEARNT, PATCHES, Learnt
 from magan_core.classical.dbdf_features import features
-from magan_core.data.sets import Record, load, pairs, select
+from magan_core.data.record import Record
+from magan_core.data.sets import load, pairs, select
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
 from magan_core.files import atomic

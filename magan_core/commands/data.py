@@ -175,13 +175,16 @@ def verify(options: argparse.Namespace) -> None:
     states = {name: inspect(name, _folder(name)) for name in names}
     for name, state in states.items():
         print(f"{name}: {state}")
-    if unknown := [name for name, state in states.items() if state.intact is None and state.here]:
-        raise MaganError(
-            f"not verified: {', '.join(unknown)}; no manifest says what the files should be: move the folder "
-            "away and take it in again with `magan data add`, which writes one"
+    undescribed = [name for name, state in states.items() if state.here and not state.described]
+    faulty = [name for name, state in states.items() if not state.intact and name not in undescribed]
+    told = [f"{', '.join(faulty)}: `magan data list` says how to get them"] if faulty else []
+    if undescribed:
+        told.append(
+            f"{', '.join(undescribed)}: no manifest says what the files should be; move the folder away and "
+            "take it in again with `magan data add`, which writes one"
         )
-    if faulty := [name for name, state in states.items() if not state.intact]:
-        raise MaganError(f"not verified: {', '.join(faulty)}; `magan data list` says how to get them")
+    if told:
+        raise MaganError(f"not verified: {'; '.join(told)}")
 
 
 def leaks(options: argparse.Namespace) -> None:

@@ -46,6 +46,7 @@ def train(options: argparse.Namespace) -> None:
             f"`dvc repro prepare@{profile['name']}`, that alone."
         )
     data, out = paths.prepared(profile["name"]), paths.runs(profile["name"]) / options.run
+    tested = {name: load_test(data / name) for name in params.test_sets(profile, run)}
     unlabelled = data / params.source_set(profile, run["unlabelled"]) if "unlabelled" in run else None
     with joined(choose_device(options.device), options.timeout) as (team, device):
         train_run(
@@ -63,8 +64,8 @@ def train(options: argparse.Namespace) -> None:
     if not team.writes:
         return
     model, size = load_model(out / "model.safetensors", device)
-    for name in params.test_sets(profile, run):
-        photos = [record["image"] for record in load_test(data / name)]
+    for name, records in tested.items():
+        photos = [record["image"] for record in records]
         maps = paths.maps(profile["name"]) / options.run / name
         seconds = predict_files(model, photos, maps, size=size, device=device, **passes(profile))
         add_timing(out, name, seconds)

@@ -13,6 +13,7 @@ from magan_core.data.fetch import Wanted
 from magan_core.data.images import SUFFIXES
 from magan_core.data.manifest import write_manifest
 from magan_core.data.polarity import contradicted
+from magan_core.data.record import Record
 from magan_core.data.state import OWN_MANIFEST
 from magan_core.errors import MaganError
 from magan_core.files import sha256, write_text
@@ -85,7 +86,7 @@ def add_parts(
     return counts
 
 
-def _records(part: Part, download: Path, white: str) -> list[sets.Record]:
+def _records(part: Part, download: Path, white: str) -> list[Record]:
     images = _find(download, part.images)
     if not part.masks:
         return sets.photographs(images.parent, images.name)
@@ -107,7 +108,7 @@ def _find(download: Path, names: tuple[str, ...]) -> Path:
     return found[0]
 
 
-def _check_polarity(records: Sequence[sets.Record], white: str) -> None:
+def _check_polarity(records: Sequence[Record], white: str) -> None:
     if found := contradicted(records):
         other = "blur" if white == "focus" else "focus"
         raise MaganError(

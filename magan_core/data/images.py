@@ -114,8 +114,8 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
 def read_map(path: str | Path) -> np.ndarray:
     """Return the grey values stored at `path` as uint8 (H, W), 0..255, polarity as stored.
 
-    Transparency is ignored. Raises MaganError as `read_photo` does, and for a coloured picture: the grey of a
-    colour scale's colours is not the value that they stand for.
+    Transparency is ignored. Raises MaganError as `read_photo` does (but 16-bit samples may fit into 12 bits),
+    and for a coloured picture: the grey of a colour scale's colours is not the value that they stand for.
     """
     with _decoded(Path(path)) as picture:
         if picture.mode not in ("1", "L", "LA"):
@@ -181,7 +181,8 @@ def _decoded(path: Path, fraction: int | None = None, lit: bool = False):
         deep = picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
         picture.load()
         shallow = _eight_bit(_upright(picture), path)
-        if deep and (lit or picture.mode not in SIXTEEN_BIT):  # the latter had all 16 bits until now
+        # Of colours Pillow keeps the high byte alone, so that values of 8 bits and black look alike.
+        if deep and (lit or picture.mode not in SIXTEEN_BIT):
             colours = [band for band in shallow.getbands() if band != "A"]
             least = 1 << 4 if lit else 1
             if max(shallow.getchannel(band).getextrema()[1] for band in colours) < least:

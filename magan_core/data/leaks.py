@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from magan_core.data.images import read_thumbnail
-from magan_core.data.sets import Record
+from magan_core.data.record import Record
 
 LIMIT = 0.95
 SIDE = 32

@@ -7,7 +7,8 @@ import csv
 import sys
 from pathlib import Path
 
-from magan_core.data.sets import Record, pairs, photographs
+from magan_core.data.record import Record
+from magan_core.data.sets import pairs, photographs
 from magan_core.errors import MaganError
 from magan_core.files import sha256, write_csv
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from magan_core.data import leaks, sets
 from magan_core.data.images import read_mask
-from magan_core.data.sets import Record
+from magan_core.data.record import Record
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError, nearest
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from magan_core.data.sets import Record, load
+from magan_core.data.record import Record
+from magan_core.data.sets import load
 from magan_core.errors import MaganError
 
 SAMPLE = 100  # photographs looked at, at least

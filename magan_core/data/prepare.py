@@ -35,7 +35,7 @@ from magan_core.data import sets
 from magan_core.data.images import resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
 from magan_core.data.parts import Parts, check_leaks, folder_parts
-from magan_core.data.sets import Record
+from magan_core.data.record import Record
 from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
@@ -268,7 +268,11 @@ def _locked(folder: Path) -> Iterator[None]:
     """One process at a time prepares data in a folder; the others wait, and a killed one holds nobody up."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that prepares data in {folder}", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from magan_core.data.sets import Record
+from magan_core.data.record import Record
 from magan_core.errors import MaganError
 from magan_core.files import read_json
 
@@ -50,10 +50,11 @@ def load_train(folder: str | Path) -> Training:
 
 
 def training_hash(folder: str | Path) -> str:
-    """Return the SHA-256 of the training arrays of a prepared set. MaganError when sets.json has none."""
+    """Return the SHA-256 of the training arrays of a prepared set. MaganError when sets.json does not know
+    the set."""
     folder = Path(folder)
     try:
-        return read_json(folder.parent / "sets.json")[folder.name]["sha256"]
+        return str(read_json(folder.parent / "sets.json")[folder.name]["sha256"])
     except (KeyError, TypeError) as error:
         raise MaganError(
             f"{folder.parent / 'sets.json'} says nothing of the set {folder.name}; prepare the data again"

@@ -5,23 +5,14 @@ import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
 from magan_core.data.images import SUFFIXES, read_mask, read_photo
+from magan_core.data.record import Record
 from magan_core.errors import MaganError
 
 LITTER = {"thumbs.db", "desktop.ini"}  # what file managers leave behind; names that start with a dot as well
-
-
-class Record(TypedDict):
-    """One photograph; `white` is the class stored as white in its mask ("focus" or "blur")."""
-
-    stem: str
-    image: Path
-    mask: Path | None
-    white: str
 
 
 def pairs(folder: str | Path, white: str, images: str = "images", masks: str = "masks") -> list[Record]:

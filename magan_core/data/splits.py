@@ -9,7 +9,8 @@ from pathlib import Path
 
 from magan_core import paths
 from magan_core.data.manifest import read_manifest
-from magan_core.data.sets import Record, divide, read_names
+from magan_core.data.record import Record
+from magan_core.data.sets import divide, read_names
 from magan_core.files import write_text
 
 FIRST = 604  # "the first 604 images for training and the rest 100 for testing" (section IV-A)

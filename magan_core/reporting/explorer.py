@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from magan_core import paths
 from magan_core.data.images import read_mask, read_photo
 from magan_core.data.prepared import load_test
-from magan_core.data.sets import Record
+from magan_core.data.record import Record
 from magan_core.errors import MaganError, nearest
 from magan_core.inside import Inside, look_inside
 from magan_core.models.weights import load_discriminator, load_model

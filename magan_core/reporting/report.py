@@ -5,7 +5,7 @@ The page needs no other file and no network: styles and pictures are inside it, 
 
 import base64
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +24,9 @@ from magan_core.wording import counted
 Rows = list[dict[str, str]]
 VERDICTS = ("reproduced", "not reproduced", "other data", "not run")
 COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
+CLAIM = ("table", "dataset", "method", "metric", "claimed", "own", "low", "high", "seeds", "deviation",
+         "images", "difference", "verdict", "data")  # fmt: skip
+DIFFERENCE = ("dataset", "data", "without", "with", "metric", "difference", "low", "high", "p", "seeds")
 
 
 def build_report(profile: str, params: Mapping[str, Any], results: str | Path, out: str | Path) -> None:
@@ -33,27 +36,19 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     sets.json, provenance.json), figures/ and photographs/, for figures that show some. Where there is no
     photographs/, as in a clone of what may be handed on, the page says so.
 
-    Raises MaganError, naming the file, when a table or a figure is missing or broken, or the folder, when
-    what a file says is not what this version writes.
+    Raises MaganError, naming the file, when a table or a figure is missing or broken.
     """
-    try:
-        page = _page(profile, params, Path(results))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise MaganError(
-            f"{results}: a table, a figure's words or the provenance are damaged or of another version "
-            f"({type(error).__name__}: {error}). `make repro PROFILE={profile}` writes them again."
-        ) from error
-    write_text(out, page)
-
-
-def _page(profile: str, params: Mapping[str, Any], results: Path) -> str:
+    results = Path(results)
     tables = results / "tables"
     sources = replace(Results.of(profile, params), prepared=tables)
     claims = read_rows(tables / "claims.csv")
+    _require(claims[0], CLAIM, tables / "claims.csv")
+    filled = {sources.filled_by(role) for role in PAPER_NAMES if sources.has(role)}
+    _require(sources.sets, filled, tables / "sets.json")
     differences = tables / "differences.csv"
     records, detectors = _records(tables / "provenance.json", params["classical"])
     cost = _cost(sources, records, detectors)
-    return fill(
+    page = fill(
         "report.html.j2",
         profile=profile,
         banner=_banner(sources),
@@ -67,6 +62,17 @@ def _page(profile: str, params: Mapping[str, Any], results: Path) -> str:
         provenance=[*_provenance(records), *cost],
         runs=[_run(name, record) for name, record in records.items()],
     )
+    write_text(out, page)
+
+
+def _require(found: Any, keys: Iterable[str], where: object) -> None:
+    """MaganError unless what a file says is of names and values, these among them."""
+    if not isinstance(found, Mapping):
+        raise MaganError(f"{where} is no names with values. `make repro` writes it again.")
+    if missing := [key for key in keys if key not in found]:
+        raise MaganError(
+            f"{where} has no '{missing[0]}': damaged, or of another version. `make repro` writes it again."
+        )
 
 
 def _banner(sources: Results) -> list[str]:
@@ -124,10 +130,8 @@ def _verdicts(claims: Rows) -> list[list[str]]:
 def _differences(file: Path) -> list[dict[str, Any]]:
     """Groups by data set of one line a pair of methods, a cell a metric of COMPARED."""
     rows = read_rows(file, empty=True)
-    if rows and "seeds" not in rows[0]:
-        raise MaganError(
-            f"{file} has no column 'seeds': it is of an older version. `make repro` writes it again."
-        )
+    if rows:
+        _require(rows[0], DIFFERENCE, file)
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
         lines = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
@@ -261,6 +265,7 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
             f"{results / 'figures' / name}.png: no such file. `make repro` draws the figures of this profile."
         )
     words = read_json(folder / f"{name}.json")
+    _require(words, ("alt", "caption"), folder / f"{name}.json")
     png = (folder / f"{name}.png").read_bytes()
     try:
         with Image.open(folder / f"{name}.png") as picture:
@@ -281,10 +286,11 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
 def _records(file: Path, detectors: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Provenance of the runs, and of the detectors without a network, by name."""
     found = read_json(file)
+    _require(found, (), file)
     for name, record in found.items():
-        for key in ("seconds",) if name in detectors else ("seconds", "parameters", "gmacs"):
-            if key not in record:
-                raise MaganError(f"{file}: '{name}' has no '{key}'; `make repro` trains the run again.")
+        run, where = name not in detectors, f"{file}: '{name}'"
+        _require(record, ("seconds", "parameters", "gmacs") if run else ("seconds",), where)
+        _require(record["seconds"], ("predict_per_image", "train") if run else ("predict_per_image",), where)
     return (
         {name: record for name, record in found.items() if name not in detectors},
         {name: record for name, record in found.items() if name in detectors},

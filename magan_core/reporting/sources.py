@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from magan_core import paths
+from magan_core import paths, roles
 from magan_core.classical import METHODS
 from magan_core.data.images import read_map, read_mask, read_photo
 from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
 from magan_core.metrics import SCORES
-from magan_core.params import judging_role
 from magan_core.score_files import read_pair, read_statistics
 
 PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
@@ -71,7 +70,7 @@ class Results:
     def filled_by(self, role: str) -> str:
         """The set that fills a role; MaganError for a role that the paper does not have."""
         nearest(role, PAPER_NAMES, "data set")
-        return self.roles.get(role, {}).get("same_as", role)
+        return roles.filled_by(self.roles, role)
 
     def has(self, role: str) -> bool:
         """Whether this profile has data for the role."""
@@ -80,7 +79,7 @@ class Results:
     @property
     def judging(self) -> str:
         """The role that methods are shown on where one must do."""
-        return judging_role({"sets": self.roles, "runs": self.listed})
+        return roles.judging(self.roles, self.listed)
 
     def seeds(self, variant: str, role: str) -> list[str]:
         """The runs of `variant` trained for `role`, one a seed; the profile's own seed comes first.
