@@ -2,8 +2,9 @@
 test split, disturbed, against the same masks.
 
 Needs CUHK where MAGAN_DATA says. Levels: the deviation of the noise, of 255; the quality of the JPEG, of
-100; what all values are multiplied by. Differences in MAE are from the photographs as they are, with 95 %
-intervals and p over photographs; what is wrongly in focus or blurred, shares of the pixels.
+100; what all values are multiplied by. Differences in MAE are from the photographs as they are, or from
+another model on the same photographs (--than), with 95 % intervals and p over photographs; what is wrongly in
+focus or blurred, shares of the pixels.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from magan_core import metrics, paths
 from magan_core.data.images import CUT
 from magan_core.data.sets import load, pairs, select
+from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
 from magan_core.files import write_json
 from magan_core.models.folding import fold_batch_norm
@@ -45,6 +47,10 @@ def exposed(photo: np.ndarray, factor: float, seed: int) -> np.ndarray:
     return np.clip(np.rint(photo * float(factor)), 0, 255).astype(np.uint8)
 
 
+def as_it_is(photo: np.ndarray, level: None, seed: int) -> np.ndarray:
+    return photo
+
+
 DISTURBED: dict[str, tuple[Callable, tuple[float, ...]]] = {
     "noise": (noisy, (2, 5, 10, 20)),
     "jpeg": (compressed, (75, 50, 25, 10)),
@@ -52,49 +58,55 @@ DISTURBED: dict[str, tuple[Callable, tuple[float, ...]]] = {
 }
 
 
+def opened(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What a model makes of a photograph: its map, as `magan predict` draws it."""
+    network, size = load_model(path)
+    fold_batch_norm(network)
+    how = passes(read_header(path))
+    return lambda photo: predict(network, photo, size, **how)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=paths.RELEASED, help="default: the released one")
+    parser.add_argument("--than", type=Path, metavar="MODEL", help="to hold the model against")
+    parser.add_argument("--split", default="zhao_test.txt", help="list of data/splits/cuhk, or of CUHK's own")
     parser.add_argument("--seed", type=int, default=1, help="of the noise")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     folder = paths.raw("cuhk")
-    loaded = [load(record) for record in select(pairs(folder, "blur"), folder / "splits/zhao_test.txt")]
-    network, size = load_model(paths.RELEASED)
-    fold_batch_norm(network)
-    how, paper = passes(read_header(paths.RELEASED)), metrics.get_protocol("paper")
-
-    def scored(told: str, disturb: Callable = lambda photo, level, seed: photo, level: float = 0):
-        shown = tqdm(loaded, desc=told, leave=False, disable=None)
-        return np.stack(
-            [
-                metrics.histograms(
-                    predict(network, disturb(photo, level, options.seed + index), size, **how), mask
-                )
-                for index, (photo, mask) in enumerate(shown)
-            ]
-        )
-
-    def row(kind: str, level: float | None, found: np.ndarray) -> dict:
-        difference = metrics.paired_difference(before, found, paper)["mae"]
-        scores = metrics.summary(found, paper)
-        blurred, focus = (found / found.sum((1, 2), keepdims=True)).mean(0)  # shares of the pixels, by value
-        scores |= {"wrongly_in_focus": blurred[CUT:].sum(), "wrongly_blurred": focus[:CUT].sum()}
-        return {
-            "disturbed": kind,
-            "level": level,
-            **{name: round(float(value), 4) for name, value in scores.items()},
-            "mae_difference": {key: round(value, 4) for key, value in vars(difference).items()},
-        }
-
-    before = scored("as they are")
-    rows = [row("none", None, before)]
+    names = split_file("cuhk", options.split, folder)
+    loaded = [load(record) for record in select(pairs(folder, "blur"), names)]
+    models = [opened(path) for path in (options.model, options.than) if path]
+    paper, rows = metrics.get_protocol("paper"), []
+    disturbances = [("none", as_it_is, None)]
     for kind, (disturb, levels) in DISTURBED.items():
-        for level in levels:
-            rows.append(row(kind, level, scored(f"{kind} {level:g}", disturb, level)))
-            print({key: value for key, value in rows[-1].items() if key != "mae_difference"}, flush=True)
+        disturbances += [(kind, disturb, level) for level in levels]
+    for kind, disturb, level in disturbances:
+        counted = []  # per photograph and model
+        for index, (photo, mask) in enumerate(tqdm(loaded, desc=f"{kind} {level or ''}", disable=None)):
+            seen = disturb(photo, level, options.seed + index)
+            counted.append([metrics.histograms(model(seen), mask) for model in models])
+        found, *others = np.stack(counted, axis=1)
+        if others or kind == "none":
+            reference = others[0] if others else found
+        difference = metrics.paired_difference(reference, found, paper)["mae"]
+        blurred, focus = (found / found.sum((1, 2), keepdims=True)).mean(0)  # shares of the pixels, by value
+        scores = metrics.summary(found, paper)
+        scores |= {"wrongly_in_focus": blurred[CUT:].sum(), "wrongly_blurred": focus[:CUT].sum()}
+        rows.append(
+            {
+                "disturbed": kind,
+                "level": level,
+                **{name: round(float(value), 4) for name, value in scores.items()},
+                "mae_difference": {key: round(value, 4) for key, value in vars(difference).items()},
+            }
+        )
+        print({key: value for key, value in rows[-1].items() if key != "mae_difference"}, flush=True)
     result = {
         "rows": rows,
         "photographs": len(loaded),
+        "split": options.split,
         "seed": options.seed,
         "protocol": "paper",
         "hardware": machine.hardware(),
