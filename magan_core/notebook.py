@@ -121,9 +121,10 @@ def run(path: Path, out: Path, given: list[str]) -> None:
             getattr(stop, "signal", signal.SIGINT),
         ) from stop
     except papermill.PapermillExecutionError as error:
+        said = " ".join(error.evalue.split()).rstrip(".")
         raise MaganError(
-            f"{path} failed in cell {error.exec_count}: {error.ename}: {' '.join(error.evalue.split())} "
-            f"The executed copy is {working}."
+            f"{path} failed in cell {error.exec_count}: {error.ename}: {said}. The executed copy is "
+            f"{working}."
         ) from error
     except DeadKernelError as error:
         raise MaganError(

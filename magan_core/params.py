@@ -44,6 +44,8 @@ SECTIONS = {
 }  # fmt: skip
 PUBLISHED = dict.fromkeys(("method", "folder", "white", "suffix", "set", "masks", "masks_white"), str)
 FOLDERS = dict.fromkeys(("data", "weights", "published"), str)
+PROFILES = re.compile(r"(?m)^  - &([\w-]+)")
+SWITCH = re.compile(r"(?m)^profile:\s*\*([\w-]+)")
 COMPARISON = {"resamples": int, "seed": int, "tolerance": dict}
 TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds"), float | None)
 
@@ -66,13 +68,12 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise MaganError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     except yaml.YAMLError as error:
+        text = Path(path).read_text(encoding="utf-8")
+        if gone := _gone(text):
+            nearest(gone, PROFILES.findall(text), "profile at the end of params.yaml (`magan profile NAME`)")
         undefined = re.search(r"found undefined alias '?([\w-]+)'?", str(error))
         if undefined:
-            nearest(
-                undefined[1],
-                re.findall(r"&([\w-]+)", Path(path).read_text(encoding="utf-8")),
-                "name in params.yaml",
-            )
+            nearest(undefined[1], re.findall(r"&([\w-]+)", text), "name in params.yaml")
         raise MaganError(f"{path} is not valid YAML: {error}. Mend it there.") from error
     keys(raw, ("folders", "comparison", "runs", "rows", "profiles", "profile"), "section of params.yaml")
     keys(raw["folders"], FOLDERS, "key of folders")
@@ -294,18 +295,25 @@ def judging_set(profile: dict[str, Any]) -> str:
 
 
 def switch(name: str, path: Path = paths.PARAMS) -> None:
-    """Write another profile into the last line of params.yaml."""
-    nearest(name, load(path)["profiles"], "profile")
-    text, found = re.subn(
-        r"(?m)^profile:\s*\*[\w-]+", f"profile: *{name}", Path(path).read_text(encoding="utf-8")
-    )
+    """Write another profile into the last line of params.yaml, also where that names one that has gone."""
+    text = Path(path).read_text(encoding="utf-8") if Path(path).is_file() else ""
+    nearest(name, PROFILES.findall(text) if _gone(text) else load(path)["profiles"], "profile")
+    text, found = SWITCH.subn(f"profile: *{name}", text)
     if not found:
         raise MaganError(
             f"`profile` of {path} is written out, as `dvc exp apply` leaves it, and cannot be switched. Take "
             f"`git checkout {path}` and edit the values by hand, or end it with `profile: *{name}`."
         )
-    if not re.search(rf"&{re.escape(name)}(?![\w-])", text):
+    if _gone(text):
         raise MaganError(
             f"the profile {name} of {path} has no anchor of its name. Let it begin with `- &{name}`."
         )
     write_text(path, text)
+
+
+def _gone(text: str) -> str | None:
+    """The profile that the last line of params.yaml names, if there is none of that name."""
+    current = SWITCH.search(text)
+    if current and not re.search(rf"&{re.escape(current[1])}(?![\w-])", text):
+        return current[1]
+    return None

@@ -1,6 +1,8 @@
 """Whether a set is here: what `magan data list` and `verify` say."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +151,7 @@ def test_commands(own, monkeypatch, capsys):
         assert part in listed
     with pytest.raises(SystemExit):
         cli.main(["data", "verify"])
-    assert "no data set is in" in capsys.readouterr().err
+    assert "does not exist; see `magan data list`" in capsys.readouterr().err
 
     monkeypatch.setenv("MAGAN_DATA", str(own / "raw"))
     cli.main(["data", "list"])
@@ -164,12 +166,27 @@ def test_commands(own, monkeypatch, capsys):
     assert "not verified: cuhk, szu-bd: `magan data list`" in err
 
 
-def test_a_set_without_a_manifest_cannot_be_verified(tmp_path, capsys, monkeypatch):
-    (tmp_path / "dut/images").mkdir(parents=True)
+def test_a_set_without_a_manifest_cannot_be_verified_until_one_is_written(tmp_path, capsys, monkeypatch):
+    """Neither one of the catalogue nor one's own; the command that the message names mends it."""
+    for name in ("dut", "garden"):
+        for kind in ("images", "masks"):
+            (tmp_path / name / kind).mkdir(parents=True)
+            Image.new("L", (8, 8)).save(tmp_path / name / kind / "a.png")
     monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
-    with pytest.raises(SystemExit):
-        cli.main(["data", "verify", "dut"])
+    cli.main(["data", "list"])
     assert (
-        "not verified: dut: no manifest says what the files should be; move the folder away"
-        in capsys.readouterr().err
+        f"garden: a set of your own\n    {tmp_path / 'garden'}: here; no manifest" in capsys.readouterr().out
     )
+    for name in ("dut", "garden"):
+        with pytest.raises(SystemExit):
+            cli.main(["data", "verify", name])
+        err = capsys.readouterr().err
+        assert f"not verified: {name}: no manifest says what the files should be" in err
+        words = re.search(r"`python (-m .*?)`", err)[1].split()
+        subprocess.run([sys.executable, *words], check=True)
+        cli.main(["data", "verify", name])
+        assert capsys.readouterr().out == f"{name}: here and intact, 2 files\n"
+    (tmp_path / "garden/images/a.png").unlink()
+    with pytest.raises(SystemExit):
+        cli.main(["data", "verify"])
+    assert "not verified: garden: `magan data list`" in capsys.readouterr().err

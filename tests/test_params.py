@@ -473,6 +473,18 @@ def test_a_wrong_override_is_an_error(edited):
         overridden(path, "profile.seed=two")
 
 
+def test_from_a_profile_that_has_gone_one_can_switch_to_another(edited):
+    path = edited("profile: *demo", "profile: *try")
+    with pytest.raises(
+        MaganError, match=r"end of params\.yaml \(`magan profile NAME`\) 'try'\. Allowed: demo"
+    ):
+        params.load(path)
+    with pytest.raises(MaganError, match="did you mean 'smoke'"):
+        params.switch("smok", path)
+    params.switch("smoke", path)
+    assert params.load(path)["profile"]["name"] == "smoke"
+
+
 def test_a_profile_without_an_anchor_of_its_name_cannot_be_switched_to(edited):
     path = edited("name: smoke", "name: mine")
     before = path.read_text(encoding="utf-8")

@@ -120,6 +120,18 @@ def show(options: argparse.Namespace) -> None:
             + f"    {_folder(name)}: {state}"
         )
 
+    for name in _own_sets():
+        print(f"{name}: a set of your own\n    {_folder(name)}: {inspect(name, _folder(name))}")
+
+
+def _own_sets() -> list[str]:
+    """The sets in the data folder that the catalogue does not know."""
+    from magan_core.data.catalogue import CATALOGUE
+
+    folder = _folder("")
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path.name for path in found if path.name not in CATALOGUE and (path / "images").is_dir()]
+
 
 WHITE = {"focus": "in focus", "blur": "blurred"}
 
@@ -167,21 +179,30 @@ def verify(options: argparse.Namespace) -> None:
     from magan_core.data.catalogue import CATALOGUE, data_set
     from magan_core.data.state import inspect
 
+    if not _folder("").is_dir():
+        raise MaganError(f"{_folder('')} does not exist; see `magan data list` for how to get a data set")
+    own = _own_sets()
     for name in options.names:
-        data_set(name)
-    names = options.names or [name for name in CATALOGUE if _folder(name).is_dir()]
-    if not names:
-        raise MaganError(f"no data set is in {_folder('')}; see `magan data list` for how to get one")
+        if name not in own:
+            data_set(name)
+    names = options.names or [*(name for name in CATALOGUE if _folder(name).is_dir()), *own]
     states = {name: inspect(name, _folder(name)) for name in names}
+    if not options.names:
+        states = {name: state for name, state in states.items() if name in CATALOGUE or state.described}
+    if not states:
+        raise MaganError(
+            f"no data set with a manifest is in {_folder('')}; see `magan data list` for how to get one"
+        )
     for name, state in states.items():
         print(f"{name}: {state}")
     undescribed = [name for name, state in states.items() if state.here and not state.described]
     faulty = [name for name, state in states.items() if not state.intact and name not in undescribed]
     told = [f"{', '.join(faulty)}: `magan data list` says how to get them"] if faulty else []
     if undescribed:
+        where = _folder(undescribed[0])
         told.append(
-            f"{', '.join(undescribed)}: no manifest says what the files should be; move the folder away and "
-            "take it in again with `magan data add`, which writes one"
+            f"{', '.join(undescribed)}: no manifest says what the files should be; if they are right as they "
+            f"are, `python -m magan_core.data.manifest {where} {where}/manifest.csv` writes one"
         )
     if told:
         raise MaganError(f"not verified: {'; '.join(told)}")

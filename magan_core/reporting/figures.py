@@ -21,6 +21,7 @@ from magan_core.reporting.grid import grid
 from magan_core.reporting.sources import Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, listed, look, styled
 from magan_core.training.log import COLUMNS
+from magan_core.wording import counted
 
 OURS = ("manet", "magan", "magan-s")
 ABLATION = ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS)
@@ -356,7 +357,9 @@ def training_curves(results: Results) -> Drawing:
     if len(alike) < len(results.listed):
         caption += " Pale: the same with another seed."
     return Drawing(
-        figure, caption, f"Training curves of {len(results.listed)} runs: {listed(list(results.listed))}."
+        figure,
+        caption,
+        f"Training curves of {counted(len(results.listed), 'run')}: {listed(list(results.listed))}.",
     )
 
 

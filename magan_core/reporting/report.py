@@ -13,16 +13,18 @@ from typing import Any
 
 from PIL import Image
 
+from magan_core import paths
 from magan_core.errors import MaganError
 from magan_core.files import read_json, write_text
 from magan_core.reporting import paper, typeset
 from magan_core.reporting.sources import PAPER_NAMES, Results, read_rows
-from magan_core.reporting.style import listed
+from magan_core.reporting.style import listed, look
 from magan_core.reporting.templates import fill
 from magan_core.wording import counted
 
 Rows = list[dict[str, str]]
-VERDICTS = ("reproduced", "not reproduced", "other data", "not run")
+BETTER = "better"  # not reproduced: beyond the tolerance, to the better end
+VERDICTS = ("reproduced", BETTER, "not reproduced", "other data", "not run")
 COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
 CLAIM = ("table", "dataset", "method", "metric", "claimed", "own", "low", "high", "seeds", "deviation",
          "images", "difference", "verdict", "data")  # fmt: skip
@@ -59,6 +61,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         differences=_differences(differences),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=cost[-1][1],
+        executed=paths.notebooks(profile).exists(),
         provenance=[*_provenance(records), *cost],
         runs=[_run(name, record) for name, record in records.items()],
     )
@@ -122,8 +125,8 @@ def _verdicts(claims: Rows) -> list[list[str]]:
     """Table, data set, and how many of the paper's numbers have each of the VERDICTS."""
     counts: dict[tuple[str, str], Counter] = {}
     for row in claims:
-        if row["verdict"]:
-            counts.setdefault((row["table"], row["dataset"]), Counter())[row["verdict"]] += 1
+        if verdict := _verdict(row):
+            counts.setdefault((row["table"], row["dataset"]), Counter())[verdict] += 1
     return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in counts.items()]
 
 
@@ -140,7 +143,11 @@ def _differences(file: Path) -> list[dict[str, Any]]:
         {
             "name": name,
             "lines": [
-                {"with": after, "without": before, "cells": [cells[metric] for metric in COMPARED]}
+                {
+                    "with": look(after).label,
+                    "without": look(before).label,
+                    "cells": [cells[metric] for metric in COMPARED],
+                }
                 for (after, before), cells in lines.items()
             ],
         }
@@ -207,12 +214,20 @@ def _cell(row: Mapping[str, str]) -> dict[str, str]:
         numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
         return cell | {
             "spread": typeset.spread(numbers | {"seeds": int(row["seeds"])}),
-            "verdict": row["verdict"],
+            "verdict": _verdict(row),
         }
     except ValueError as error:
         raise MaganError(
             f"claims.csv: a cell is not a number ({error}). `make repro` builds the tables again."
         ) from error
+
+
+def _verdict(row: Mapping[str, str]) -> str:
+    """The verdict of a row, where what is not reproduced is told apart if it is better."""
+    if row["verdict"] != "not reproduced":
+        return row["verdict"]
+    best = typeset.METRICS[row["metric"]][2]
+    return BETTER if best(float(row["own"]), float(row["claimed"])) == float(row["own"]) else row["verdict"]
 
 
 def _published(row: Mapping[str, str], method: str | None = None) -> bool:
@@ -337,8 +352,9 @@ def _cost(
         ("Maps of the test photographs", f"networks {networks:,.0f} s, other detectors {others:,.0f} s"),
         (
             "Total cost",
-            f"{total:,.0f} s{minutes} for {counted(len(records), 'training')} and all maps, without "
-            "preparation, scoring and drawing",
+            f"{total:,.0f} s{minutes}: {counted(len(records), 'training')} {training:,.0f} s, maps of "
+            f"networks {networks:,.0f} s, of other detectors {others:,.0f} s; not preparation, scoring and "
+            "drawing",
         ),
     ]
 

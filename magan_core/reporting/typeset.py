@@ -118,7 +118,8 @@ def latex(number: str, comparison: pd.DataFrame) -> str:
 def spread(cell: Mapping[str, Any]) -> str:
     """How sure an own number of `tables.compare` is, as text: its interval, or the deviation over seeds."""
     if cell["seeds"] > 1:
-        return f"± {cell['deviation']:.3f}, {cell['seeds']} seeds"
+        digits = 3 if cell["deviation"] >= 0.0005 else 4
+        return f"± {cell['deviation']:.{digits}f}, {cell['seeds']} seeds"
     return "" if np.isnan(cell["low"]) else f"{cell['low']:.3f}–{cell['high']:.3f}"
 
 
