@@ -14,17 +14,15 @@ from pathlib import Path
 import machine
 import numpy as np
 import torch
+from robustness import opened
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from magan_core import paths
-from magan_core.data.images import read_photo
+from magan_core.data.images import CUT, read_photo
 from magan_core.data.sets import pairs, select
 from magan_core.errors import MaganError
 from magan_core.files import write_json
-from magan_core.models.folding import fold_batch_norm
-from magan_core.models.weights import load_model, read_header
-from magan_core.prediction import passes, predict
 
 RADII = (0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02)  # of the longer side
 
@@ -64,14 +62,12 @@ def main() -> None:
         read_photo(record["image"])
         for record in select(pairs(folder, "blur"), folder / "splits/zhao_test.txt")
     ]
-    network, size = load_model(paths.RELEASED)
-    fold_batch_norm(network)
-    how, rows = passes(read_header(paths.RELEASED)), []
+    model, rows = opened(paths.RELEASED), []
     for name, radius in [("none", 0.0), *product(WAYS, RADII)]:
         shares = []
         for photo in tqdm(photos, desc=f"{name} {radius:g}", leave=False, disable=None):
             seen = blurred(photo, WAYS[name](radius * max(photo.shape[:2]))) if radius else photo
-            shares.append(float((predict(network, seen, size, **how) >= 128).mean()))
+            shares.append(float((model(seen) >= CUT).mean()))
         rows.append(
             {
                 "blur": name,
