@@ -1,6 +1,6 @@
 # make setup            a virtual environment in .venv with the pinned packages, once; all others do it first
 # make repro            every table and figure of the profile in params.yaml (PROFILE=NAME: of another; JOBS=N: N trainings at once)
-# make released-model   the model that `magan predict` takes, trained again (hours, and a GPU for minutes)
+# make released-model   the model that `magan predict` takes, trained again (hours, and a GPU for minutes; LABELLERS=1: no GPU)
 # make test             all tests; make fast-test: without whole pipelines; make check: style and notebooks only
 # make lab              the notebooks in JupyterLab
 # make hooks            have Git refuse notebooks with outputs
@@ -23,31 +23,8 @@ repro: setup
 	python -m dvc repro
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"
 
-SZU_BD = $$(python -c 'from magan_core import params, paths; print(paths.raw("szu-bd", params.load()["folders"]["data"]))')/images
-
-# The model that comes with the project, again: needs CUHK, SZU-BD, a GPU for minutes and hours (docs/model-card.md).
 released-model: setup
-	$(MAKE) repro PROFILE=released
-	python -m magan_core pack results/released/runs/manet-zhao/model.safetensors --out build/released-start.safetensors
-	$(MAKE) repro PROFILE=released-same
-	$(MAKE) repro PROFILE=released-wide
-	python -m magan_core pack build/released-start.safetensors \
-	  results/released-same/runs/manet-zhao-s{2,4}/model.safetensors \
-	  results/released-wide/runs/manet-zhao-s{3,5}/model.safetensors --out build/released-mean.safetensors
-	$(MAKE) repro PROFILE=released-further
-	$(MAKE) repro PROFILE=released-mixed
-	python -m magan_core pack build/released-mean.safetensors \
-	  results/released-further/runs/manet-zhao-s{2,3}/model.safetensors \
-	  results/released-mixed/runs/manet-zhao-s{4,5}/model.safetensors --out build/released-further.safetensors
-	python -m magan_core profile cuhk
-	python -m dvc repro train@cuhk-magan-zhao
-	python -m magan_core predict "$(SZU_BD)" --out build/pseudo \
-	  --model build/released-further.safetensors --model results/cuhk/runs/magan-zhao/model.safetensors
-	$(MAKE) repro PROFILE=released-pseudo
-	python -m magan_core pack build/released-further.safetensors \
-	  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
-	PYTHONPATH=. python scripts/score_model.py results/released/mean.json magan_core/released/model.safetensors \
-	  --runs results/released{,-same,-wide,-further,-mixed,-pseudo}/runs
+	scripts/released_model.sh $(LABELLERS)
 
 test: setup check
 	python -m pytest

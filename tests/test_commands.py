@@ -94,7 +94,7 @@ def test_every_make_command_that_is_written_about_has_a_target_and_a_profile():
         target, *settings = command.split()
         assert target in TARGETS, f"{file}: make {command}"
         for name, _, value in (setting.partition("=") for setting in settings):
-            assert name in ("PROFILE", "PYTHON", "JOBS"), f"{file}: make {command}"
+            assert name in ("PROFILE", "PYTHON", "JOBS", "LABELLERS"), f"{file}: make {command}"
             assert name != "PROFILE" or "{" in value or value in PROFILES, f"{file}: make {command}"
         seen.add(target)
     assert {"setup", "repro", "test", "fast-test", "lab", "hooks"} <= seen

@@ -393,7 +393,7 @@ def test_crops_of_every_profile_fit_its_set():
 
 
 def test_the_released_model_is_trained_on_from_what_make_packs():
-    commands = (SHIPPED.parent / "Makefile").read_text(encoding="utf-8")
+    commands = (SHIPPED.parent / "scripts/released_model.sh").read_text(encoding="utf-8")
     onward = {
         name: profile
         for name, profile in params.load(SHIPPED)["profiles"].items()
