@@ -307,4 +307,6 @@ def profile(options: argparse.Namespace) -> None:
         print(current)
         return
     for name, entry in settings["profiles"].items():
-        print(f"{'*' if name == current else ' '} {name}: {counted(len(entry['runs']), 'run')}")
+        print(
+            f"{'*' if name == current else ' '} {name}, {counted(len(entry['runs']), 'run')}: {entry['about']}"
+        )

@@ -20,7 +20,7 @@ ROW = dict.fromkeys(("table", "row", "variant"), str)
 BASELINES = ("constant", "laplacian")  # notebook 01 makes their maps
 NUMBERS = ("I", "II", "III", "IV", "V", "VI")
 PROFILE = {
-    "name": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
+    "name": str, "about": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
     "training": dict, "test_size": int, "test_scales": list, "test_flip": bool, "check": dict,
     "published": dict, "classical": list,

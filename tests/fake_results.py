@@ -17,6 +17,7 @@ PARAMS = {
         "ctcug": {"source": "synthetic", "character": "hard"},
         "frd": {"source": "synthetic", "character": "pool"},
     },
+    "about": "made up & small",
     "check": {"baselines": ["constant", "laplacian"], "mae_margin": None},
     "model": {"backbone": "vgg16"},
     "published": {},

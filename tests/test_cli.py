@@ -308,7 +308,7 @@ def test_profile(folder, capsys, monkeypatch):
     (folder / "params.yaml").write_bytes(shipped.read_bytes())
     monkeypatch.chdir(folder)
     cli.main(["profile", "smoke"])
-    assert "* smoke: 6 runs" in capsys.readouterr().out
+    assert "* smoke, 6 runs: every stage" in capsys.readouterr().out
     cli.main(["profile", "--current"])
     assert capsys.readouterr().out == "smoke\n"
     assert "did you mean 'demo'" in fails(capsys, "profile", "dmo")

@@ -137,6 +137,7 @@ def test_names_are_escaped(project):
     assert "<b>" not in text
     assert "caption of figure_1 &lt;b&gt;" in text
     assert "a &lt;fast&gt; machine" in text
+    assert "made up &amp; small" in text
     assert "DBDF &lt;old&gt;" in text
 
 

@@ -53,6 +53,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     page = fill(
         "report.html.j2",
         profile=profile,
+        about=params["about"],
         banner=_banner(sources),
         data=_data(sources),
         tables=[_table(number, claim, claims) for number, claim in paper.TABLES.items()],
