@@ -307,6 +307,5 @@ def profile(options: argparse.Namespace) -> None:
         print(current)
         return
     for name, entry in settings["profiles"].items():
-        print(
-            f"{'*' if name == current else ' '} {name}, {counted(len(entry['runs']), 'run')}: {entry['about']}"
-        )
+        star, runs = "*" if name == current else " ", counted(len(entry["runs"]), "run")
+        print(f"{star} {name}, {runs}: {entry['about']}")
