@@ -87,7 +87,7 @@ def test_a_file_where_the_folder_should_be_is_one_clear_error(results, tmp_path)
 def test_a_run_that_the_profile_does_not_list_is_left_out_and_named(results):
     fewer = only(results, *(set(results.listed) - {"magan-s-dut", "hl-ll-sa-dut"}))
     nine = figures.figure_9(fewer)
-    assert "no such run: HL+LL+SA and MA-GANet-s" in nine.caption
+    assert "no such run was trained here: HL+LL+SA and MA-GANet-s" in nine.caption
     assert "MA-GANet-s" not in {text.get_text() for text in nine.figure.texts}
     seven = figures.figure_7(fewer)
     assert "for DUT [stand-in: synthetic: clutter]: MA-GANet-s" in seven.caption
@@ -114,7 +114,7 @@ def test_a_set_without_runs_shows_baselines_and_dashes(results):
     only_dut = only(results, "manet-dut", "magan-dut")
     eight = figures.figure_8(only_dut)
     assert "error of MANet or, without a run of that, Laplacian threshold" in eight.caption
-    assert "no such run: MA-GANet-s" in eight.caption
+    assert "no such run was trained here: MA-GANet-s" in eight.caption
     dashes = [axes for axes in eight.figure.axes if not axes.images]
     assert len(dashes) == 2 * 3  # MANet and MA-GANet on three images of Shi's
     caption = figures.figure_7(only_dut).caption

@@ -16,6 +16,7 @@ from magan_core.errors import MaganError
 from magan_core.files import read_json, write_json
 from magan_core.reporting import paper, style
 from magan_core.reporting.report import build_report
+from magan_core.reporting.sources import read_rows
 
 PAGES = "pages/index.html"  # the one link that leaves the page
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -143,7 +144,7 @@ def test_names_are_escaped(project):
 
 def test_claimed_and_own_stand_side_by_side_and_empty_cells_stay_empty(project):
     page = Page(build())
-    assert ["DUT (here: synthetic: clutter)"] in page.rows["table-V"]
+    assert ["DUT (here: synthetic clutter)"] in page.rows["table-V"]
     assert page.row("table-V", "MA-GANet") == ["0.940", "0.880 −0.060 0.860–0.890"] * 5
     assert page.row("table-V", "DBDF <old>") == ["0.780", "–"] * 5
     assert page.row("table-V", "Constant map") == ["–", "0.700 0.680–0.710"] * 5
@@ -167,13 +168,40 @@ def test_published_maps_are_named_in_their_row_and_not_as_the_groups_data(projec
     page = Page(build())
     cells = page.row("table-I", "DBDF <old>, published maps 100 images")
     assert cells == ["–", "0.700 0.680–0.710"] * 5
-    assert ["CTCUG (here: synthetic: clutter)"] in page.rows["table-I"]
+    assert ["CTCUG (here: synthetic clutter)"] in page.rows["table-I"]
+
+
+def test_a_group_says_once_what_its_numbers_share_and_then_what_some_have_beside(project):
+    file = Path("results/demo/tables/claims.csv")
+    rows = read_rows(file)
+    for row in rows:
+        if row["data"] and row["dataset"] == "CTCUG" and row["method"].startswith("MA"):
+            row["data"] += ", trained on x" + ", unlabelled y" * (row["method"] == "MA-GANet")
+    fake_results.write_rows(file, rows)
+    expected = "synthetic clutter; MANet: trained on x; MA-GANet: trained on x, unlabelled y"
+    assert [f"CTCUG (here: {expected})"] in Page(build()).rows["table-I"]
+
+
+def test_seconds_have_digits_that_can_be_read(project):
+    file = Path("results/demo/tables/claims.csv")
+    rows = read_rows(file)
+    for row in rows:
+        if (row["table"], row["dataset"], row["method"]) == ("II", "DUT", "MANet"):
+            row |= {"claimed": "2576.3", "own": "0.1469", "difference": "-2576.1531"}
+        if (row["table"], row["dataset"], row["method"]) == ("II", "DUT", "MA-GANet"):
+            row |= {"claimed": "0.05", "own": "12.345", "difference": "12.295"}
+    fake_results.write_rows(file, rows)
+    shown = Page(build()).rows["table-II"]
+    assert [row[1:] for row in shown[-2:]] == [
+        ["2576.3", "0.147 −2,576 0.800–0.830"],
+        ["0.05", "12.3 +12.3 0.860–0.890"],
+    ]
 
 
 def test_verdicts_are_counted_by_table_and_data_set(project):
     """Of four methods, one has no claim and one was not run; five scores each."""
     rows = Page(build()).rows["verdicts"]
-    assert rows[0] == ["Table", "Data set", "reproduced", "better", "not reproduced", "other data", "not run"]
+    assert rows[0] == ["Table", "Data set", "reproduced", "better", "not reproduced", "stand-in", "not run"]
     assert rows[1:4] == [
         ["I", "Shi's", "5", "1", "4", "–", "5"],
         ["I", "DUT", "–", "–", "–", "10", "5"],
@@ -453,10 +481,7 @@ def test_everything_can_be_reached_by_keyboard(project):
 def test_the_total_cost_is_shown_at_the_top_and_in_the_provenance(project):
     """Nine trainings of 45.2 s, 0.012 s for each of the two test photographs of DUT."""
     page = Page(build())
-    cost = (
-        "407 s (7 minutes): 9 trainings 407 s, maps of networks 0 s, of other detectors 0 s; not "
-        "preparation, scoring and drawing"
-    )
+    cost = "407 s (7 minutes): 9 trainings 407 s, maps of networks 0 s; not preparation, scoring and drawing"
     assert f"Cost: {cost}." in page.text
     assert page.row("provenance", "Total cost") == [cost]
 
@@ -467,3 +492,26 @@ def test_the_cost_counts_the_detectors_without_a_network(project):
     page = Page(build(fake_results.PARAMS | {"classical": ["SS"]}))
     assert page.row("provenance", "Maps of the test photographs") == ["networks 0 s, other detectors 100 s"]
     assert page.row("provenance", "Total cost")[0].startswith("507 s")
+    assert "on different hardware" in page.row("provenance", "Total cost")[0]
+
+
+def test_detectors_that_ran_elsewhere_have_their_own_provenance(project):
+    file = Path("results/demo/tables/provenance.json")
+    runs = read_json(file)
+    elsewhere = {"seconds": {"predict_per_image": {"dut": 50}}, "hardware": "a slow machine", "threads": 1}
+    same = {key: next(iter(runs.values()))[key] for key in ("commit", "versions")}
+    write_json(file, runs | {"SS": elsewhere | same})
+    page = Page(build(fake_results.PARAMS | {"classical": ["SS"]}))
+    assert page.row("provenance", "Hardware") == ["a <fast> machine, 2 threads"]
+    assert page.row("provenance", "Hardware, other detectors") == ["a slow machine, 1 thread"]
+    assert not [row for row in page.rows["provenance"] if row[0] == "Versions, other detectors"]
+
+
+def test_what_is_not_the_papers_or_was_not_trained_is_said_at_the_top(project):
+    assert "The backbone is" not in Page(build()).text
+    file = Path("results/demo/tables/provenance.json")
+    runs = read_json(file)
+    write_json(file, {name: runs[name] for name in list(runs)[:3]})
+    page = Page(build(fake_results.PARAMS | {"model": {"backbone": "slim_vgg"}}))
+    assert "The backbone is slim_vgg, not the paper's VGG-16" in page.text
+    assert "3 of the profile's 9 runs were trained." in page.text

@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from magan_core.errors import MaganError
 from magan_core.reporting import style
 from magan_core.reporting.grid import grid
-from magan_core.reporting.sources import Results, read_columns, read_rows
+from magan_core.reporting.sources import PAPER_NAMES, Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, listed, look, styled
 from magan_core.training.log import COLUMNS
 from magan_core.wording import counted
@@ -174,7 +174,7 @@ def figure_7(results: Results) -> Drawing:
     for role in roles:
         caption += _left_out(missing[role], on=results.data_name(role))
     for role in COMPARED:
-        caption += "" if role in roles else f" This profile has no data for the role {role}."
+        caption += "" if role in roles else f" This profile has no data for {PAPER_NAMES[role]}."
     names = listed([results.data_name(role) for role in roles])
     alt = f"{3 * len(roles)} panels of curves for {listed(list(shown))} on {names}."
     return Drawing(figure, caption, alt)
@@ -350,9 +350,9 @@ def training_curves(results: Results) -> Drawing:
     figure.supylabel("loss term", size=7.5)
     figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown), handlelength=2)
     caption = (
-        "Loss terms over the training steps of every run, before weighting, running means over a twentieth "
-        "of the run; total is the weighted sum that the generator minimises. Logarithmic; a run without a "
-        "discriminator has no adversarial terms."
+        "Loss terms over the training steps of every run, before weighting, running means over at most a "
+        "twentieth of the run; total is the weighted sum that the generator minimises. Logarithmic; a run "
+        "without a discriminator has no adversarial terms."
     )
     if len(alike) < len(results.listed):
         caption += " Pale: the same with another seed."
@@ -395,7 +395,7 @@ def _left_out(missing: Sequence[str], on: str = "") -> str:
     if not missing:
         return ""
     names = listed([look(name).label for name in missing])
-    return f" Left out, because this profile has no such run{f' for {on}' if on else ''}: {names}."
+    return f" Left out, because no such run was trained here{f' for {on}' if on else ''}: {names}."
 
 
 def _judge(results: Results, role: str) -> tuple[str, str]:

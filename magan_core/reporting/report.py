@@ -11,14 +11,16 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from magan_core import paths
 from magan_core.errors import MaganError
 from magan_core.files import read_json, write_text
 from magan_core.reporting import paper, typeset
-from magan_core.reporting.sources import PAPER_NAMES, Results, read_rows
+from magan_core.reporting.sources import PAPER_BACKBONE, PAPER_NAMES, Results, read_rows
 from magan_core.reporting.style import listed, look
+from magan_core.reporting.tables import VARIANTS
 from magan_core.reporting.templates import fill
 from magan_core.wording import counted
 
@@ -43,8 +45,8 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     results = Path(results)
     tables = results / "tables"
     sources = replace(Results.of(profile, params), prepared=tables)
-    claims = read_rows(tables / "claims.csv")
-    _require(claims[0], CLAIM, tables / "claims.csv")
+    numbers = read_rows(tables / "claims.csv")
+    _require(numbers[0], CLAIM, tables / "claims.csv")
     filled = {sources.filled_by(role) for role in PAPER_NAMES if sources.has(role)}
     _require(sources.sets, filled, tables / "sets.json")
     differences = tables / "differences.csv"
@@ -54,16 +56,16 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         "report.html.j2",
         profile=profile,
         about=params["about"],
-        banner=_banner(sources),
+        banner=_banner(sources, trained=len(records)),
         data=_data(sources),
-        tables=[_table(number, claim, claims) for number, claim in paper.TABLES.items()],
-        verdicts=_verdicts(claims),
+        tables=[_table(number, claim, numbers) for number, claim in paper.TABLES.items()],
+        verdicts=_verdicts(numbers),
         compared=[_headed(metric) for metric in COMPARED],
         differences=_differences(differences),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=cost[-1][1],
         executed=paths.notebooks(profile).exists(),
-        provenance=[*_provenance(records), *cost],
+        provenance=[*_provenance(records, detectors), *cost],
         runs=[_run(name, record) for name, record in records.items()],
     )
     write_text(out, page)
@@ -79,8 +81,8 @@ def _require(found: Any, keys: Iterable[str], where: object) -> None:
         )
 
 
-def _banner(sources: Results) -> list[str]:
-    """What the numbers of this page are, and are not."""
+def _banner(sources: Results, trained: int) -> list[str]:
+    """What the numbers of this page are, and are not. trained: how many of the profile's runs were."""
     real = [role for role in PAPER_NAMES if sources.has(role) and sources.is_real(role)]
     absent = [role for role in PAPER_NAMES if not sources.has(role)]
     stand_ins: dict[str, list[str]] = {}
@@ -101,9 +103,15 @@ def _banner(sources: Results) -> list[str]:
         lines.append(f"The paper's own data: {listed([PAPER_NAMES[role] for role in real])}.")
     if absent:
         lines.append(
-            f"Not in this profile: {listed([PAPER_NAMES[role] for role in absent])}; cells that need it are "
-            "empty."
+            f"Not in this profile: {listed([PAPER_NAMES[role] for role in absent])}; cells that need "
+            f"{'it' if len(absent) == 1 else 'them'} are empty."
         )
+    if sources.backbone != PAPER_BACKBONE:
+        lines.append(
+            f"The backbone is {sources.backbone}, not the paper's VGG-16, in every network of this profile."
+        )
+    if trained < len(sources.listed):
+        lines.append(f"{trained} of the profile's {counted(len(sources.listed), 'run')} were trained.")
     return lines
 
 
@@ -117,15 +125,15 @@ def _data(sources: Results) -> list[dict[str, Any]]:
             counts |= {kind: entry.get(kind) or "–" for kind in counts}
             if "pseudo" in entry:
                 counts["train"] = f"{entry['train']}, and {entry['pseudo']} labelled by a network"
-            here = "the same" if sources.is_real(role) else sources.source(role)
+            here = "the same" if sources.is_real(role) else sources.part(role)
         entries.append({"paper": name, "here": here} | counts)
     return entries
 
 
-def _verdicts(claims: Rows) -> list[list[str]]:
+def _verdicts(numbers: Rows) -> list[list[str]]:
     """Table, data set, and how many of the paper's numbers have each of the VERDICTS."""
     counts: dict[tuple[str, str], Counter] = {}
-    for row in claims:
+    for row in numbers:
         if verdict := _verdict(row):
             counts.setdefault((row["table"], row["dataset"]), Counter())[verdict] += 1
     return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in counts.items()]
@@ -145,8 +153,8 @@ def _differences(file: Path) -> list[dict[str, Any]]:
             "name": name,
             "lines": [
                 {
-                    "with": look(after).label,
-                    "without": look(before).label,
+                    "with": _named(after),
+                    "without": _named(before),
                     "cells": [cells[metric] for metric in COMPARED],
                 }
                 for (after, before), cells in lines.items()
@@ -154,6 +162,18 @@ def _differences(file: Path) -> list[dict[str, Any]]:
         }
         for name, lines in groups.items()
     ]
+
+
+def _named(variant: str) -> str:
+    """A variant as the figures call it, or the first table that has a row of it."""
+    shown = look(variant).label
+    if shown != variant:
+        return shown
+    for number, rows in VARIANTS.items():
+        for row, name in rows.items():
+            if name == variant:
+                return f"receptive field {row}" if number == "VI" else row
+    return shown
 
 
 def _difference(row: Mapping[str, str]) -> dict[str, str]:
@@ -165,9 +185,9 @@ def _difference(row: Mapping[str, str]) -> dict[str, str]:
     return {"difference": f"{difference:+z.4f}".replace("-", "−"), "spread": spread + seeds}
 
 
-def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
+def _table(number: str, claim: str, numbers: Rows) -> dict[str, Any]:
     """One table: groups of rows by data set, a cell a metric."""
-    rows = [row for row in claims if row["table"] == number]
+    rows = [row for row in numbers if row["table"] == number]
     if not rows:
         raise MaganError(
             f"claims.csv has no row of Table {number}; expected I to VI. `make repro` builds "
@@ -178,13 +198,12 @@ def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
     groups = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
-        data = "; ".join(dict.fromkeys(row["data"] for row in mine if row["data"] and not _published(row)))
         lines = [
             {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
             | {"elsewhere": next((row["images"] for row in mine if _published(row, method)), "")}
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
-        groups.append({"name": f"{dataset} (here: {data or 'no numbers'})", "lines": lines})
+        groups.append({"name": f"{dataset} (here: {_stood(mine)})", "lines": lines})
     return {
         "number": number,
         "title": typeset.TITLES[number],
@@ -196,6 +215,19 @@ def _table(number: str, claim: str, claims: Rows) -> dict[str, Any]:
     }
 
 
+def _stood(rows: Rows) -> str:
+    """What the own numbers of a data set stand on: what they share, then what some have beside it."""
+    methods: dict[str, list[str]] = {}
+    for row in rows:
+        if row["data"] and not _published(row) and row["method"] not in methods.setdefault(row["data"], []):
+            methods[row["data"]].append(row["method"])
+    if not methods:
+        return "no numbers"
+    shared, *further = methods
+    parts = [shared, *(f"{listed(methods[data])}: {data.removeprefix(f'{shared}, ')}" for data in further)]
+    return "; ".join(parts).replace("synthetic: ", "synthetic ")
+
+
 def _headed(metric: str) -> str:
     """The name of a metric with an arrow to its better end."""
     name, _, best = typeset.METRICS[metric]
@@ -203,14 +235,12 @@ def _headed(metric: str) -> str:
 
 
 def _cell(row: Mapping[str, str]) -> dict[str, str]:
-    """The numbers of a cell as text, "" for none: scores with three decimals, seconds with three digits."""
-    timed = row["metric"] == "seconds"
-    style = ("{:.6g}", "{:.3g}", "{:+.3g}") if timed else ("{:.3f}", "{:.3f}", "{:+z.3f}")
-    names = ("claimed", "own", "difference")
+    """The numbers of a cell as text, "" for none."""
     try:
         cell = {
-            name: one.format(float(row[name])).replace("-", "−") if row[name] else ""
-            for name, one in zip(names, style, strict=True)
+            "claimed": _number(row["claimed"], row["metric"], "{:.6g}"),
+            "own": _number(row["own"], row["metric"]),
+            "difference": _number(row["difference"], row["metric"], sign="+"),
         }
         numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
         return cell | {
@@ -221,6 +251,18 @@ def _cell(row: Mapping[str, str]) -> dict[str, str]:
         raise MaganError(
             f"claims.csv: a cell is not a number ({error}). `make repro` builds the tables again."
         ) from error
+
+
+def _number(text: str, metric: str, seconds: str | None = None, sign: str = "") -> str:
+    """A score with three decimals; seconds in the given format, else with three digits or more."""
+    if not text:
+        return ""
+    number, digits = float(text), 3
+    if metric == "seconds" and seconds:
+        return seconds.format(number)
+    if metric == "seconds" and abs(number) >= 1:
+        digits = max(0, 2 - int(np.log10(abs(number))))
+    return f"{number:{sign}z,.{digits}f}".replace("-", "−")
 
 
 def _verdict(row: Mapping[str, str]) -> str:
@@ -313,17 +355,29 @@ def _records(file: Path, detectors: Sequence[str]) -> tuple[dict[str, Any], dict
     )
 
 
-def _provenance(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Name and value of what all runs share, every value that occurs once."""
+def _provenance(
+    records: Mapping[str, Mapping[str, Any]], detectors: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, str]]:
+    """Name and value of what all runs share, every value that occurs once, and of the detectors without a
+    network where theirs differ."""
     if not records:
         return [("Runs", "none in this profile")]
-    shown = {
-        "Commit": [record.get("commit") for record in records.values()],
-        "Hardware": [_machine(record) for record in records.values()],
-        "Versions": [record.get("versions") for record in records.values()],
-        "Backbone weights": [record.get("backbone_weights") for record in records.values()],
-    }
-    return [(title, "; ".join(sorted(set(map(_plain, values))))) for title, values in shown.items()]
+    shown = []
+    for title, value in (
+        ("Commit", lambda record: record.get("commit")),
+        ("Hardware", _machine),
+        ("Versions", lambda record: record.get("versions")),
+    ):
+        runs, others = (_distinct(map(value, each.values())) for each in (records, detectors))
+        shown.append((title, runs))
+        if others not in ("", runs):
+            shown.append((f"{title}, other detectors", others))
+    weights = _distinct(record.get("backbone_weights") for record in records.values())
+    return [*shown, ("Backbone weights", weights)]
+
+
+def _distinct(values: Iterable[object]) -> str:
+    return "; ".join(sorted(set(map(_plain, values))))
 
 
 def _machine(record: Mapping[str, Any]) -> str:
@@ -348,14 +402,16 @@ def _cost(
     networks, others = mapping(records), mapping(detectors)
     total = training + networks + others
     minutes = f" ({counted(round(total / 60), 'minute')})" if total >= 60 else ""
+    machines = {_machine(record) for each in (records, detectors) for record in each.values()}
+    beside = f"other detectors {others:,.0f} s" if detectors else ""
     return [
         ("Training, all runs", f"{training:,.0f} s"),
-        ("Maps of the test photographs", f"networks {networks:,.0f} s, other detectors {others:,.0f} s"),
+        ("Maps of the test photographs", ", ".join(filter(None, [f"networks {networks:,.0f} s", beside]))),
         (
             "Total cost",
-            f"{total:,.0f} s{minutes}: {counted(len(records), 'training')} {training:,.0f} s, maps of "
-            f"networks {networks:,.0f} s, of other detectors {others:,.0f} s; not preparation, scoring and "
-            "drawing",
+            f"{total:,.0f} s{minutes}{', on different hardware' if len(machines) > 1 else ''}: "
+            f"{counted(len(records), 'training')} {training:,.0f} s, maps of networks {networks:,.0f} s"
+            f"{beside and f', of {beside}'}; not preparation, scoring and drawing",
         ),
     ]
 

@@ -114,6 +114,15 @@ class Results:
         source = f"synthetic: {entry['character']}" if entry["source"] == "synthetic" else entry["source"]
         return source if filled == role else f"{source}, {PAPER_NAMES[filled]}"
 
+    def part(self, role: str) -> str:
+        """`source`, and of a folder that several roles are filled from the list of photographs that this one
+        has."""
+        entry = self.roles[self.filled_by(role)]
+        split = entry.get("test_split") or entry.get("unlabelled_split")
+        sharing = [other for other in self.roles.values() if other.get("source") == entry["source"]]
+        told = split and len(sharing) > 1 and self.filled_by(role) == role
+        return f"{self.source(role)}, {split}" if told else self.source(role)
+
     def data_name(self, role: str) -> str:
         """The paper's name of a role, and in brackets what stood in for it, if anything did."""
         name = PAPER_NAMES[role]
@@ -121,7 +130,7 @@ class Results:
 
     def stands_on(self, role: str, method: str) -> str:
         """What the numbers of a run, or other method, on a role stand on: SAME, or all that stood in for what
-        the paper had: test, training and unlabelled data, and the network; "" without a set."""
+        the paper had: test, training and unlabelled data, and, if none did, the network; "" without a set."""
         if not self.has(role):
             return ""
 
@@ -136,7 +145,7 @@ class Results:
             parts.append(f"trained on {learnt}")
         if pseudo := self.roles.get(self.filled_by(run["set"]), {}).get("pseudo"):
             parts.append(f"also trained on {pseudo['source']}, labelled by a network")
-        if (extra := data(run["unlabelled"]) if "unlabelled" in run else SAME) not in (tested, SAME):
+        if (extra := data(run["unlabelled"]) if "unlabelled" in run else SAME) != SAME:
             parts.append(f"unlabelled {extra}")
         if self.backbone != PAPER_BACKBONE and tested == SAME:
             parts.append(f"network {self.backbone}")

@@ -36,8 +36,9 @@ NOTES = {
         "the differences of its table (0.552, 0.846).",
     ),
     "II": (
-        "The paper timed an Intel 3.4 GHz CPU and an Nvidia GTX Titan Xp. Own seconds hold for the named "
-        "hardware.",
+        "The paper timed an Intel 3.4 GHz CPU and an Nvidia GTX Titan Xp. Own seconds hold for the pictures "
+        "and the network of this profile, and for the hardware named beside them (in the report: under "
+        "Provenance).",
     ),
     "III": (SCORED,),
     "IV": (
