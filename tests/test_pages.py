@@ -51,7 +51,9 @@ def test_every_executed_notebook_has_a_page_with_its_output(notebooks, tmp_path)
     assert [page.name for page in pages] == ["index.html", "01_data.html", "magan-dut.html", "manet-dut.html"]
     assert "<pre>42</pre>" in pages[1].read_text(encoding="utf-8").replace("\n", "")
     assert "loss &lt;0.1&gt;" in pages[3].read_text(encoding="utf-8")
-    assert "<title>Training: manet-dut</title>" in pages[3].read_text(encoding="utf-8")
+    text = pages[3].read_text(encoding="utf-8")
+    assert "<title>Training: manet-dut</title>" in text
+    assert re.search(r"<h1[^>]*>Training: manet-dut", text)
 
 
 def test_the_index_follows_the_story_with_the_runs_of_a_notebook_under_its_title(notebooks, tmp_path):

@@ -55,7 +55,7 @@ def test_maps_stand_between_photograph_and_mask_white_in_focus(tmp_path):
         (tmp_path / "maps").mkdir(exist_ok=True)
         Image.fromarray(values).save(tmp_path / "maps" / f"s{number}.png")
         records.append(record)
-    grid = np.array(show_maps(records, tmp_path / "maps").axes).reshape(3, 2)
+    grid = np.array(show_maps(records, tmp_path / "maps", "a run on a set").axes).reshape(3, 2)
     for column, expected in zip(grid.T, stored.values(), strict=True):
         for axes, picture in zip(column, expected, strict=True):
             (shown,) = axes.images
@@ -63,4 +63,4 @@ def test_maps_stand_between_photograph_and_mask_white_in_focus(tmp_path):
             assert picture.ndim == 3 or shown.get_clim() == (0, 255)
     (tmp_path / "maps/s1.png").unlink()
     with pytest.raises(MaganError, match=r"s1\.png: no such file"):
-        show_maps(records, tmp_path / "maps")
+        show_maps(records, tmp_path / "maps", "a run on a set")

@@ -35,16 +35,21 @@ def render(profile: str, notebooks: Path, out: Path) -> list[Path]:
         raise MaganError(f"{notebooks} holds no executed notebook; run `make repro` first")
     found = {file.stem: read(file) for file in files}
     sources = {name: _source(notebook) or name for name, notebook in found.items()}
+    index = fill("notebooks.html.j2", profile=profile, entries=_entries(found, sources))
     exporter = HTMLExporter(template_name="basic")
     colours = _colours()
     for name, notebook in found.items():
-        title = ": ".join([_title(notebook) or name, *([name] if sources[name] != name else [])])
+        heading = _title(notebook)
+        title = heading or name
+        if heading and sources[name] != name:  # one of many runs
+            title = f"{heading}: {name}"
+            first = notebook["cells"][0]
+            first["source"] = first["source"].replace(f"# {heading}", f"# {title}", 1)
         body, _ = exporter.from_notebook_node(_tidy(notebook))
         body = body.replace('href="../', 'href="../../../')
         body = re.sub(r'href="([\w-]+)\.ipynb"', _linked(set(found), set(sources.values())), body)
         page = fill("notebook.html.j2", title=title, colours=colours, body=body)
         write_text(Path(out) / f"{name}.html", page)
-    index = fill("notebooks.html.j2", profile=profile, entries=_entries(found, sources))
     write_text(Path(out) / "index.html", index)
     return [Path(out) / f"{name}.html" for name in ("index", *found)]
 

@@ -23,12 +23,12 @@ def plot_losses(history: pd.DataFrame) -> plt.Figure:
         for name in names:
             axes.plot(history["step"], history[name], label=name)
         axes.set(xlabel="step", ylabel=label)
-        axes.legend()
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(names), frameon=False)
     figure.tight_layout()
     return figure
 
 
-def show_maps(records: Sequence[Mapping[str, Any]], maps: Path) -> plt.Figure:
+def show_maps(records: Sequence[Mapping[str, Any]], maps: Path, title: str) -> plt.Figure:
     """Photographs, their maps and their masks in three rows, a column a record of a test list; maps: folder
     of STEM.png."""
     figure, grid = plt.subplots(3, len(records), figsize=(2.4 * len(records), 6), squeeze=False)
@@ -40,5 +40,6 @@ def show_maps(records: Sequence[Mapping[str, Any]], maps: Path) -> plt.Figure:
         axes.set_ylabel(label)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
+    figure.suptitle(title)
     figure.tight_layout()
     return figure

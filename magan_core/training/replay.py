@@ -71,6 +71,6 @@ class Replay:
                 "the training step cannot be recorded as a CUDA graph "
                 f"({' '.join(str(error).split())[:200]}). What waits for the GPU cannot be, such as "
                 "`.item()`, an `if` or an index by a mask, nor a tensor made from numbers: do without, or "
-                "set `graph: false` in `training`."
+                "set `graph: false` in `training` and begin in a new process."
             ) from error
         self.graph = graph
