@@ -230,6 +230,19 @@ def test_a_difference_that_is_undefined_is_a_dash(project):
     assert Page(build()).row("differences", "MA-GANet", "MANet")[0].strip() == "–"
 
 
+def test_a_set_that_fills_two_roles_is_compared_once(project):
+    file = Path("results/demo/tables/differences.csv")
+    rows = read_rows(file)
+    fake_results.write_rows(file, [*rows, *(row | {"dataset": "CTCUG"} for row in rows)])
+    shown = Page(build()).rows["differences"][1:]
+    first = "DUT (here: synthetic: clutter)"
+    assert [row[0] for row in shown] == [
+        first,
+        "MA-GANet",
+        f"CTCUG (here: synthetic: clutter): as of {first}",
+    ]
+
+
 def test_differences_of_an_older_version_are_named(project):
     differences = Path("results/demo/tables/differences.csv")
     differences.write_text(re.sub(r"(?m),[^,]*$", "", differences.read_text()))

@@ -146,22 +146,24 @@ def _differences(file: Path) -> list[dict[str, Any]]:
         _require(rows[0], DIFFERENCE, file)
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
-        lines = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
-        lines.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row)
-    return [
-        {
-            "name": name,
-            "lines": [
-                {
-                    "with": _named(after),
-                    "without": _named(before),
-                    "cells": [cells[metric] for metric in COMPARED],
-                }
-                for (after, before), cells in lines.items()
-            ],
-        }
-        for name, lines in groups.items()
-    ]
+        pairs = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
+        pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row)
+    shown: list[dict[str, Any]] = []
+    for name, pairs in groups.items():
+        lines = [
+            {
+                "with": _named(after),
+                "without": _named(before),
+                "cells": [cells[metric] for metric in COMPARED],
+            }
+            for (after, before), cells in pairs.items()
+        ]
+        same = next((group["name"] for group in shown if group["lines"] == lines), None)
+        if same:  # one set fills two roles
+            shown.append({"name": f"{name}: as of {same}", "lines": []})
+        else:
+            shown.append({"name": name, "lines": lines})
+    return shown
 
 
 def _named(variant: str) -> str:
