@@ -1,6 +1,6 @@
 # make setup            a virtual environment in .venv with the pinned packages, once; all others do it first
 # make repro            every table and figure of the profile in params.yaml (PROFILE=NAME: of another; JOBS=N: N trainings at once)
-# make released-model   the model that `magan predict` takes, trained again (hours, and a GPU for minutes; LABELLERS=1: no GPU)
+# make released-model   the model that `magan predict` takes, trained again (two hours; needs CUHK and SZU-BD)
 # make test             all tests; make fast-test: without whole pipelines; make check: style and notebooks only
 # make lab              the notebooks in JupyterLab
 # make hooks            have Git refuse notebooks with outputs

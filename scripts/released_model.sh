@@ -2,14 +2,14 @@
 # Train the model that comes with the project again, and score it (docs/model-card.md): make released-model.
 # What a stopped call has trained is kept; the same call goes on from there.
 #   scripts/released_model.sh [LABELLERS]
-# 2 networks draw the masks of SZU-BD's unlabelled half, as for the released model: the small one and MA-GANet of
-# profile cuhk, which needs a GPU. With 1 the small one does so alone.
+# The masks of SZU-BD's unlabelled half are drawn by what has been trained so far alone; with LABELLERS=2 together with
+# MA-GANet of profile cuhk, which needs a GPU (docs/experiments.md 15 and 16).
 set -euo pipefail
 
 fail() { echo "released_model.sh: $*" >&2; exit 1; }
 
-labellers=${1:-2}
-[[ $labellers =~ ^[12]$ ]] || fail "'$labellers' is no number of labellers. Say LABELLERS=2, or LABELLERS=1 to do without a GPU."
+labellers=${1:-1}
+[[ $labellers =~ ^[12]$ ]] || fail "'$labellers' is no number of labellers. Say LABELLERS=1, or LABELLERS=2."
 second=results/cuhk/runs/magan-zhao/model.safetensors
 if [ "$labellers" = 2 ] && ! [ -e $second ] && ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   fail "no GPU here, and MA-GANet of profile cuhk would take days without one. Say LABELLERS=1 to do without it, or put" \

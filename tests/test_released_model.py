@@ -87,7 +87,7 @@ def released_model(folder, environment, *arguments):
 
 @pytest.mark.slow
 def test_each_training_finds_the_weights_it_begins_with(tmp_path, workspace):
-    done = released_model(tmp_path, workspace, "1")
+    done = released_model(tmp_path, workspace)
     assert done.returncode == 0, done.stderr
     made = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
     trained = [Path(file).parts[1:4:2] for file in made if "/runs/" in file]
@@ -107,12 +107,12 @@ def test_the_second_labeller_is_taken_where_it_has_been_trained_elsewhere(tmp_pa
     second = tmp_path / "results/cuhk/runs/magan-zhao/model.safetensors"
     second.parent.mkdir(parents=True)
     second.write_bytes(b"")
-    done = released_model(tmp_path, workspace)
+    done = released_model(tmp_path, workspace, "2")
     assert done.returncode == 0, done.stderr
 
 
 def test_no_gpu_is_said_before_hours_of_training(tmp_path, workspace):
-    done = released_model(tmp_path, workspace)
+    done = released_model(tmp_path, workspace, "2")
     assert done.returncode == 1
     assert "no GPU here" in done.stderr
     assert "LABELLERS=1" in done.stderr
@@ -121,7 +121,7 @@ def test_no_gpu_is_said_before_hours_of_training(tmp_path, workspace):
 
 def test_missing_photographs_are_said_before_hours_of_training(tmp_path, workspace):
     shutil.rmtree(tmp_path / "data/raw/szu-bd")
-    done = released_model(tmp_path, workspace, "1")
+    done = released_model(tmp_path, workspace)
     assert done.returncode == 1
     assert "magan data fetch cuhk szu-bd" in done.stderr
     assert not (tmp_path / "log").exists()
