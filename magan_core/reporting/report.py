@@ -4,6 +4,7 @@ The page needs no other file and no network: styles and pictures are inside it, 
 """
 
 import base64
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from magan_core import paths
@@ -263,7 +263,7 @@ def _number(text: str, metric: str, seconds: str | None = None, sign: str = "") 
     if metric == "seconds" and seconds:
         return seconds.format(number)
     if metric == "seconds" and abs(number) >= 1:
-        digits = max(0, 2 - int(np.log10(abs(number))))
+        digits = max(0, 2 - int(math.log10(abs(number))))
     return f"{number:{sign}z,.{digits}f}".replace("-", "−")
 
 

@@ -128,24 +128,24 @@ class Results:
         name = PAPER_NAMES[role]
         return name if self.is_real(role) else f"{name} [stand-in: {self.source(role)}]"
 
+    def filling(self, role: str) -> str:
+        """The data of a role: SAME as the paper's, else `source`, or "nothing"."""
+        return "nothing" if not self.has(role) else SAME if self.is_real(role) else self.source(role)
+
     def stands_on(self, role: str, method: str) -> str:
         """What the numbers of a run, or other method, on a role stand on: SAME, or all that stood in for what
         the paper had: test, training and unlabelled data, and, if none did, the network; "" without a set."""
         if not self.has(role):
             return ""
-
-        def data(one: str) -> str:
-            return "nothing" if not self.has(one) else SAME if self.is_real(one) else self.source(one)
-
-        tested = data(role)
+        tested = self.filling(role)
         if method in self.others:
             return tested
         parts, run = [tested], self.listed[method]
-        if (learnt := data(TRAINED_ON.get(role, role))) not in (tested, SAME):
+        if (learnt := self.filling(TRAINED_ON.get(role, role))) not in (tested, SAME):
             parts.append(f"trained on {learnt}")
         if pseudo := self.roles.get(self.filled_by(run["set"]), {}).get("pseudo"):
             parts.append(f"also trained on {pseudo['source']}, labelled by a network")
-        if (extra := data(run["unlabelled"]) if "unlabelled" in run else SAME) != SAME:
+        if (extra := self.filling(run["unlabelled"]) if "unlabelled" in run else SAME) != SAME:
             parts.append(f"unlabelled {extra}")
         if self.backbone != PAPER_BACKBONE and tested == SAME:
             parts.append(f"network {self.backbone}")

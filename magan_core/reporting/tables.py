@@ -227,8 +227,7 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
         return own
     if metric == "seconds":
         value, hardware = results.seconds(runs[0], role)
-        tested = SAME if results.is_real(role) else results.source(role)
-        return own | {"own": value, "hardware": hardware, "data": f"{tested}, other hardware"}
+        return own | {"own": value, "hardware": hardware, "data": f"{results.filling(role)}, other hardware"}
     summaries = [results.summary(run, role) for run in runs]
     values = [scored[metric] for scored in summaries]
     data = results.stands_on(role, runs[0])
