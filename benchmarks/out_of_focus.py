@@ -19,20 +19,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from magan_core import paths
+from magan_core.data.defocus import disc
 from magan_core.data.images import CUT, read_photo
 from magan_core.data.sets import pairs, select
 from magan_core.errors import MaganError
 from magan_core.files import write_json
 
 RADII = (0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02)  # of the longer side
-
-
-def disc(radius: float) -> torch.Tensor:
-    """Weights of a disc of this radius in pixels, its rim softened over one pixel; they add up to 1."""
-    reach = math.ceil(radius)
-    at = torch.arange(-reach, reach + 1.0)
-    weights = (radius + 0.5 - torch.hypot(at[:, None], at)).clamp(0, 1)
-    return weights / weights.sum()
 
 
 def line(radius: float) -> torch.Tensor:

@@ -57,6 +57,7 @@ NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rotation": (_from(0, 1), "an angle from 0 to 1, in units of pi"),
     "jitter": (lambda value: 0 <= value < 1, "0 (off) or a share below 1, such as 0.25"),
     "cutmix": (_from(0, 1), "0 (off) or a share of the crops, up to 1"),
+    "defocus": (_from(0, 1), "0 (off) or a share of the crops, up to 1"),
     "noise": (_from(0, 1), "0 (off) or a deviation, as a share of white, up to 1"),
     "lr": RATE,
     "backbone_lr": RATE,

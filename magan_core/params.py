@@ -34,7 +34,7 @@ SECTIONS = {
     "discriminator": {"channels": int},
     "training": {
         "steps": int, "warmup_steps": int, "batch": int, "crop": int, "rotation": float, "window": float,
-        "jitter": float, "cutmix": float, "noise": float,
+        "jitter": float, "cutmix": float, "defocus": float, "noise": float,
         "lr": float, "backbone_lr": float, "discriminator_lr": float, "schedule": str, "betas": list,
         "weight_decay": float, "adversarial": str, "supervised_share": float, "log_every": int,
         "precision": str, "graph": bool, "compile": bool, "average": float, "save_seconds": float,

@@ -319,6 +319,8 @@ def test_noise_leaves_masks_and_the_choice_of_crops_as_they_are():
         {"noise": math.nan},
         {"cutmix": -0.1},
         {"cutmix": 1.1},
+        {"defocus": -0.1},
+        {"defocus": 1.1},
         {"jitter": -0.1},
         {"jitter": 1.0},
         {"window": 0.9},

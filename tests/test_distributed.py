@@ -40,7 +40,9 @@ def sampler(masks=True, batch=4, part=slice(None), **settings):
 
 
 @pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("settings", [{}, {"jitter": 0.3, "cutmix": 0.7, "noise": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"jitter": 0.3, "cutmix": 0.7, "defocus": 0.5, "noise": 0.1}], ids=str
+)
 def test_the_parts_of_all_processes_are_the_batch_of_one(size, settings):
     whole = sampler(**settings)
     parts = [sampler(part=Team(rank, size).part, **settings) for rank in range(size)]

@@ -152,7 +152,7 @@ def test_the_host_does_not_wait_for_the_gpu_within_a_step(share):
     cuda = torch.device("cuda")
     images, masks = place(list(scenes(6)), cuda, share)
     sizes = torch.full((6, 2), 40)
-    changes = {"rotation": 0.15, "window": 1.2, "jitter": 0.2, "cutmix": 0.5, "noise": 0.1}
+    changes = {"rotation": 0.15, "window": 1.2, "jitter": 0.2, "cutmix": 0.5, "defocus": 0.5, "noise": 0.1}
     sampler = Sampler(images, masks, sizes, batch=4, crop=32, **changes, seed=0)
     networks = [build_generator(MODEL).train().to(cuda), build_discriminator(16, 4).to(cuda)]
     recipe = changed(precision="bfloat16")
@@ -416,7 +416,9 @@ def test_same_bytes_twice(tmp_path, precision):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"rotation": 0.0}, {"window": 1.2}, {"jitter": 0.3}, {"cutmix": 0.5}, {"noise": 0.1}], ids=str
+    "changed",
+    [{"rotation": 0.0}, {"window": 1.2}, {"jitter": 0.3}, {"cutmix": 0.5}, {"defocus": 0.5}, {"noise": 0.1}],
+    ids=str,
 )
 def test_what_photographs_go_through_is_of_the_profile(tmp_path, changed):
     data = prepared(tmp_path / "data")

@@ -29,6 +29,7 @@ TRAINING = {
     "window": 1.0,
     "jitter": 0.0,
     "cutmix": 0.0,
+    "defocus": 0.0,
     "noise": 0.0,
     "lr": 3e-3,
     "backbone_lr": 3e-3,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from magan_core.data.defocus import defocus, draw_defocus
 from magan_core.device import send
 from magan_core.limits import check, check_crops
 
@@ -121,9 +122,10 @@ class Sampler:
     window: a crop shows a window of 1 to this many times its side. jitter: brightness, contrast and
     saturation of a photograph change by up to this share, 0 to below 1. cutmix: into this share of the
     crops a rectangle of a crop of a photograph drawn at random is pasted, mask and all (CutMix, Yun et
-    al., 2019; what is in focus stays so whatever is beside it). noise: half of the crops get normal noise of
-    a deviation of up to this share of white, drawn evenly. A discriminator sees these masks and photographs
-    too. Every draw comes from `seed`. A batch may take the end of one epoch and the beginning
+    al., 2019; what is in focus stays so whatever is beside it). defocus: this share of the crops is blurred,
+    all of it or one side, and its mask with it (see data.defocus). noise: half of the crops get normal noise
+    of a deviation of up to this share of white, drawn evenly. A discriminator sees these masks and
+    photographs too. Every draw comes from `seed`. A batch may take the end of one epoch and the beginning
     of the next. part: the rows of each batch that are made here; the others are drawn only (see
     training.distributed).
     """
@@ -141,15 +143,16 @@ class Sampler:
         window: float = 1.0,
         jitter: float = 0.0,
         cutmix: float = 0.0,
+        defocus: float = 0.0,
         noise: float = 0.0,
         part: slice = slice(None),
     ) -> None:
         check({"batch": batch, "crop": crop, "rotation": rotation})
-        check({"jitter": jitter, "cutmix": cutmix, "noise": noise})
+        check({"jitter": jitter, "cutmix": cutmix, "defocus": defocus, "noise": noise})
         check_crops(crop, window, images.shape[1])
         self.images, self.masks, self.sizes = images, masks, sizes
         self.batch, self.crop, self.rotation, self.jitter = batch, crop, rotation, jitter
-        self.window, self.cutmix, self.noise, self.part = window, cutmix, noise, part
+        self.window, self.cutmix, self.defocus, self.noise, self.part = window, cutmix, defocus, noise, part
         self.random = torch.Generator().manual_seed(seed)
         self.order = torch.empty(0, dtype=torch.long)
 
@@ -166,11 +169,28 @@ class Sampler:
             pasted, their_masks = self._crops(others)
             images = torch.where(inside, pasted, images)
             masks = None if masks is None else torch.where(inside, their_masks, masks)
+        if self.defocus:
+            images, masks = self._defocused(images, masks)
         if self.noise:
             first, second = torch.rand(2, self.batch, generator=self.random)
             drawn = torch.randn(self.batch, *images.shape[1:], generator=self.random)
             deviations = self.noise * first * (second < 0.5)
             images = add_noise(images, deviations[self.part], drawn[self.part])
+        return images, masks
+
+    def _defocused(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """This part of the batch with some of it blurred."""
+        radii, amounts = draw_defocus(self.batch, self.crop, self.defocus, self.random)
+        radii, amounts = radii[self.part], send(amounts[self.part], images.device)
+        images = torch.stack(
+            [
+                defocus(image, radius, amount) if radius else image
+                for image, radius, amount in zip(images, radii, amounts, strict=True)
+            ]
+        )
+        if masks is not None:
+            blurred = send(torch.tensor(radii)[:, None, None, None] > 0, images.device) & (amounts >= 0.5)
+            masks = masks.masked_fill(blurred, 0)
         return images, masks
 
     def _crops(self, chosen: Tensor) -> tuple[Tensor, Tensor | None]:

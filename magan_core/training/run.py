@@ -44,6 +44,7 @@ def sampler(arrays: Training, training: dict, seed: int, device: torch.device, t
         window=training["window"],
         jitter=training["jitter"],
         cutmix=training["cutmix"],
+        defocus=training["defocus"],
         noise=training["noise"],
         seed=seed,
         part=team.part,

@@ -1,0 +1,54 @@
+"""Defocus as an augmentation: crops, or what lies to one side of a line, blurred as a lens blurs. Not in the
+paper."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from magan_core.device import send
+
+LEAST, MOST = 1 / 128, 1 / 32  # radius of the disc, of the crop's side
+WHOLE = 1 / 3  # of the blurred crops
+RAMP = 1 / 16  # of the crop's side: how far it is from sharp to blurred
+GAMMA = 2.2  # a lens adds light, not the values of a photograph
+
+
+def disc(radius: float) -> Tensor:
+    """Weights of a disc of this radius in pixels, its rim softened over one pixel; they add up to 1."""
+    reach = math.ceil(radius)
+    at = torch.arange(-reach, reach + 1.0)
+    weights = (radius + 0.5 - torch.hypot(at[:, None], at)).clamp(0, 1)
+    return weights / weights.sum()
+
+
+def defocus(image: Tensor, radius: float, amount: Tensor) -> Tensor:
+    """Blur an image by a disc, mirrored at its edges.
+
+    image: float (3, H, W) in [0, 1]; radius: in pixels, less than the image's sides; amount: float (1, H, W),
+    1 = blurred, 0 = left as it is. Returns the like of image.
+    """
+    kernel = send(disc(radius), image.device)
+    light = image.clamp(0, 1).pow(GAMMA)[:, None]  # 3, 1, H, W
+    padded = F.pad(light, (len(kernel) // 2,) * 4, mode="reflect")
+    blurred = F.conv2d(padded, kernel[None, None])[:, 0].clamp(0, 1).pow(1 / GAMMA)
+    return torch.lerp(image, blurred, amount)
+
+
+def draw_defocus(
+    count: int, crop: int, share: float, generator: torch.Generator
+) -> tuple[list[float], Tensor]:
+    """For about this share of the crops a radius, and where they are blurred.
+
+    Returns radii in pixels (0: the crop is left as it is), from 1/128 to 1/32 of the crop's side, each octave
+    as likely; and float (count, 1, crop, crop), 1 = blurred: a third of the blurred crops whole, the others
+    on one side of a line through their middle half.
+    """
+    chosen, whole, size, turn, across = torch.rand(5, count, generator=generator)
+    radii = torch.where(chosen < share, crop * LEAST * (MOST / LEAST) ** size, 0.0)
+    middle = (torch.arange(crop) + 0.5) / crop - 0.5
+    angle = (2 * math.pi * turn)[:, None, None]
+    distance = angle.cos() * middle[:, None] + angle.sin() * middle  # count, crop, crop; from the middle
+    amount = ((distance + 0.5 * across[:, None, None] - 0.25) / RAMP + 0.5).clamp(0, 1)
+    return radii.tolist(), torch.where((whole < WHOLE)[:, None, None], 1.0, amount)[:, None]
