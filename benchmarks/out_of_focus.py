@@ -2,7 +2,8 @@
 blurred by a disc, as a lens out of focus does it, or along a line, as a hand that moves.
 
 Needs CUHK where MAGAN_DATA says. A radius, or half a line's length, is a share of the longer side; at 0 the
-photographs are as they are. In focus is what the map has at 128 or above.
+photographs are as they are. In focus is what the map has at 128 or above. Differences are from another model
+on the same photographs (--than), with p over photographs (differences change sign at random).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import machine
 import numpy as np
 import torch
 from robustness import opened
+from scipy.stats import permutation_test
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -22,6 +24,7 @@ from magan_core import paths
 from magan_core.data.defocus import disc
 from magan_core.data.images import CUT, read_photo
 from magan_core.data.sets import pairs, select
+from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
 from magan_core.files import write_json
 
@@ -43,38 +46,51 @@ def blurred(photo: np.ndarray, kernel: torch.Tensor) -> np.ndarray:
     return F.conv2d(padded, kernel[None, None])[:, 0].round().byte().permute(1, 2, 0).numpy()
 
 
+def mean_difference(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    return (first - second).mean(axis)
+
+
 WAYS = {"disc": disc, "line": line}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=paths.RELEASED, help="default: the released one")
+    parser.add_argument("--than", type=Path, metavar="MODEL", help="to hold the model against")
+    parser.add_argument("--split", default="zhao_test.txt", help="list of data/splits/cuhk, or of CUHK's own")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     folder = paths.raw("cuhk")
-    photos = [
-        read_photo(record["image"])
-        for record in select(pairs(folder, "blur"), folder / "splits/zhao_test.txt")
-    ]
-    model, rows = opened(paths.RELEASED), []
+    names = split_file("cuhk", options.split, folder)
+    photos = [read_photo(record["image"]) for record in select(pairs(folder, "blur"), names)]
+    models, rows = [opened(path) for path in (options.model, options.than) if path], []
     for name, radius in [("none", 0.0), *product(WAYS, RADII)]:
-        shares = []
+        counted = []  # per photograph and model
         for photo in tqdm(photos, desc=f"{name} {radius:g}", leave=False, disable=None):
             seen = blurred(photo, WAYS[name](radius * max(photo.shape[:2]))) if radius else photo
-            shares.append(float((model(seen) >= CUT).mean()))
+            counted.append([float((model(seen) >= CUT).mean()) for model in models])
+        shares, *others = np.transpose(counted)
         rows.append(
             {
                 "blur": name,
                 "radius": radius,
                 "share_in_focus": round(float(np.mean(shares)), 4),
                 "median": round(float(np.median(shares)), 4),
-                "largest": round(max(shares), 4),
-                "above_5_percent": sum(share > 0.05 for share in shares),
+                "largest": round(float(shares.max()), 4),
+                "above_5_percent": int((shares > 0.05).sum()),
             }
         )
+        for other in others:
+            swapped = permutation_test(
+                (shares, other), mean_difference, permutation_type="samples", n_resamples=9999, rng=1
+            )
+            rows[-1]["difference"] = round(float(swapped.statistic), 4)
+            rows[-1]["p"] = round(float(swapped.pvalue), 4)
         print(rows[-1], flush=True)
     result = {
         "rows": rows,
         "photographs": len(photos),
+        "split": options.split,
         "hardware": machine.hardware(),
         "versions": machine.versions("torch", "numpy", "pillow"),
     }

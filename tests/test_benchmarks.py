@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from magan_core import paths
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "benchmarks/README.md", ROOT / "docs/performance.md"]
 LINES = [
@@ -85,9 +87,19 @@ def test_the_blurrier_a_photograph_the_less_of_it_is_in_focus(tmp_path, monkeypa
     for name in ("cat", "coffee"):
         shutil.copy(ROOT / f"docs/photographs/{name}.jpg", tmp_path / "cuhk/images")
         shutil.copy(ROOT / f"docs/photographs/{name}.jpg", tmp_path / "cuhk/masks")
-    (tmp_path / "cuhk/splits/zhao_test.txt").write_text("cat\ncoffee\n", encoding="utf-8")
+    (tmp_path / "cuhk/splits/two.txt").write_text("cat\ncoffee\n", encoding="utf-8")
     monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
-    start(monkeypatch, "out_of_focus.py", "--out", str(tmp_path / "shares.json"))
+    released = str(paths.RELEASED)
+    start(
+        monkeypatch,
+        "out_of_focus.py",
+        "--split",
+        "two.txt",
+        "--than",
+        released,
+        "--out",
+        str(tmp_path / "shares.json"),
+    )
     record = json.loads((tmp_path / "shares.json").read_text(encoding="utf-8"))
     assert record["photographs"] == 2
     rows = record["rows"]
@@ -97,3 +109,4 @@ def test_the_blurrier_a_photograph_the_less_of_it_is_in_focus(tmp_path, monkeypa
         shares = [row["share_in_focus"] for row in rows if row["blur"] == blur]
         assert shares[-1] < shares[0] / 5
     assert all(row["median"] <= row["largest"] for row in rows)
+    assert {(row["difference"], row["p"]) for row in rows} == {(0.0, 1.0)}, "the same model"

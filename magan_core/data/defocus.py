@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from magan_core.device import send
 
 LEAST, MOST = 1 / 128, 1 / 32  # radius of the disc, of the crop's side
+VISIBLE = 1.5  # pixels; a smaller disc hardly changes a crop
 WHOLE = 1 / 3  # of the blurred crops
 RAMP = 1 / 16  # of the crop's side: how far it is from sharp to blurred
 GAMMA = 2.2  # a lens adds light, not the values of a photograph
@@ -42,11 +43,11 @@ def draw_defocus(
     """For about this share of the crops a radius, and where they are blurred.
 
     Returns radii in pixels (0: the crop is left as it is), from 1/128 to 1/32 of the crop's side, each octave
-    as likely; and float (count, 1, crop, crop), 1 = blurred: a third of the blurred crops whole, the others
-    on one side of a line through their middle half.
+    as likely, but 1.5 at least; and float (count, 1, crop, crop), 1 = blurred: a third of the blurred crops
+    whole, the others on one side of a line through their middle half.
     """
     chosen, whole, size, turn, across = torch.rand(5, count, generator=generator)
-    radii = torch.where(chosen < share, crop * LEAST * (MOST / LEAST) ** size, 0.0)
+    radii = (crop * LEAST * (MOST / LEAST) ** size).clamp_min(VISIBLE).where(chosen < share, 0.0)
     middle = (torch.arange(crop) + 0.5) / crop - 0.5
     angle = (2 * math.pi * turn)[:, None, None]
     distance = angle.cos() * middle[:, None] + angle.sin() * middle  # count, crop, crop; from the middle
