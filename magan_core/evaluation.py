@@ -12,6 +12,7 @@ from magan_core import metrics
 from magan_core.data.images import CUT, OVERLAY, cut, read_map, resize
 from magan_core.data.sets import read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
+from magan_core.files import as_text
 from magan_core.score_files import check_replaceable, mask_fingerprint, read_pair, write_scores
 
 Masks = str | Path | Sequence[Mapping[str, Any]]
@@ -106,18 +107,18 @@ def evaluate(
         summary["notes"] = notes
     if isinstance(masks, str | Path):
         summary["scored"] = {
-            "maps": _told(maps_dir),
+            "maps": as_text(maps_dir),
             "maps_white": maps_white,
             "suffix": suffix,
-            "masks": _told(masks),
+            "masks": as_text(masks),
             "masks_white": masks_white,
             "masks_suffix": masks_suffix,
-            "split": split and _told(split),
+            "split": split and as_text(split),
             "resample": resample,
         }
     if out is not None:
         write_scores(
-            Path(out), summary, list(map(_told, stems)), [one.mask for one in counted], statistics, rules
+            Path(out), summary, list(map(as_text, stems)), [one.mask for one in counted], statistics, rules
         )
     return summary
 
@@ -256,11 +257,6 @@ def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resampl
         focus_map = resize(focus_map, *mask.shape)
     levels = bool(((grey != 0) & (grey != 255)).any())
     return _Counted(metrics.histograms(focus_map, mask), mask_fingerprint(mask), highest, resized, levels)
-
-
-def _told(path: str | Path) -> str:
-    """A path or stem as text that every file can hold."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _more(names: list[str]) -> str:

@@ -88,6 +88,11 @@ def read_json(path: str | Path) -> Any:
         ) from error
 
 
+def as_text(path: str | Path) -> str:
+    """A path or name as text that every file can hold, also where it is no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes; MaganError for one that cannot be read."""
     try:

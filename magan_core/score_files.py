@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,19 +32,21 @@ def check_replaceable(out: Path) -> None:
     """MaganError for a folder with a file that would be overwritten and is not of an evaluation: those of
     one have a summary.json, or, where it was stopped, a statistics.npy."""
     there = [out / name for name in FILES if os.path.lexists(out / name)]
-    if there and not (_is_summary(out / "summary.json") or _was_stopped(out)):
+    if there and not (_summary(out / "summary.json") or _was_stopped(out)):
         raise MaganError(
             f"{there[0]} is there already and not of an evaluation, or damaged; remove it, or choose another "
             "folder for the scores"
         )
 
 
-def _is_summary(path: Path) -> bool:
+def _summary(path: Path) -> dict[str, Any] | None:
+    """What an evaluation has written there, None for anything else."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {"protocol", "images", *metrics.SCORES} <= found.keys()
+        return None
+    written = isinstance(found, dict) and {"protocol", "images", *metrics.SCORES} <= found.keys()
+    return found if written else None
 
 
 def _was_stopped(out: Path) -> bool:
@@ -126,11 +129,11 @@ def common_protocol(a: Path, b: Path) -> str:
     names = []
     for folder in (a, b):
         _check(folder)
-        if not _is_summary(folder / "summary.json"):
+        if not (found := _summary(folder / "summary.json")):
             raise MaganError(
                 f"{folder}/summary.json is not of an evaluation, or damaged; evaluate these maps again"
             )
-        names.append(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["protocol"])
+        names.append(found["protocol"])
     if names[0] != names[1]:
         raise MaganError(
             f"{a} was scored by protocol {names[0]}, {b} by {names[1]}; name the one to compare them by: "

@@ -12,7 +12,7 @@ from magan_core import paths
 from magan_core.data.sets import visible
 from magan_core.data.state import OWN_MANIFEST
 from magan_core.errors import MaganError
-from magan_core.files import sha256, write_csv
+from magan_core.files import as_text, sha256, write_csv
 
 PARTS = ("images", "masks", "splits")  # of a data set's folder
 
@@ -81,5 +81,4 @@ def _write(path: Path, files: Named) -> None:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         hashes = pool.map(sha256, (files[name] for name in names))
         shown = tqdm(hashes, desc=path.stem, total=len(names), unit="file", delay=2)
-        told = (os.fsencode(name).decode("utf-8", "backslashreplace") for name in names)  # may be no UTF-8
-        write_csv(path, ("file", "sha256"), zip(told, shown, strict=True))
+        write_csv(path, ("file", "sha256"), zip(map(as_text, names), shown, strict=True))

@@ -65,6 +65,11 @@ def load_test(folder: str | Path) -> list[Record]:
     """Return the test photographs of a prepared set as dictionaries: stem, image and mask (paths), white.
     MaganError when it has none or their list is damaged."""
     root, path = Path(folder).parent, Path(folder) / "test.csv"
+    if not path.exists() and path.with_name("train_images.npy").exists():
+        raise MaganError(
+            f"{folder}: this set has no photographs to test on, as its entry under `sets` in params.yaml "
+            "says; give it a `test_split`, or test on another set"
+        )
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
