@@ -1,9 +1,10 @@
-"""What the released model makes of photographs that are blurred all over: those of Zhao's test split, each
-blurred by a disc, as a lens out of focus does it, or along a line, as a hand that moves.
+"""What a model, the released one if none is named, makes of photographs that are blurred all over: those of a
+split of CUHK, each blurred by a disc, as a lens out of focus does it, or along a line, as a hand that moves.
 
 Needs CUHK where MAGAN_DATA says. A radius, or half a line's length, is a share of the longer side; at 0 the
-photographs are as they are. In focus is what the map has at 128 or above. Differences are from another model
-on the same photographs (--than), with p over photographs (differences change sign at random).
+photographs are as they are. Values are averaged, not light. In focus is what the map has at 128 or above.
+Differences are from another model on the same photographs (--than), with p over photographs (differences
+change sign at random).
 """
 
 import argparse
@@ -26,7 +27,7 @@ from magan_core.data.images import CUT, read_photo
 from magan_core.data.sets import pairs, select
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
-from magan_core.files import write_json
+from magan_core.files import sha256, write_json
 
 RADII = (0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02)  # of the longer side
 
@@ -46,8 +47,12 @@ def blurred(photo: np.ndarray, kernel: torch.Tensor) -> np.ndarray:
     return F.conv2d(padded, kernel[None, None])[:, 0].round().byte().permute(1, 2, 0).numpy()
 
 
-def mean_difference(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
-    return (first - second).mean(axis)
+def compared(shares: np.ndarray, others: np.ndarray) -> tuple[float, float]:
+    """Mean difference of two models' shares of the same photographs, and its p-value."""
+    found = permutation_test(
+        (shares - others,), np.mean, permutation_type="samples", n_resamples=9999, vectorized=True, rng=1
+    )
+    return round(float(found.statistic), 4), round(float(found.pvalue), 4)
 
 
 WAYS = {"disc": disc, "line": line}
@@ -65,11 +70,11 @@ def main() -> None:
     photos = [read_photo(record["image"]) for record in select(pairs(folder, "blur"), names)]
     models, rows = [opened(path) for path in (options.model, options.than) if path], []
     for name, radius in [("none", 0.0), *product(WAYS, RADII)]:
-        counted = []  # per photograph and model
+        found = []  # per photograph and model
         for photo in tqdm(photos, desc=f"{name} {radius:g}", leave=False, disable=None):
             seen = blurred(photo, WAYS[name](radius * max(photo.shape[:2]))) if radius else photo
-            counted.append([float((model(seen) >= CUT).mean()) for model in models])
-        shares, *others = np.transpose(counted)
+            found.append([float((model(seen) >= CUT).mean()) for model in models])
+        shares, *others = np.transpose(found)
         rows.append(
             {
                 "blur": name,
@@ -80,19 +85,16 @@ def main() -> None:
                 "above_5_percent": int((shares > 0.05).sum()),
             }
         )
-        for other in others:
-            swapped = permutation_test(
-                (shares, other), mean_difference, permutation_type="samples", n_resamples=9999, rng=1
-            )
-            rows[-1]["difference"] = round(float(swapped.statistic), 4)
-            rows[-1]["p"] = round(float(swapped.pvalue), 4)
+        if others:
+            rows[-1]["difference"], rows[-1]["p"] = compared(shares, others[0])
         print(rows[-1], flush=True)
     result = {
         "rows": rows,
         "photographs": len(photos),
         "split": options.split,
+        "models": [sha256(path) for path in (options.model, options.than) if path],
         "hardware": machine.hardware(),
-        "versions": machine.versions("torch", "numpy", "pillow"),
+        "versions": machine.versions("torch", "numpy", "pillow", "scipy"),
     }
     write_json(options.out or machine.RESULTS / "out_of_focus.json", result)
 

@@ -23,7 +23,7 @@ from magan_core.data.images import CUT
 from magan_core.data.sets import load, pairs, select
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
-from magan_core.files import write_json
+from magan_core.files import sha256, write_json
 from magan_core.models.folding import fold_batch_norm
 from magan_core.models.weights import load_model, read_header
 from magan_core.prediction import passes, predict
@@ -107,6 +107,7 @@ def main() -> None:
         "rows": rows,
         "photographs": len(loaded),
         "split": options.split,
+        "models": [sha256(path) for path in (options.model, options.than) if path],
         "seed": options.seed,
         "protocol": "paper",
         "hardware": machine.hardware(),

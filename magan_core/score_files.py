@@ -32,14 +32,14 @@ def check_replaceable(out: Path) -> None:
     """MaganError for a folder with a file that would be overwritten and is not of an evaluation: those of
     one have a summary.json, or, where it was stopped, a statistics.npy."""
     there = [out / name for name in FILES if os.path.lexists(out / name)]
-    if there and not (_summary(out / "summary.json") or _was_stopped(out)):
+    if there and not (_read_summary(out / "summary.json") or _was_stopped(out)):
         raise MaganError(
             f"{there[0]} is there already and not of an evaluation, or damaged; remove it, or choose another "
             "folder for the scores"
         )
 
 
-def _summary(path: Path) -> dict[str, Any] | None:
+def _read_summary(path: Path) -> dict[str, Any] | None:
     """What an evaluation has written there, None for anything else."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -129,7 +129,7 @@ def common_protocol(a: Path, b: Path) -> str:
     names = []
     for folder in (a, b):
         _check(folder)
-        if not (found := _summary(folder / "summary.json")):
+        if not (found := _read_summary(folder / "summary.json")):
             raise MaganError(
                 f"{folder}/summary.json is not of an evaluation, or damaged; evaluate these maps again"
             )

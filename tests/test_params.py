@@ -293,6 +293,7 @@ BEYOND = {
     "window: 1.0 ": ("window: 1.4 ", "crops of 96 px in a set of 128 px allow 1 (off) to 1.333"),
     "jitter: 0.0": ("jitter: 1.0", "profile demo: jitter is 1.0"),
     "noise: 0.0": ("noise: -0.1", "profile demo: noise is -0.1; it must be 0 (off) or a deviation"),
+    "defocus: 0.0": ("defocus: 1.5", "profile demo: defocus is 1.5; it must be 0 (off) or a share"),
     "cutmix: 0.0": ("cutmix: 1.5", "profile demo: cutmix is 1.5; it must be 0 (off) or a share"),
     "      lr: 3.0e-3": ("      lr: -1.0", "profile demo: lr is -1.0"),
     "backbone_lr: 3.0e-3": ("backbone_lr: -1.0", "profile demo: backbone_lr is -1.0"),

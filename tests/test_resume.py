@@ -1,8 +1,10 @@
 """A training run that is killed, stopped or short of disk goes on as if nothing had been."""
 
 import errno
+import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 import torch
 from tiny import PROFILE, RUN, TRAINING, prepared, train_tiny
 
+from magan_core.data import augment
 from magan_core.errors import Interrupted, MaganError
 from magan_core.files import atomic
 from magan_core.training import log, state, trainer
@@ -326,6 +329,13 @@ def test_the_key_follows_settings_and_code(tmp_path, monkeypatch):
     before = key(1)
     monkeypatch.setattr(state, "CODE", ("models", "training", "losses.py"))
     assert key(1) != before
+
+
+def test_all_that_makes_the_crops_is_of_the_key():
+    """Resampled, recoloured, blurred: what augment.py imports of data/ counts as it does."""
+    used = re.findall(r"^from magan_core\.(data\.\w+) import", inspect.getsource(augment), re.M)
+    assert {f"{name.replace('.', '/')}.py" for name in used} | {"data/augment.py"} <= set(state.CODE)
+    assert used
 
 
 def test_the_key_follows_what_the_code_says(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from magan_core.data.defocus import defocus, draw_defocus
+from magan_core.data.defocus import blur, draw_blur
 from magan_core.device import send
 from magan_core.limits import check, check_crops
 
@@ -180,17 +180,13 @@ class Sampler:
 
     def _defocused(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """This part of the batch with some of it blurred."""
-        radii, amounts = draw_defocus(self.batch, self.crop, self.defocus, self.random)
-        radii, amounts = radii[self.part], send(amounts[self.part], images.device)
-        images = torch.stack(
-            [
-                defocus(image, radius, amount) if radius else image
-                for image, radius, amount in zip(images, radii, amounts, strict=True)
-            ]
-        )
+        radii, amounts = draw_blur(self.batch, self.crop, self.defocus, self.random)
+        radii, amounts = radii[self.part], amounts[self.part]
+        images = images.clone()
+        for row in amounts.any((1, 2, 3)).nonzero()[:, 0].tolist():
+            images[row] = blur(images[row], radii[row], send(amounts[row], images.device))
         if masks is not None:
-            blurred = send(torch.tensor(radii)[:, None, None, None] > 0, images.device) & (amounts >= 0.5)
-            masks = masks.masked_fill(blurred, 0)
+            masks = masks.masked_fill(send(amounts >= 0.5, images.device), 0)
         return images, masks
 
     def _crops(self, chosen: Tensor) -> tuple[Tensor, Tensor | None]:

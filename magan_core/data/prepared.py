@@ -67,8 +67,8 @@ def load_test(folder: str | Path) -> list[Record]:
     root, path = Path(folder).parent, Path(folder) / "test.csv"
     if not path.exists() and path.with_name("train_images.npy").exists():
         raise MaganError(
-            f"{folder}: this set has no photographs to test on, as its entry under `sets` in params.yaml "
-            "says; give it a `test_split`, or test on another set"
+            f"{folder}: this set has no photographs to test on; test on another, or let its entry under "
+            "`sets` in params.yaml leave some"
         )
     try:
         with open(path, encoding="utf-8", newline="") as file:

@@ -25,7 +25,13 @@ from magan_core.errors import MaganError
 from magan_core.files import atomic, code, fingerprint, unfinished
 
 KEPT = 14 * 24 * 3600
-CODE = ("models", "training", "losses.py", "data/augment.py")  # what a training step is made of
+CODE = (
+    "models",
+    "training",
+    "losses.py",
+    "data/augment.py",
+    "data/defocus.py",
+)  # what a training step is made of
 
 
 def key(*parts: Any) -> str:
