@@ -25,13 +25,8 @@ from magan_core.errors import MaganError
 from magan_core.files import atomic, code, fingerprint, unfinished
 
 KEPT = 14 * 24 * 3600
-CODE = (
-    "models",
-    "training",
-    "losses.py",
-    "data/augment.py",
-    "data/defocus.py",
-)  # what a training step is made of
+# What a training step is made of.
+CODE = ("models", "training", "losses.py", "data/augment.py", "data/defocus.py")
 
 
 def key(*parts: Any) -> str:
