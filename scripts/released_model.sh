@@ -52,7 +52,9 @@ if [ "$labellers" = 2 ]; then
 fi
 python -m magan_core predict "$raw/images" --out build/pseudo "${models[@]}"
 train released-pseudo
+train released-defocus
 pack build/released-further.safetensors \
-  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors --out magan_core/released/model.safetensors
+  results/released-pseudo/runs/manet-zhao-s{2,3}/model.safetensors \
+  results/released-defocus/runs/manet-zhao-s{4,5}/model.safetensors --out magan_core/released/model.safetensors
 PYTHONPATH=. python scripts/score_model.py results/released/mean.json magan_core/released/model.safetensors \
-  --runs results/released{,-same,-wide,-further,-mixed,-pseudo}/runs
+  --runs results/released{,-same,-wide,-further,-mixed,-pseudo,-defocus}/runs

@@ -44,6 +44,7 @@ def test_shipped_file_loads():
         "released-further",
         "released-mixed",
         "released-pseudo",
+        "released-defocus",
         "paper",
     ]
     assert settings["profile"] is settings["profiles"][settings["profile"]["name"]]
@@ -157,6 +158,7 @@ def test_the_set_that_methods_are_shown_on():
         "released-further": "zhao",
         "released-mixed": "zhao",
         "released-pseudo": "zhao",
+        "released-defocus": "zhao",
         "paper": "dut",
     }
     runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}
@@ -400,7 +402,7 @@ def test_the_released_model_is_trained_on_from_what_make_packs():
         for name, profile in params.load(SHIPPED)["profiles"].items()
         if (profile["weights"]["file"] or "").startswith("build/")
     }
-    assert len(onward) == 5
+    assert len(onward) == 6
     assert f"--out {onward['released-pseudo']['sets']['zhao']['pseudo']['maps']} " in commands
     for name, profile in onward.items():
         assert f"--out {profile['weights']['file']}\n" in commands
