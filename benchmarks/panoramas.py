@@ -19,7 +19,7 @@ from magan_core import metrics, paths, prediction
 from magan_core.data.images import read_mask, read_photo, resize, resize_mask
 from magan_core.data.sets import pairs, select
 from magan_core.errors import MaganError
-from magan_core.files import write_json
+from magan_core.files import sha256, write_json
 from magan_core.models.folding import fold_batch_norm
 from magan_core.models.weights import load_model, read_header
 
@@ -87,6 +87,7 @@ def main() -> None:
     result = {
         "rows": rows,
         "panoramas": options.panoramas,
+        "models": [sha256(paths.RELEASED)],
         "seed": options.seed,
         "protocol": "paper",
         "hardware": machine.hardware(),
