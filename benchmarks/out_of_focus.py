@@ -11,12 +11,11 @@ import argparse
 import math
 import sys
 from itertools import product
-from pathlib import Path
 
 import machine
 import numpy as np
 import torch
-from robustness import opened
+from robustness import add_arguments, opened
 from scipy.stats import permutation_test
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -60,15 +59,13 @@ WAYS = {"disc": disc, "line": line}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=paths.RELEASED, help="default: the released one")
-    parser.add_argument("--than", type=Path, metavar="MODEL", help="to hold the model against")
-    parser.add_argument("--split", default="zhao_test.txt", help="list of data/splits/cuhk, or of CUHK's own")
-    parser.add_argument("--out", type=Path)
+    add_arguments(parser)
     options = parser.parse_args()
     folder = paths.raw("cuhk")
     names = split_file("cuhk", options.split, folder)
     photos = [read_photo(record["image"]) for record in select(pairs(folder, "blur"), names)]
-    models, rows = [opened(path) for path in (options.model, options.than) if path], []
+    files, rows = [path for path in (options.model, options.than) if path], []
+    models = [opened(path) for path in files]
     for name, radius in [("none", 0.0), *product(WAYS, RADII)]:
         found = []  # per photograph and model
         for photo in tqdm(photos, desc=f"{name} {radius:g}", leave=False, disable=None):
@@ -92,7 +89,7 @@ def main() -> None:
         "rows": rows,
         "photographs": len(photos),
         "split": options.split,
-        "models": [sha256(path) for path in (options.model, options.than) if path],
+        "models": [sha256(path) for path in files],
         "hardware": machine.hardware(),
         "versions": machine.versions("torch", "numpy", "pillow", "scipy"),
     }

@@ -66,18 +66,24 @@ def opened(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return lambda photo: predict(network, photo, size, **how)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, beside which other, maps which photographs of CUHK, and where to write the result."""
     parser.add_argument("--model", type=Path, default=paths.RELEASED, help="default: the released one")
     parser.add_argument("--than", type=Path, metavar="MODEL", help="to hold the model against")
     parser.add_argument("--split", default="zhao_test.txt", help="list of data/splits/cuhk, or of CUHK's own")
-    parser.add_argument("--seed", type=int, default=1, help="of the noise")
     parser.add_argument("--out", type=Path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--seed", type=int, default=1, help="of the noise")
     options = parser.parse_args()
     folder = paths.raw("cuhk")
     names = split_file("cuhk", options.split, folder)
     loaded = [load(record) for record in select(pairs(folder, "blur"), names)]
-    models = [opened(path) for path in (options.model, options.than) if path]
+    files = [path for path in (options.model, options.than) if path]
+    models = [opened(path) for path in files]
     paper, rows = metrics.get_protocol("paper"), []
     disturbances = [("none", as_it_is, None)]
     for kind, (disturb, levels) in DISTURBED.items():
@@ -107,7 +113,7 @@ def main() -> None:
         "rows": rows,
         "photographs": len(loaded),
         "split": options.split,
-        "models": [sha256(path) for path in (options.model, options.than) if path],
+        "models": [sha256(path) for path in files],
         "seed": options.seed,
         "protocol": "paper",
         "hardware": machine.hardware(),

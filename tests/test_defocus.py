@@ -83,14 +83,8 @@ def options():
     """Photographs of single bright pixels, all in focus, seen as they are or mirrored."""
     images = torch.zeros(40, 64, 64, 3, dtype=torch.uint8)
     images[:, ::4, ::4] = 255
-    masks = torch.full((40, 64, 64), 255, dtype=torch.uint8)
-    sizes = torch.full((40, 2), 64)
-    return {"images": images, "masks": masks, "sizes": sizes} | {
-        "batch": 40,
-        "crop": 64,
-        "rotation": 0.0,
-        "seed": 5,
-    }
+    masks, sizes = torch.full((40, 64, 64), 255, dtype=torch.uint8), torch.full((40, 2), 64)
+    return dict(images=images, masks=masks, sizes=sizes, batch=40, crop=64, rotation=0.0, seed=5)
 
 
 def test_what_is_blurred_is_out_of_focus_in_the_mask(options):
