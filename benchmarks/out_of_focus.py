@@ -15,7 +15,7 @@ from itertools import product
 import machine
 import numpy as np
 import torch
-from robustness import add_arguments, opened
+from robustness import asked, opened
 from scipy.stats import permutation_test
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -58,9 +58,7 @@ WAYS = {"disc": disc, "line": line}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    options = parser.parse_args()
+    options = asked(argparse.ArgumentParser(description=__doc__), "out_of_focus.json")
     folder = paths.raw("cuhk")
     names = split_file("cuhk", options.split, folder)
     photos = [read_photo(record["image"]) for record in select(pairs(folder, "blur"), names)]
@@ -93,7 +91,7 @@ def main() -> None:
         "hardware": machine.hardware(),
         "versions": machine.versions("torch", "numpy", "pillow", "scipy"),
     }
-    write_json(options.out or machine.RESULTS / "out_of_focus.json", result)
+    write_json(options.out, result)
 
 
 if __name__ == "__main__":

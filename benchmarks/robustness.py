@@ -66,19 +66,27 @@ def opened(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return lambda photo: predict(network, photo, size, **how)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, beside which other, maps which photographs of CUHK, and where to write the result."""
+def asked(parser: argparse.ArgumentParser, result: str) -> argparse.Namespace:
+    """Which model, beside which other, maps which photographs of CUHK, and where to write the result.
+
+    result: its name in benchmarks/results, where only what comes out without options may be written.
+    """
     parser.add_argument("--model", type=Path, default=paths.RELEASED, help="default: the released one")
     parser.add_argument("--than", type=Path, metavar="MODEL", help="to hold the model against")
     parser.add_argument("--split", default="zhao_test.txt", help="list of data/splits/cuhk, or of CUHK's own")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="needed with any of the other options")
+    options = parser.parse_args()
+    if options.out is None:
+        if any(value != parser.get_default(name) for name, value in vars(options).items()):
+            parser.error(f"{result} is what this gives without options; say --out FILE for anything else")
+        options.out = machine.RESULTS / result
+    return options
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
     parser.add_argument("--seed", type=int, default=1, help="of the noise")
-    options = parser.parse_args()
+    options = asked(parser, "robustness.json")
     folder = paths.raw("cuhk")
     names = split_file("cuhk", options.split, folder)
     loaded = [load(record) for record in select(pairs(folder, "blur"), names)]
@@ -119,7 +127,7 @@ def main() -> None:
         "hardware": machine.hardware(),
         "versions": machine.versions("torch", "numpy", "pillow"),
     }
-    write_json(options.out or machine.RESULTS / "robustness.json", result)
+    write_json(options.out, result)
 
 
 if __name__ == "__main__":

@@ -107,3 +107,11 @@ def test_the_blurrier_a_photograph_the_less_of_it_is_in_focus(tmp_path, monkeypa
         shares = [row["share_in_focus"] for row in rows if row["blur"] == blur]
         assert shares[-1] < shares[0] / 5
     assert all(row["median"] <= row["largest"] for row in rows)
+
+
+@pytest.mark.parametrize("script", ["out_of_focus.py", "robustness.py"])
+def test_a_result_in_git_is_not_overwritten_by_that_of_another_model(script, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stop:
+        start(monkeypatch, script, "--model", "other.safetensors")
+    assert stop.value.code == 2
+    assert "say --out FILE" in capsys.readouterr().err
