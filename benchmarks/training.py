@@ -186,6 +186,7 @@ def main() -> None:
         "threads of the plain loop": plain_threads,
         "trainings of ours at once": options.beside,
         "workers of the plain loop": options.workers,
+        "scenes": options.scenes,
         "the plain loop's threads spin": options.stock,
         "busy neighbour": options.busy,
         "trials": options.trials,

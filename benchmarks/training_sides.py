@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from plain_attention import attend_plainly
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import InterpolationMode, RandomCrop
 from torchvision.transforms import functional as TF
@@ -99,20 +99,15 @@ def plain(data: Path, profile: dict, run: dict, device: torch.device) -> Steps:
     if discriminator is not None:
         discriminator.to(device).train()
         d_adam = torch.optim.Adam(discriminator.parameters(), lr=training["discriminator_lr"], **options)
-    loader = DataLoader(
-        Photographs(data, training), training["batch"], shuffle=True, drop_last=True,
-        num_workers=profile["workers"], persistent_workers=profile["workers"] > 0,
-    )  # fmt: skip
-
-    def batches():
-        while True:
-            yield from loader
+    photographs = Photographs(data, training)
+    forever = RandomSampler(photographs, num_samples=sys.maxsize)  # so that workers read ahead over its end
+    batches = DataLoader(photographs, training["batch"], sampler=forever, num_workers=profile["workers"])
 
     def judged(images: torch.Tensor, maps: torch.Tensor, real: bool) -> torch.Tensor:
         logits = discriminator(images, maps)
         return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
-    endless = batches()
+    endless = iter(batches)
 
     def steps(count: int) -> float:
         losses = {}
