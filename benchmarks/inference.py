@@ -48,7 +48,8 @@ def measure(model: dict, size: int, batch: int, trials: int, images: int, device
     ways = {"before": network(model, plain=True).to(device), "now": network(model, plain=False).to(device)}
     squares = torch.rand(batch, 3, size, size, device=device)
     maps = {name: generator(squares).sigmoid() for name, generator in ways.items()}
-    torch.testing.assert_close(maps["now"], maps["before"], rtol=0, atol=1e-3)
+    near = 1e-3 if device.type == "cpu" else 5e-3  # a GPU's convolutions round to 11 bits (tf32)
+    torch.testing.assert_close(maps["now"], maps["before"], rtol=0, atol=near)
     seconds = {name: [] for name in ways}
     times = max(1, images // batch)
     for _ in range(trials):

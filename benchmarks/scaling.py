@@ -48,7 +48,8 @@ def seconds_a_step(
     torch.manual_seed(0)
     generator = share(build_generator(profile["model"]), team, device)
     generator.to(device, memory_format=torch.channels_last)
-    discriminator = build_discriminator(70, profile["discriminator"]["channels"]).to(device)
+    discriminator = build_discriminator(70, profile["discriminator"]["channels"])
+    discriminator.to(device, memory_format=torch.channels_last)
     images, masks = place(arrays, device, memory, team.neighbours)
     sizes = torch.full((PHOTOGRAPHS, 2), images.shape[1])
     options = {name: training[name] for name in ("batch", "crop", "rotation")}

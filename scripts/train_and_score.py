@@ -5,7 +5,8 @@ rented ones do (docs/scaling.md). From the repository's root:
     PYTHONPATH=. python scripts/train_and_score.py PROFILE OUT SECONDS RUN...
 
 OUT gets runs/RUN (history and provenance) and scores/RUN/SET, a few hundred KB a run: what the tables are
-made from. After SECONDS no further run begins; a run that is in OUT is not trained again.
+made from. After SECONDS no further run begins; a run that is in OUT is not trained again. A run that fails
+leaves the others theirs, and is named at the end.
 """
 
 import argparse
@@ -21,14 +22,15 @@ from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
 
 
-def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> None:
-    """Each run in turn; runs/RUN appears in `out` when all else of it is there."""
+def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> list[str]:
+    """Each run in turn; runs/RUN appears in `out` when all else of it is there. Returns those that failed."""
     begun, settings = time.monotonic(), params.load()
     profile = params.get_profile(settings, name)
     chosen = {run: params.get_run(profile, run) for run in runs}
     data = paths.prepared(name)
     if not (data / "sets.json").exists():
         prepare(profile, lambda source: paths.raw(source, settings["folders"]["data"]), data)
+    failed = []
     for run, definition in chosen.items():
         if (out / "runs" / run).exists():
             print(f"{run}: is in {out} already")
@@ -36,7 +38,13 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> No
         if time.monotonic() - begun > seconds:
             print(f"{run}: not begun, {seconds:g} s are over")
             continue
-        cli.main(["train", run, "--profile", name])
+        try:
+            cli.main(["train", run, "--profile", name])
+        except SystemExit as stop:
+            if stop.code != 1:  # a signal
+                raise
+            failed.append(run)
+            continue
         for role in params.test_sets(profile, definition):
             maps = paths.maps(name) / run / role
             evaluate(maps, load_test(data / role), out=out / "scores" / run / role)
@@ -46,6 +54,7 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> No
             shutil.copy(paths.runs(name) / run / file, growing / file)
         growing.rename(out / "runs" / run)
         print(f"{run}: scored {time.monotonic() - begun:.0f} s after the beginning", flush=True)
+    return failed
 
 
 if __name__ == "__main__":
@@ -58,6 +67,8 @@ if __name__ == "__main__":
     parser.add_argument("runs", metavar="RUN", nargs="+")
     options = parser.parse_args()
     try:
-        train_and_score(options.profile, options.out, options.seconds, options.runs)
+        failed = train_and_score(options.profile, options.out, options.seconds, options.runs)
     except MaganError as error:
         sys.exit(f"train_and_score.py: {error}")
+    if failed:
+        sys.exit(f"train_and_score.py: {', '.join(failed)} failed, for what is told above")

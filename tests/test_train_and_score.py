@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from tiny_workspace import ROOT, RUN, workspace
 
 from magan_core.data.prepared import load_test
@@ -59,6 +60,20 @@ def test_what_tables_need_comes_back_and_nothing_is_done_twice(tmp_path, monkeyp
     assert json.loads((tmp_path / f"back/scores/{RUN}/dut/summary.json").read_text()) == expected
     again = train_and_score(tmp_path, "smoke", "back", "600", RUN)
     assert (again.returncode, again.stdout) == (0, f"{RUN}: is in back already\n")
+
+
+def test_a_run_that_fails_leaves_the_others_theirs(tmp_path):
+    params = workspace(tmp_path) / "params.yaml"
+    settings = yaml.safe_load(params.read_text(encoding="utf-8"))
+    for profile in (settings["profile"], *settings["profiles"]):
+        profile["supervised"] = ["baseline-dut"]
+    params.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (tmp_path / "results/smoke/runs").mkdir(parents=True)
+    (tmp_path / "results/smoke/runs/baseline-dut").write_text("in the way", encoding="utf-8")
+    done = train_and_score(tmp_path, "smoke", "back", "600", "baseline-dut", RUN)
+    assert done.returncode == 1
+    assert "train_and_score.py: baseline-dut failed" in done.stderr
+    assert [path.name for path in (tmp_path / "back/runs").iterdir()] == [RUN]
 
 
 @pytest.mark.parametrize("arguments", [(), ("smoke", "back", "600")], ids=str)
