@@ -18,8 +18,14 @@ stage=$(sed -n "$((index + 1))p" <<< "$stages")
 [ -n "$stage" ] || fail "there is no run $index: the array is 0-$(($(wc -l <<< "$stages") - 1))."
 
 clone="$root/.dvc/tmp/grid/$stage"  # stays when the task is killed: submitted again, the training goes on
-[ -d "$clone/.git" ] || git clone --quiet --shared --no-checkout "$root" "$clone"
+rm -rf "$clone.begun" "$clone.ended"
+if ! [ -d "$clone" ]; then
+  git clone --quiet --shared --no-checkout "$root" "$clone.begun"
+  mv "$clone.begun" "$clone"
+fi
 cd "$clone"
+export GIT_CEILING_DIRECTORIES="$root/.dvc/tmp/grid"  # a damaged clone must not stand for the repository around it
+git rev-parse --quiet --git-dir > /dev/null 2>&1 || fail "$clone is no Git repository. Remove it, and submit again."
 git checkout --quiet --force --detach "$(git -C "$root" rev-parse HEAD)"
 python -m dvc config --quiet --local cache.dir "$(cd "$root" && python -m dvc cache dir)"
 python -m magan_core profile "$profile"
@@ -33,4 +39,5 @@ python -c 'from magan_core import params; print(*params.load()["folders"].values
 done
 python -m dvc repro "$stage"
 cd "$root"
-rm -rf "$clone"
+mv "$clone" "$clone.ended"
+rm -rf "$clone.ended"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -76,7 +77,7 @@ def test_two_workers_run_what_is_queued(clone):
     assert (clone / "results/smoke/runs/magan-dut/model.safetensors").exists()
 
 
-def array(clone, profile, indices):
+def array(clone, profile, indices, **options):
     """What sbatch does with `--array=INDICES`, all tasks at once; their processes."""
     return [
         subprocess.Popen(
@@ -86,6 +87,7 @@ def array(clone, profile, indices):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **options,
         )
         for index in indices
     ]
@@ -110,6 +112,55 @@ def test_an_array_of_slurm_leaves_nothing_for_dvc_repro_to_train(clone):
     for name in ("baseline-dut", "manet-dut"):
         assert (clone / f"results/smoke/runs/{name}/model.safetensors").exists()
         assert len(list((clone / f"results/smoke/maps/{name}/dut").iterdir())) == 4
+
+
+def test_a_killed_task_of_an_array_goes_on_when_it_is_submitted_again(clone):
+    """Killed twice: within its clone's making, which leaves part of one, and within the training."""
+    run(clone, "magan_core", "profile", "smoke")
+    edited = (clone / "params.yaml").read_text(encoding="utf-8")
+    assert edited.count("steps: 8,") == 1
+    longer = edited.replace("steps: 8,", "steps: 300,").replace("save_seconds: ", "save_seconds: 0 # ")
+    (clone / "params.yaml").write_text(longer, encoding="utf-8")
+    clones.commit(clone, "longer")
+    grid = clone / ".dvc/tmp/grid"
+    folder = grid / "train@smoke-manet-dut"
+    (grid / f"{folder.name}.begun/.git").mkdir(parents=True)
+    before = clones.git(clone, "status", "--porcelain", "--branch")
+    (task,) = array(clone, "smoke", (1,), start_new_session=True)
+    try:
+        clones.wait_for(lambda: list((folder / ".resume").glob("smoke-manet-dut*.safetensors")), 120)
+        os.killpg(task.pid, signal.SIGKILL)
+    finally:
+        task.kill()
+    task.communicate()
+    clones.wait_for(lambda: not clones.processes(folder), 20)
+    (task,) = array(clone, "smoke", (1,))
+    code, output = outcome(task)
+    assert code == 0, output[-2000:]
+    assert not list(grid.iterdir())
+    assert clones.git(clone, "status", "--porcelain", "--branch") == before
+    run(clone, "dvc", "repro", "train@smoke-manet-dut")
+    told = json.loads((clone / "results/smoke/runs/manet-dut/provenance.json").read_text(encoding="utf-8"))
+    assert told["starts"] == 2
+    (clone / "params.yaml").write_text(edited, encoding="utf-8")
+    clones.commit(clone, "as before")
+
+
+def test_an_array_leaves_the_repository_alone_where_its_clone_is_damaged(clone):
+    folder = clone / ".dvc/tmp/grid/train@smoke-baseline-dut"
+    (folder / ".git").mkdir(parents=True)
+    readme = clone / "results/README.md"
+    readme.parent.mkdir(exist_ok=True)
+    readme.write_text("of one's own", encoding="utf-8")
+    before = clones.git(clone, "status", "--porcelain", "--branch")
+    (task,) = array(clone, "smoke", (0,))
+    code, output = outcome(task)
+    assert code == 1
+    assert "is no Git repository. Remove it" in output
+    assert clones.git(clone, "status", "--porcelain", "--branch") == before
+    assert readme.read_text(encoding="utf-8") == "of one's own"
+    shutil.rmtree(folder)
+    readme.unlink()
 
 
 def test_an_array_that_cannot_work_says_so(clone):
