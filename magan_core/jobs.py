@@ -2,8 +2,7 @@
 
 import os
 
-import psutil
-
+from magan_core import memory
 from magan_core.device import choose_device
 
 MEMORY = 3 * 2**30  # bytes that one training may need
@@ -14,4 +13,4 @@ def jobs(profile: dict) -> int:
     if choose_device().type == "cuda":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // profile["threads"], psutil.virtual_memory().available // MEMORY))
+    return max(1, min(cores // profile["threads"], memory.available() // MEMORY))

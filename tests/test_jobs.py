@@ -2,14 +2,13 @@
 
 import os
 import subprocess
-from types import SimpleNamespace
 
 import clones
-import psutil
 import pytest
 import torch
 
 from magan_core import cli
+from magan_core import memory as available
 from magan_core.jobs import jobs
 
 GIB = 2**30
@@ -28,7 +27,7 @@ GIB = 2**30
 )
 def test_as_many_as_cores_and_memory_allow(monkeypatch, cores, threads, memory, gpu, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
+    monkeypatch.setattr(available, "available", lambda: memory)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert jobs({"threads": threads}) == expected
 

@@ -106,6 +106,12 @@ def test_a_negative_number_of_steps(data, tmp_path):
         go(data, tmp_path / "run", tmp_path / "live", maps_every=-1)
 
 
+def test_a_file_where_the_view_belongs_is_named(data, tmp_path):
+    (tmp_path / "live").write_text("in the way", encoding="utf-8")
+    with pytest.raises(MaganError, match=r"cannot show the run in .*live: .*remove what is there"):
+        go(data, tmp_path / "run", tmp_path / "live")
+
+
 def test_a_labelled_set_without_masks_is_named_as_without_the_view(data, tmp_path):
     swapped = tmp_path / "data"
     shutil.copytree(data, swapped)

@@ -15,6 +15,7 @@ from torch import nn
 
 from magan_core.data.images import resize
 from magan_core.data.prepared import Training
+from magan_core.errors import MaganError
 from magan_core.files import atomic, write_text
 from magan_core.limits import check
 
@@ -47,7 +48,19 @@ class Live:
         return self.folder / "maps" / self.run
 
     def begin(self, step: int) -> None:
-        """Make the folders. What lies there stays where the run goes on, and goes where it begins anew."""
+        """Make the folders. What lies there stays where the run goes on, and goes where it begins anew.
+
+        MaganError where they cannot be written.
+        """
+        try:
+            self._begin(step)
+        except OSError as error:
+            raise MaganError(
+                f"cannot show the run in {self.folder}: {error}. Let that be a folder that may be written, or "
+                "remove what is there instead."
+            ) from error
+
+    def _begin(self, step: int) -> None:
         owner = self.maps / ".identity"
         same = owner.exists() and owner.read_text(encoding="utf-8") == self.identity
         if not step or not same:

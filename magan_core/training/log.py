@@ -44,6 +44,14 @@ class Log:
         """Whether every loss since the last row is a number."""
         return bool(self.sums.isfinite().all())
 
+    def trouble(self) -> str:
+        """Why weights from before the last step should not take the place of older ones; "" if they may."""
+        if not self.finite():
+            return "the losses were not finite (lower `lr`)"
+        if self.adversarial and self.rows and _won(self.rows[-1]):
+            return "the discriminator told every map from every mask (lower `discriminator_lr`)"
+        return ""
+
     def row(self, step: int, lr: float, alphas: dict[str, float]) -> str:
         """End a row after `step` steps; returns it as text for a progress bar.
 
@@ -55,7 +63,8 @@ class Log:
             raise MaganError(
                 f"training diverged before step {step}: "
                 + ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-                + ". Lower `lr` or the adversarial weight, or use channel attention with `energy: mean`."
+                + ". Lower `lr` or the adversarial weight, or use channel attention with `energy: mean`, "
+                "and train anew."
             )
         self.sums.zero_()
         self.steps = 0
@@ -69,7 +78,7 @@ class Log:
             raise MaganError(
                 f"the discriminator has collapsed before step {step}: it tells every map from every mask "
                 f"(loss {means['d_real'] + means['d_fake']:.4f}), which teaches the generator nothing. Lower "
-                "`discriminator_lr`, or take a smaller receptive_field."
+                "`discriminator_lr`, or take a smaller receptive_field, and train anew."
             )
         return f"{text} adv {means['adv']:.2f} D {means['d_real']:.2f}/{means['d_fake']:.2f}"
 

@@ -1,10 +1,10 @@
 """Training arrays on the device where they fit, read row by row from the prepared file where they do not."""
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
+from magan_core import memory
 from magan_core.device import send
 from magan_core.limits import check
 
@@ -47,7 +47,7 @@ def place(
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of a GPU, or main memory that is available without swapping."""
+    """Free memory of a GPU, or main memory: see memory.available."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+    return memory.available()

@@ -176,7 +176,7 @@ def train(
             if average is not None:
                 average.update(generator, step)
             bar.update()
-            if pending is not None and log.finite():
+            if pending is not None and not log.trouble():
                 resume.save(*pending)
             pending = None
             if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
@@ -271,10 +271,9 @@ def _interrupted(signal: int, reached: str, resume: Resume | None, log: Log) -> 
     if resume is not None:
         onward = (
             "; the same command goes on from there"
-            if log.finite()
-            else "; the losses were not finite, so that this was not saved"
+            if not (trouble := log.trouble())
+            else f"; {trouble}, so that this was not saved"
             + "; the last good state stays" * resume.path.exists()
-            + ". Lower `lr`."
         )
     return Interrupted(f"stopped by signal {signal} after step {reached}{onward}", signal)
 
