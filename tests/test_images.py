@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from hypothesis import given, settings
@@ -427,7 +428,7 @@ def test_heic_is_read_by_the_package_that_is_there(tmp_path, monkeypatch, no_hei
 
 
 def test_heic_upright(tmp_path, no_heic):
-    pytest.importorskip("pillow_heif").register_heif_opener()
+    pillow_heif.register_heif_opener()
     flat = np.repeat(np.repeat(COLOUR, 16, 0), 16, 1)  # 64 x 96
     stored = Image.fromarray(np.ascontiguousarray(np.rot90(flat, 1)))
     exif = Image.Exif()

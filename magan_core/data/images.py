@@ -44,7 +44,7 @@ SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 def read_photo(path: str | Path) -> np.ndarray:
     """Return the photograph at `path` as uint8 (H, W, 3) RGB, 0..255, upright.
 
-    Anything Pillow reads, and HEIC where pillow-heif is installed: the EXIF orientation is applied; grey,
+    Anything Pillow reads, and HEIC, which pillow-heif reads: the EXIF orientation is applied; grey,
     palette and CMYK become RGB; 16-bit samples keep their high byte; transparent pixels are composited over
     white, as a viewer shows them; of several frames the first one counts.
 
