@@ -217,3 +217,27 @@ def test_command_refuses_what_cannot_be_fetched(name, message, capsys):
     with pytest.raises(SystemExit):
         cli.main(["data", "fetch", "szu-bd", name])
     assert message in capsys.readouterr().err
+
+
+def test_the_command_fetches_from_a_mirror_and_verify_agrees(made, tmp_path, monkeypatch, capsys):
+    """With a small set in the place of CUHK's lists, whose manifest is what counts."""
+    for kind in ("sources", "manifests"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        shutil.copy(made / kind / "set.csv", tmp_path / "data" / kind / "cuhk.csv")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path / "raw"))
+    with serving(made) as server:
+        cli.main(["data", "fetch", "cuhk", "--url", server.url])
+        assert "cuhk: 10 of 10 files fetched" in capsys.readouterr().out
+        cli.main(["data", "fetch", "cuhk", "--url", server.url])
+        assert "cuhk: 0 of 10 files fetched" in capsys.readouterr().out
+        cli.main(["data", "verify", "cuhk"])
+        damaged = tmp_path / "raw/cuhk/images/out_1.jpg"
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        with pytest.raises(SystemExit):
+            cli.main(["data", "verify", "cuhk"])
+        assert "out_1.jpg" in "".join(capsys.readouterr())
+        cli.main(["data", "fetch", "cuhk", "--url", server.url])
+        cli.main(["data", "verify", "cuhk"])
+    assert same(made, tmp_path / "raw/cuhk")

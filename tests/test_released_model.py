@@ -1,5 +1,7 @@
-"""`make released-model`: its order, with a stand-in for whatever takes long, and what it refuses at once."""
+"""The released model is the one whose scores are told; `make released-model`: its order, with a stand-in for
+whatever takes long, and what it refuses at once."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +12,10 @@ import clones
 import pytest
 
 from magan_core import params
+from magan_core.files import sha256
+
+MODEL = clones.ROOT / "magan_core/released/model.safetensors"
+TOLD = json.loads((clones.ROOT / "results/released/mean.json").read_text(encoding="utf-8"))
 
 # Instead of training, packing, mapping and scoring: looks for what that needs, and writes empty files.
 STAND_IN = """
@@ -132,3 +138,32 @@ def test_another_number_of_labellers_is_refused(tmp_path, workspace, wrong):
     done = released_model(tmp_path, workspace, wrong)
     assert done.returncode == 1
     assert f"'{wrong}' is no number of labellers" in done.stderr
+
+
+def test_the_scores_that_are_told_are_those_of_this_file():
+    assert TOLD["models"] == {"magan_core/released/model.safetensors": sha256(MODEL)}
+
+
+@pytest.mark.slow
+def test_the_model_has_the_scores_that_are_told(tmp_path):
+    """On the 60 validation photographs, where CUHK is at hand."""
+    if not (Path(os.environ.get("MAGAN_DATA", "nowhere")) / "cuhk").is_dir():
+        pytest.skip("MAGAN_DATA names no folder with the data set cuhk")
+    shutil.copy(clones.ROOT / "params.yaml", tmp_path)
+    shutil.copytree(clones.ROOT / "data/splits", tmp_path / "data/splits")
+    script = [
+        clones.ROOT / "scripts/score_model.py",
+        "found.json",
+        MODEL,
+        "--splits",
+        "cuhk/zhao_validation.txt",
+    ]
+    environment = clones.environment(clones.ROOT)
+    done = subprocess.run(
+        [sys.executable, *script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["scores"]
+    (name,) = found
+    for score in ("mae", "f_beta", "iou", "auc", "auf_beta"):
+        assert found[name][score] == pytest.approx(TOLD["scores"][name][score], abs=2e-4), score
