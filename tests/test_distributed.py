@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -181,18 +183,24 @@ def test_magan_train_does_what_the_notebook_does(tmp_path, monkeypatch, capsys):
 # ---- torchrun ----
 
 
-def start(root: Path, *options: str, script: Path | None = None) -> subprocess.Popen:
+ONE_MACHINE = ("--standalone", "--nproc-per-node", "2")
+
+
+def start(
+    root: Path, *options: str, script: Path | None = None, launch: Sequence[str] = ONE_MACHINE
+) -> subprocess.Popen:
     """`magan train` in two processes on this machine's CPU; what they say goes to ROOT/errors.txt."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     target = [str(script)] if script else ["-m", "magan_core"]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launcher = ["-m", "torch.distributed.run", *launch]
     command = [sys.executable, *launcher, *target, "train", RUN, "--device", "cpu", *options]
-    with open(root / "errors.txt", "wb") as errors:
+    with open(root / "errors.txt", "ab") as errors:
         return subprocess.Popen(command, cwd=root, env=environment, stdout=errors, stderr=errors)
 
 
 def torchrun(root: Path, *options: str, script: Path | None = None) -> tuple[int, str]:
     """Exit status and messages of `start`."""
+    (root / "errors.txt").unlink(missing_ok=True)
     with start(root, *options, script=script) as process:
         try:
             process.wait(timeout=400)
@@ -235,6 +243,27 @@ def test_two_processes_follow_one(folders):
     live = [sorted(path.relative_to(root) for path in root.rglob("*.*")) for root in shown]
     assert live[0] == live[1] != []
     assert list((folders[1] / ".resume").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_two_machines_train_what_two_processes_of_one_do(folders, tmp_path):
+    """Two launchers that find each other by an address, as on two machines with a shared folder."""
+    root = workspace(tmp_path / "shared", average=0.9)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    launch = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", address]
+    machines = [start(root, launch=launch) for _ in range(2)]
+    try:
+        statuses = [machine.wait(timeout=400) for machine in machines]
+    finally:
+        for machine in machines:
+            machine.kill()
+    assert statuses == [0, 0], (root / "errors.txt").read_text()[-3000:]
+    for name in ("model.safetensors", "discriminator.safetensors", "history.csv"):
+        one, two = (top / "results/smoke/runs" / RUN / name for top in (folders[1], root))
+        assert one.read_bytes() == two.read_bytes(), name
+    assert json.loads((root / "results/smoke/runs" / RUN / "provenance.json").read_text())["processes"] == 2
 
 
 BREAKS = """

@@ -320,8 +320,13 @@ def learnt(clone):
 
 @pytest.mark.parametrize(
     ("send", "number"),
-    [(os.killpg, signal.SIGTERM), (os.killpg, signal.SIGKILL), (os.kill, signal.SIGTERM)],
-    ids=["SIGTERM to all", "SIGKILL to all", "SIGTERM to DVC alone"],
+    [
+        (os.killpg, signal.SIGTERM),
+        (os.killpg, signal.SIGKILL),
+        (os.kill, signal.SIGTERM),
+        (os.killpg, signal.SIGINT),
+    ],
+    ids=["SIGTERM to all", "SIGKILL to all", "SIGTERM to DVC alone", "Ctrl-C"],
 )
 def test_a_training_that_is_stopped_under_dvc_goes_on_to_the_same_bytes(long_training, send, number):
     """SLURM and systemd send a signal to all processes of a job, `kill` to one, which does not hand it on."""
