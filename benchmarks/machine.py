@@ -30,8 +30,12 @@ def hardware(device: str = "cpu") -> dict:
     return found
 
 
-def versions(*packages: str) -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+def versions(*packages: str) -> dict[str, str | None]:
+    """Those of Python and packages, and the commit of this project."""
+    from magan_core.provenance import commit  # here: it imports torch, which counts as memory in growth.py
+
+    own = {"python": platform.python_version(), "commit": commit()}
+    return own | {name: version(name) for name in packages}
 
 
 def spread(values: list[float], digits: int = 4) -> dict[str, float]:

@@ -45,6 +45,7 @@ def test_a_benchmark_writes_what_it_prints(name, tmp_path, monkeypatch):
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert {"hardware", "versions", "trials"} <= set(result)
     assert {"processor", "cores", "load"} <= set(result["hardware"])
+    assert {"python", "commit", "numpy" if name == "preparation" else "torch"} <= set(result["versions"])
     rows = {"training": [result], "inference": result.get("models"), "preparation": result.get("data")}[name]
     assert sum(line.startswith("| ") for line in printed.splitlines()) == len(rows) + 2
     speeds = [row.get("images a second", row.get("ours", {}).get("images a second")) for row in rows]
