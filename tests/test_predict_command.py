@@ -252,6 +252,19 @@ def test_output_that_cannot_be_printed(folder, words):
     assert len(files(folder / "maps")) == 3
 
 
+@pytest.mark.skipif(os.name != "posix", reason="no pseudo-terminals")
+def test_a_terminal_shows_progress(folder):
+    ours, theirs = os.openpty()
+    words = ["predict", "photos", "--out", "maps", "--model", "model.safetensors"]
+    subprocess.run([sys.executable, "-m", "magan_core", *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
+                   stdout=subprocess.DEVNULL, stderr=theirs, check=True)  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 10000).decode()
+    os.close(ours)
+    assert "predict:   0%" in shown
+    assert "0/3" in shown
+
+
 def test_a_photograph_that_cannot_be_read_through_does_not_stop_the_rest(folder, run, monkeypatch):
     def fails(settings, files):
         if files and files[0].name == "a b.jpg":
