@@ -258,8 +258,8 @@ def test_a_terminal_shows_progress(folder):
     words = ["predict", "photos", "--out", "maps", "--model", "model.safetensors"]
     subprocess.run([sys.executable, "-m", "magan_core", *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
                    stdout=subprocess.DEVNULL, stderr=theirs, check=True)  # fmt: skip
+    shown = os.read(ours, 10000).decode()  # before the other end closes, with which it may be lost
     os.close(theirs)
-    shown = os.read(ours, 10000).decode()
     os.close(ours)
     assert "predict:   0%" in shown
     assert "0/3" in shown
