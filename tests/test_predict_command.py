@@ -254,7 +254,11 @@ def test_output_that_cannot_be_printed(folder, words):
 
 @pytest.mark.skipif(os.name != "posix", reason="no pseudo-terminals")
 def test_a_terminal_shows_progress(folder):
+    import termios  # posix only
+
     ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    os.set_blocking(ours, False)
     words = ["predict", "photos", "--out", "maps", "--model", "model.safetensors"]
     subprocess.run([sys.executable, "-m", "magan_core", *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
                    stdout=subprocess.DEVNULL, stderr=theirs, check=True)  # fmt: skip
