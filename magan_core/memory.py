@@ -7,14 +7,14 @@ import psutil
 
 GROUPS = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
-V2 = ("memory.max", "memory.current", "inactive_file")
-V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+V2 = ("memory.max", "memory.current", "")
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")  # with those of the groups inside
 
 
 def available() -> int:
     """Bytes that the machine has available without swapping, or what the control groups of this process
-    leave of their limits, if that is less. What they hold of files that are no longer read counts as free,
-    as it does for the machine."""
+    leave of their limits, if that is less. Pages of files that they hold count as free, as the machine
+    counts its own: they can be read again."""
     return max(0, min([psutil.virtual_memory().available, *_left()]))
 
 
@@ -35,11 +35,11 @@ def _left() -> Iterator[int]:
                 yield left
 
 
-def _left_in(group: Path, limit: str, usage: str, idle: str) -> int | None:
+def _left_in(group: Path, limit: str, usage: str, prefix: str) -> int | None:
     """None without a limit."""
     try:
         most, used = (int((group / name).read_text(encoding="utf-8")) for name in (limit, usage))
         held = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
-        return most - used + int(held[idle])
+        return most - used + sum(int(held[f"{prefix}{kind}_file"]) for kind in ("active", "inactive"))
     except (OSError, ValueError, KeyError):  # not there, or "max"
         return None

@@ -232,6 +232,37 @@ def test_a_signal_keeps_the_good_state_of_before(data, tmp_path, monkeypatch):
     assert outcome(tmp_path / "out") == outcome(tmp_path / "fresh")
 
 
+@pytest.mark.parametrize(
+    ("signalled", "won", "told", "saved"),
+    [
+        (11, range(5, 9), r"step 11 of 24; the discriminator told .* so that this was not saved$", None),
+        (7, range(5, 9), "step 7 of 24; the same command goes on from there$", 7),
+        (24, range(21, 25), "step 24 of 24; the same command goes on from there$", 24),
+    ],
+    ids=["after a row that it won", "before that row ends", "at the end"],
+)
+def test_a_signal_while_the_discriminator_wins(data, tmp_path, monkeypatch, signalled, won, told, saved):
+    calls, original = [], trainer.step_once
+
+    def step_once(*arguments):
+        calls.append(1)
+        if len(calls) == signalled:
+            os.kill(os.getpid(), signal.SIGTERM)
+        losses = original(*arguments)
+        if len(calls) in won:
+            losses[log.TERMS.index("d_real") :] = 1e-4
+        return losses
+
+    monkeypatch.setattr(trainer, "step_once", step_once)
+    with pytest.raises(Interrupted, match=told):
+        go(data, tmp_path / "out", tmp_path / "resume", log_every=4, save_seconds=60.0)
+    if saved is None:
+        assert not (tmp_path / "resume").exists()
+    else:
+        (path,) = (tmp_path / "resume").iterdir()
+        assert Resume(tmp_path / "resume", *path.stem.rsplit("-", 1), 0.0).load()[1]["step"] == saved
+
+
 def test_a_signal_where_no_state_is_kept_ends_at_once(data, tmp_path, monkeypatch):
     stop_in_step(monkeypatch, 5)
     with pytest.raises(Interrupted, match=r"after step 5 of 24$"):

@@ -56,8 +56,8 @@ class Live:
             self._begin(step)
         except OSError as error:
             raise MaganError(
-                f"cannot show the run in {self.folder}: {error}. Let that be a folder that may be written, "
-                "or remove what is there instead."
+                f"cannot show the run in {self.folder}: {error.strerror}. Let that be a folder that may be "
+                "written, or remove what is there instead."
             ) from error
 
     def _begin(self, step: int) -> None:

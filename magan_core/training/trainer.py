@@ -158,7 +158,7 @@ def train(
     asked = 0  # the signal that came in the step before: one step more, so that its state can be written
     with bar, stoppable() as stop:
         for step in range(start, recipe.steps):
-            if resume is not None and team.writes and (asked or resume.due):
+            if resume is not None and team.writes and (asked or resume.due) and not log.trouble():
                 pending = state(step)
             scale = factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
             for optimiser, initial in zip(optimisers, rates, strict=True):
@@ -176,7 +176,8 @@ def train(
             if average is not None:
                 average.update(generator, step)
             bar.update()
-            if pending is not None and not log.trouble():
+            trouble = log.trouble() if asked or pending is not None else ""
+            if pending is not None and not trouble:
                 resume.save(*pending)
             pending = None
             if (step + 1) % recipe.log_every == 0 or step + 1 == recipe.steps:
@@ -191,11 +192,11 @@ def train(
             done = step + 1 == recipe.steps
             if done and not all(map(_finite, parts.modules.values())):
                 raise MaganError("training diverged in its last step: weights are infinite. Lower `lr`.")
-            if done and resume is not None and team.writes and log.finite():
+            if done and resume is not None and team.writes:
                 resume.save(*state(step + 1))
             if signal and (asked or done or resume is None):
                 reached = step if asked and not done else step + 1
-                raise _interrupted(signal, f"{reached} of {recipe.steps}", resume, log)
+                raise _interrupted(signal, f"{reached} of {recipe.steps}", resume, "" if done else trouble)
             asked = signal
     if average is not None:
         generator.load_state_dict(average.module.state_dict())
@@ -265,13 +266,13 @@ def _alone_on_gpu(device: torch.device, team: Team) -> bool:
     return device.type == "cuda" and team.size == 1
 
 
-def _interrupted(signal: int, reached: str, resume: Resume | None, log: Log) -> Interrupted:
-    """What a run says that a signal has stopped."""
+def _interrupted(signal: int, reached: str, resume: Resume | None, trouble: str) -> Interrupted:
+    """What a run says that a signal has stopped; trouble: why its state was not saved."""
     onward = ""
     if resume is not None:
         onward = (
             "; the same command goes on from there"
-            if not (trouble := log.trouble())
+            if not trouble
             else f"; {trouble}, so that this was not saved"
             + "; the last good state stays" * resume.path.exists()
         )
