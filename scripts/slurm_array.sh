@@ -26,6 +26,7 @@ fi
 cd "$clone"
 export GIT_CEILING_DIRECTORIES="$root/.dvc/tmp/grid"  # a damaged clone must not stand for the repository around it
 git rev-parse --quiet --git-dir > /dev/null 2>&1 || fail "$clone is no Git repository. Remove it, and submit again."
+rm -f .git/index.lock  # of a task that was killed within the next line
 git checkout --quiet --force --detach "$(git -C "$root" rev-parse HEAD)"
 python -m dvc config --quiet --local cache.dir "$(cd "$root" && python -m dvc cache dir)"
 python -m magan_core profile "$profile"

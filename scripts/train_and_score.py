@@ -11,11 +11,12 @@ leaves the others theirs, and is named at the end.
 
 import argparse
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-from magan_core import cli, params, paths
+from magan_core import params, paths
 from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_test
 from magan_core.errors import MaganError
@@ -38,13 +39,15 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> li
         if time.monotonic() - begun > seconds:
             print(f"{run}: not begun, {seconds:g} s are over")
             continue
-        try:
-            cli.main(["train", run, "--profile", name])
-        except SystemExit as stop:
-            if stop.code != 1:  # a signal
-                raise
+        command = [sys.executable, "-m", "magan_core", "train", run, "--profile", name]
+        code = subprocess.run(
+            command, check=False
+        ).returncode  # a failed one may be unable to use the GPU again
+        if code == 1:
             failed.append(run)
             continue
+        if code:  # a signal
+            sys.exit(code)
         for role in params.test_sets(profile, definition):
             maps = paths.maps(name) / run / role
             evaluate(maps, load_test(data / role), out=out / "scores" / run / role)

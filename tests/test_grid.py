@@ -114,14 +114,23 @@ def test_an_array_of_slurm_leaves_nothing_for_dvc_repro_to_train(clone):
         assert len(list((clone / f"results/smoke/maps/{name}/dut").iterdir())) == 4
 
 
-def test_a_killed_task_of_an_array_goes_on_when_it_is_submitted_again(clone):
-    """Killed twice: within its clone's making, which leaves part of one, and within the training."""
+@pytest.fixture
+def longer(clone):
+    """The clone with trainings of 300 steps, saved at each."""
     run(clone, "magan_core", "profile", "smoke")
-    edited = (clone / "params.yaml").read_text(encoding="utf-8")
-    assert edited.count("steps: 8,") == 1
-    longer = edited.replace("steps: 8,", "steps: 300,").replace("save_seconds: ", "save_seconds: 0 # ")
-    (clone / "params.yaml").write_text(longer, encoding="utf-8")
+    before = (clone / "params.yaml").read_text(encoding="utf-8")
+    assert before.count("steps: 8,") == 1
+    edited = before.replace("steps: 8,", "steps: 300,").replace("save_seconds: ", "save_seconds: 0 # ")
+    (clone / "params.yaml").write_text(edited, encoding="utf-8")
     clones.commit(clone, "longer")
+    yield clone
+    (clone / "params.yaml").write_text(before, encoding="utf-8")
+    clones.commit(clone, "as before")
+
+
+def test_a_killed_task_of_an_array_goes_on_when_it_is_submitted_again(longer):
+    """Killed three times: in making its clone, in checking it out, and in training."""
+    clone = longer
     grid = clone / ".dvc/tmp/grid"
     folder = grid / "train@smoke-manet-dut"
     (grid / f"{folder.name}.begun/.git").mkdir(parents=True)
@@ -129,10 +138,10 @@ def test_a_killed_task_of_an_array_goes_on_when_it_is_submitted_again(clone):
     (task,) = array(clone, "smoke", (1,), start_new_session=True)
     try:
         clones.wait_for(lambda: list((folder / ".resume").glob("smoke-manet-dut*.safetensors")), 120)
-        os.killpg(task.pid, signal.SIGKILL)
     finally:
-        task.kill()
-    task.communicate()
+        os.killpg(task.pid, signal.SIGKILL)
+    task.communicate(timeout=60)
+    (folder / ".git/index.lock").touch()
     clones.wait_for(lambda: not clones.processes(folder), 20)
     (task,) = array(clone, "smoke", (1,))
     code, output = outcome(task)
@@ -142,8 +151,6 @@ def test_a_killed_task_of_an_array_goes_on_when_it_is_submitted_again(clone):
     run(clone, "dvc", "repro", "train@smoke-manet-dut")
     told = json.loads((clone / "results/smoke/runs/manet-dut/provenance.json").read_text(encoding="utf-8"))
     assert told["starts"] == 2
-    (clone / "params.yaml").write_text(edited, encoding="utf-8")
-    clones.commit(clone, "as before")
 
 
 def test_an_array_leaves_the_repository_alone_where_its_clone_is_damaged(clone):

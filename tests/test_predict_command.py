@@ -261,7 +261,7 @@ def test_a_terminal_shows_progress(folder):
     os.set_blocking(ours, False)
     words = ["predict", "photos", "--out", "maps", "--model", "model.safetensors"]
     subprocess.run([sys.executable, "-m", "magan_core", *words], env=os.environ | {"PYTHONPATH": str(ROOT)},
-                   stdout=subprocess.DEVNULL, stderr=theirs, check=True)  # fmt: skip
+                   stdout=subprocess.DEVNULL, stderr=theirs, check=True, timeout=300)  # fmt: skip
     shown = os.read(ours, 10000).decode()  # before the other end closes, with which it may be lost
     os.close(theirs)
     os.close(ours)

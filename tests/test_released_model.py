@@ -158,7 +158,9 @@ def test_the_model_has_the_scores_that_are_told(tmp_path):
         "--splits",
         "cuhk/zhao_validation.txt",
     ]
-    environment = clones.environment(clones.ROOT)
+    environment = clones.environment(clones.ROOT) | {
+        "MAGAN_DATA": str(Path(os.environ["MAGAN_DATA"]).absolute())
+    }
     done = subprocess.run(
         [sys.executable, *script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
