@@ -30,7 +30,7 @@ from magan_core.models.weights import read_header
 from magan_core.prediction import passes, predict_files
 from magan_core.provenance import provenance
 
-SPLITS = ("cuhk/zhao_test.txt", "szu-bd/test.txt", "szu-bd/unlabelled.txt")
+SPLITS = ("cuhk/zhao_validation.txt", "cuhk/zhao_test.txt", "szu-bd/test.txt", "szu-bd/unlabelled.txt")
 WHITE = "blur"  # in the masks of both data sets
 ALSO = {"cuhk/zhao_test.txt": ("d-dffnet",)}  # protocols beside the paper's
 MAPS = Path("build/scored")
