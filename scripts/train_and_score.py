@@ -39,10 +39,9 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> li
         if time.monotonic() - begun > seconds:
             print(f"{run}: not begun, {seconds:g} s are over")
             continue
+        # A process each, for one that failed may be unable to use the GPU again.
         command = [sys.executable, "-m", "magan_core", "train", run, "--profile", name]
-        code = subprocess.run(
-            command, check=False
-        ).returncode  # a failed one may be unable to use the GPU again
+        code = subprocess.run(command, check=False).returncode
         if code == 1:
             failed.append(run)
             continue

@@ -184,8 +184,9 @@ def test_a_signal_in_the_last_step_is_heard(data, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def stop_in_step(monkeypatch, number: int, damage: float = 1.0) -> None:
-    """SIGTERM within a step; its losses, and those of later steps, times `damage`."""
+def stop_in_step(monkeypatch, number: int, damage: float = 1.0, won: range = range(0)) -> None:
+    """SIGTERM within a step; its losses, and those of later steps, times `damage`. won: steps in which the
+    discriminator tells maps from masks."""
     original, calls = trainer.step_once, []
 
     def step_once(*arguments):
@@ -193,6 +194,8 @@ def stop_in_step(monkeypatch, number: int, damage: float = 1.0) -> None:
         if len(calls) == number:
             os.kill(os.getpid(), signal.SIGTERM)
         losses = original(*arguments)
+        if len(calls) in won:
+            losses[log.TERMS.index("d_real") :] = 1e-4
         return losses * damage if len(calls) >= number else losses
 
     monkeypatch.setattr(trainer, "step_once", step_once)
@@ -242,18 +245,7 @@ def test_a_signal_keeps_the_good_state_of_before(data, tmp_path, monkeypatch):
     ids=["after a row that it won", "before that row ends", "at the end"],
 )
 def test_a_signal_while_the_discriminator_wins(data, tmp_path, monkeypatch, signalled, won, told, saved):
-    calls, original = [], trainer.step_once
-
-    def step_once(*arguments):
-        calls.append(1)
-        if len(calls) == signalled:
-            os.kill(os.getpid(), signal.SIGTERM)
-        losses = original(*arguments)
-        if len(calls) in won:
-            losses[log.TERMS.index("d_real") :] = 1e-4
-        return losses
-
-    monkeypatch.setattr(trainer, "step_once", step_once)
+    stop_in_step(monkeypatch, signalled, won=won)
     with pytest.raises(Interrupted, match=told):
         go(data, tmp_path / "out", tmp_path / "resume", log_every=4, save_seconds=60.0)
     if saved is None:
