@@ -71,6 +71,18 @@ def test_a_full_disk_while_the_bytes_are_written(tmp_path, monkeypatch):
     assert names(tmp_path / "new") == []
 
 
+def test_a_file_system_that_becomes_read_only_while_the_bytes_are_written(tmp_path, monkeypatch):
+    """What was begun cannot be removed then; the error is still the one that names the file and the reason."""
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(MaganError, match=r"cannot write .*file\.txt: Read-only file system"):
+        write_text(tmp_path / "file.txt", "x")
+
+
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     """Root may write everywhere, so the refusal is played."""
 
