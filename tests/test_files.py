@@ -72,7 +72,7 @@ def test_a_full_disk_while_the_bytes_are_written(tmp_path, monkeypatch):
 
 
 def test_a_file_system_that_becomes_read_only_while_the_bytes_are_written(tmp_path, monkeypatch):
-    """What was begun cannot be removed then; the error is still the one that names the file and the reason."""
+    """What was begun cannot be removed then; the error still names the file and the reason."""
 
     def refuse(*args, **kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

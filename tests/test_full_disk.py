@@ -23,7 +23,7 @@ def mount(folder: Path, options: str) -> None:
 
 def within(data: Path, folder: Path, before: str, fifth: str, message: str) -> None:
     """Called in the namespace. Train with the states on a small disk of options `before`, that has those of
-    `fifth` from the fifth save on; then with room again. Prints the step whose state failed, and those kept."""
+    `fifth` from the fifth save on; then with room again. Prints the steps that failed and were kept."""
     states = folder / "resume"
     states.mkdir()
     mount(states, before)
