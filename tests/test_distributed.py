@@ -209,10 +209,9 @@ def torchrun(root: Path, *options: str, script: Path | None = None) -> tuple[int
     return process.returncode, (root / "errors.txt").read_text()
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def one_and_two(folder: Path, **training) -> list[Path]:
     """The same run trained in one process and in two."""
-    roots = [workspace(tmp_path_factory.mktemp("team") / name, average=0.9) for name in ("one", "two")]
+    roots = [workspace(folder / name, average=0.9, **training) for name in ("one", "two")]
     before = Path.cwd()
     os.chdir(roots[0])
     try:
@@ -222,6 +221,11 @@ def folders(tmp_path_factory):
     status, messages = torchrun(roots[1])
     assert status == 0, messages[-3000:]
     return roots
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return one_and_two(tmp_path_factory.mktemp("team"))
 
 
 @pytest.mark.slow
@@ -243,6 +247,19 @@ def test_two_processes_follow_one(folders):
     live = [sorted(path.relative_to(root) for path in root.rglob("*.*")) for root in shown]
     assert live[0] == live[1] != []
     assert list((folders[1] / ".resume").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_in_bfloat16_two_processes_follow_one_for_a_few_steps(tmp_path):
+    """Sums of 8 bits part sooner: a row of the history is two steps."""
+    one, two = (
+        pd.read_csv(root / "results/smoke/runs" / RUN / "history.csv")
+        for root in one_and_two(tmp_path, precision="bfloat16")
+    )
+    losses = ["ce", "iou", "adv", "total", "d_real", "d_fake"]
+    pd.testing.assert_frame_equal(one[losses][:2], two[losses][:2], rtol=0.01)
+    pd.testing.assert_frame_equal(one[losses], two[losses], rtol=0.1)
+    assert not one.equals(two), "nothing was rounded to bfloat16"
 
 
 @pytest.mark.slow
