@@ -202,6 +202,19 @@ def test_there_are_notebooks():
 DVC = "import subprocess, sys; subprocess.run(sys.argv[1], shell=True)"  # as it starts a stage
 
 
+def waits_for_a_signal(path: Path, seconds: int) -> None:
+    """A notebook that touches `ready`, and `saved` some seconds after a signal."""
+    source = (
+        "import time\nfrom pathlib import Path\nfrom magan_core.training.state import stoppable\n"
+        "with stoppable() as stop:\n    Path('ready').touch()\n    while not stop.signal:\n"
+        f"        time.sleep(0.05)\n    time.sleep({seconds})\n    Path('saved').touch()\n"
+    )
+    cells = [nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})]
+    cells.append(nbformat.v4.new_code_cell(source))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("under_dvc", "send", "number"),
@@ -214,15 +227,7 @@ DVC = "import subprocess, sys; subprocess.run(sys.argv[1], shell=True)"  # as it
     ids=["SIGINT", "SIGTERM", "SIGTERM to DVC and all its stage", "SIGTERM to DVC alone"],
 )
 def test_a_signal_reaches_the_kernel_which_has_time_to_save(tmp_path, under_dvc, send, number):
-    source = (
-        "import time\nfrom pathlib import Path\nfrom magan_core.training.state import stoppable\n"
-        "with stoppable() as stop:\n    Path('ready').touch()\n"
-        "    while not stop.signal:\n        time.sleep(0.05)\n    time.sleep(6)\n    Path('saved').touch()\n"
-    )
-    cells = [nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})]
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell(source)]), tmp_path / "n.ipynb"
-    )
+    waits_for_a_signal(tmp_path / "n.ipynb", seconds=6)
     command = [sys.executable, "-m", "magan_core", "notebook", "n.ipynb", "--out", "done.ipynb"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     if under_dvc:
@@ -247,3 +252,24 @@ def test_a_signal_reaches_the_kernel_which_has_time_to_save(tmp_path, under_dvc,
     assert not (tmp_path / "done.ipynb").exists()
     assert "Traceback" not in told
     assert told.endswith("magan: n.ipynb was stopped. The same command goes on from what it has saved.\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "saved"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_a_signal_to_plain_papermill(tmp_path, number, saved):
+    """Which passes on Ctrl-C alone, and gives the kernel five seconds. No kernel is left."""
+    waits_for_a_signal(tmp_path / "n.ipynb", seconds=2)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "papermill", "n.ipynb", "done.ipynb"], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
+    )  # fmt: skip
+    try:
+        clones.wait_for((tmp_path / "ready").exists, 120)
+        process.send_signal(number)
+        assert process.wait(timeout=60) != 0
+        clones.wait_for(lambda: not clones.processes(tmp_path), 60)
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "saved").exists() == saved
