@@ -10,14 +10,12 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy is imported
 
 import argparse
 import csv
-import platform
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
+import machine
 import numpy as np
 
 from magan_core import paths
@@ -26,8 +24,6 @@ from magan_core.data.images import read_photo
 from magan_core.data.synthetic import scene
 from magan_core.files import write_json, write_text
 
-RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("numpy", "scipy", "scikit-image")
 HEIGHT, WIDTH = 427, 640
 CALLS: dict[str, Callable] = METHODS | {"HiFST, step 2": partial(METHODS["HiFST"], step=2)}
 
@@ -54,26 +50,14 @@ def seconds(call: Callable, photo: np.ndarray) -> tuple[float, float]:
     return time.perf_counter() - clock, time.process_time() - processor
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    numbers = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {name: round(value, 2) for name, value in numbers.items()}
-
-
-def processor_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def measure(photos: list[np.ndarray]) -> dict:
     found = {}
     for name, call in CALLS.items():
         call(photos[0][:64, :64].copy())  # imports
         pairs = [seconds(call, photo) for photo in photos]
         found[name] = {
-            "clock": spread([clock for clock, _ in pairs]),
-            "cpu": spread([processor for _, processor in pairs]),
+            "clock": machine.spread([clock for clock, _ in pairs], 2),
+            "cpu": machine.spread([processor for _, processor in pairs], 2),
         }
         print(f"{name:16}{found[name]['clock']['median']:8.2f} s", flush=True)
     return found
@@ -115,12 +99,12 @@ def main() -> None:
         "source": "CUHK" if folder.is_dir() else "synthetic",
         "photographs": len(photos),
         "size": f"{WIDTH} x {HEIGHT}",
-        "hardware": {"processor": processor_name(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "hardware": machine.hardware(),
+        "versions": machine.versions("numpy", "scipy", "scikit-image"),
         "seconds": measure(photos),
     }
-    write_json(RESULTS / "classical.json", result)
-    write_text(RESULTS / "classical.md", table(result))
+    write_json(machine.RESULTS / "classical.json", result)
+    write_text(machine.RESULTS / "classical.md", table(result))
     print(table(result))
 
 

@@ -7,7 +7,6 @@ os.environ["OMP_NUM_THREADS"] = "1"  # both sides; read when numpy is imported
 import argparse
 import json
 import multiprocessing
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,15 +17,15 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+import machine
 import numpy as np
-import PIL
 from PIL import Image, ImageFilter
 
 from magan_core import metrics, paths
 from magan_core.data.images import read_map, read_mask, write_map
 from magan_core.evaluation import evaluate
 
-RESULT = Path(__file__).parent / "results/evaluation.json"
+RESULT = machine.RESULTS / "evaluation.json"
 SAME = ("pysodmetrics", "pysodmetrics-adaptive")  # the protocols whose numbers PySODMetrics gives
 TWO = "histograms, summary, curves: these 2 protocols"
 ALL = f"histograms, summary, curves: all {len(metrics.PROTOCOLS)} protocols"
@@ -83,24 +82,16 @@ def decoding(maps: Path, masks: Path, threads: int) -> float:
     return time.perf_counter() - start
 
 
-def peak_memory(maps: Path, masks: Path, split: Path | None) -> float:
-    """MiB that this process held at most (Linux), after scoring the images of the split, if there is one."""
+def peak_memory(maps: Path, masks: Path, split: Path | None) -> int | None:
+    """`machine.peak_memory` after scoring the images of the split, if there is one."""
     if split:
         evaluate(maps, masks, split=split)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return machine.peak_memory()
 
 
 def in_fresh_process(function: Callable, *arguments):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def write_files(pairs: Pairs, folder: Path) -> list[str]:
@@ -136,7 +127,7 @@ def side_by_side(python: str, pairs: Pairs, folder: Path, trials: int) -> tuple[
 
 
 def measure(python: str, pairs: Pairs, trials: int) -> dict:
-    load = round(os.getloadavg()[0], 1)  # before we add ours
+    hardware = machine.hardware()  # its load before we add ours
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stems = write_files(pairs, folder)
@@ -152,25 +143,15 @@ def measure(python: str, pairs: Pairs, trials: int) -> dict:
     median = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "trials": trials,
-        "hardware": {"processor": processor(), "cores": os.cpu_count(), "load": load},
-        "versions": {
-            "ours": {"python": platform.python_version(), "numpy": np.__version__, "pillow": PIL.__version__},
-            "theirs": theirs,
-        },
-        "seconds": {
-            name: {
-                "median": round(median[name], 3),
-                "min": round(min(values), 3),
-                "max": round(max(values), 3),
-            }
-            for name, values in seconds.items()
-        },
+        "hardware": hardware,
+        "versions": {"ours": machine.versions("numpy", "pillow"), "theirs": theirs},
+        "seconds": {name: machine.spread(values, 3) for name, values in seconds.items()},
         "ratio": {
             f"PySODMetrics, {way} / {name}": round(median[f"PySODMetrics, {way}"] / median[name], 1)
             for way, name in RIVALS.items()
         },
         "largest difference of a score": difference,
-        "peak memory, MiB": {name: round(value) for name, value in memory.items()},
+        "peak memory, MiB": memory,
     }
 
 

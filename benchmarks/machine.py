@@ -30,10 +30,16 @@ def hardware(device: str = "cpu") -> dict:
     return found
 
 
+def commit() -> str | None:
+    """That of this project, with `+` if something of its code, these scripts included, is changed."""
+    from magan_core import provenance  # here: it imports torch, which counts as memory in growth.py
+
+    scripts = [":!benchmarks/results" if name == ":!benchmarks" else name for name in provenance.SOURCES]
+    return provenance.commit(scripts)
+
+
 def versions(*packages: str) -> dict[str, str | None]:
     """Those of Python and packages, and the commit of this project."""
-    from magan_core.provenance import commit  # here: it imports torch, which counts as memory in growth.py
-
     own = {"python": platform.python_version(), "commit": commit()}
     return own | {name: version(name) for name in packages}
 
@@ -49,7 +55,7 @@ def ratio(theirs: list[float], ours: list[float]) -> dict[str, float]:
     return spread([other / own for other, own in zip(theirs, ours, strict=True)], 2)
 
 
-def peak_memory() -> float | None:
+def peak_memory() -> int | None:
     """MiB that this process held at most (Linux)."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []

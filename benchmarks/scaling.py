@@ -8,6 +8,7 @@ import time
 from dataclasses import fields
 from pathlib import Path
 
+import machine
 import numpy as np
 import torch
 from torch import nn
@@ -112,6 +113,7 @@ def main() -> None:
             return
         bytes_of = [4 * sum(one.numel() for one in network.parameters()) for network in networks]
         record = provenance(device) | {
+            "commit": machine.commit(),
             "profile": options.profile,
             "precision": choose_precision(profile["training"]["precision"], device),
             "load": load,

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
@@ -36,17 +37,17 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def commit() -> str | None:
-    """Short hash of HEAD, with `+` when something of SOURCES is changed, or new and not ignored; None unless
-    the working directory, which is that of params.yaml, is the top of a Git checkout: a copy of the project
-    that lies within another repository has no commit."""
+def commit(sources: Sequence[str] = SOURCES) -> str | None:
+    """Short hash of HEAD, with `+` when something of the sources (Git's patterns) is changed, or new and not
+    ignored; None unless the working directory, which is that of params.yaml, is the top of a Git checkout: a
+    copy of the project that lies within another repository has no commit."""
     try:
         if _git("rev-parse", "--show-prefix"):
             return None
         head = _git("rev-parse", "--short=10", "HEAD")
         # Which profile is switched on does not change a result of it.
-        changed = _git("diff", "--shortstat", "-I", "^profile: ", "HEAD", "--", *SOURCES)
-        new = _git("ls-files", "--others", "--exclude-standard", "--", *SOURCES)
+        changed = _git("diff", "--shortstat", "-I", "^profile: ", "HEAD", "--", *sources)
+        new = _git("ls-files", "--others", "--exclude-standard", "--", *sources)
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed or new else "")

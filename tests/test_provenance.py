@@ -1,5 +1,6 @@
 """Which commit a result comes from, and whether its sources were that commit's."""
 
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -80,6 +81,16 @@ def test_a_new_source_that_is_staged_and_one_that_is_gone_are_changes(checkout):
     assert commit() not in (checkout, f"{checkout}+")
     Path("mine.py").unlink()
     assert commit().endswith("+")
+
+
+def test_a_benchmark_that_is_changed_is_one_of_what_benchmarks_write(checkout):
+    machine = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/machine.py"))
+    write("benchmarks/results/one.json", "{}")
+    assert machine["commit"]() == commit() == checkout
+    write("benchmarks/one.py", "new")
+    assert machine["commit"]() == f"{checkout}+"
+    assert commit() == checkout
+    assert machine["versions"]("numpy")["commit"] == f"{checkout}+"
 
 
 def test_a_folder_of_another_repository_has_no_commit(checkout, monkeypatch):
