@@ -1,6 +1,7 @@
 """Executed notebooks as pages: complete, readable without a network, linked."""
 
 import base64
+import html
 import re
 
 import nbformat
@@ -112,6 +113,36 @@ def test_progress_bars_are_left_out_and_warnings_are_not(tmp_path):
     assert "█" not in page
     assert page.count("output_stderr") == 1
     assert "Beware: 5%" in page
+
+
+DEFAULTS = '# Set it.\nprofile = "demo"  # of params.yaml\nrun = "manet-dut"\nsizes = [1, 2]  # "px # each"'
+
+
+def with_parameters(folder, injected):
+    cells = [
+        v4.new_markdown_cell("# Training"),
+        v4.new_code_cell(DEFAULTS, metadata={"tags": ["parameters"]}),
+        v4.new_code_cell(injected, metadata={"tags": ["injected-parameters"]}),
+    ]
+    folder.mkdir()
+    nbformat.write(v4.new_notebook(cells=cells), folder / "02_train.ipynb")
+    page = render("demo", folder, folder / "pages")[1].read_text(encoding="utf-8")
+    return [
+        html.unescape(re.sub("<[^>]*>", "", code)).strip()
+        for code in re.findall(r"<pre>(.*?)</pre>", page, re.S)
+    ]
+
+
+def test_parameters_are_shown_once_as_they_were(tmp_path):
+    injected = '# Parameters\nrun = "magan-dut"\nsizes = [3, r"\\1"]\n'
+    assert with_parameters(tmp_path / "n", injected) == [
+        '# Set it.\nprofile = "demo"  # of params.yaml\nrun = "magan-dut"\nsizes = [3, r"\\1"]  # "px # each"'
+    ]
+
+
+def test_parameters_that_have_no_default_stay_where_they_are(tmp_path):
+    injected = '# Parameters\nrun = "magan-dut"\nother = 3'
+    assert with_parameters(tmp_path / "n", injected) == [DEFAULTS, injected]
 
 
 def test_controls_are_left_out_with_their_scripts(tmp_path):

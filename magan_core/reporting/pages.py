@@ -25,8 +25,9 @@ def render(profile: str, notebooks: Path, out: Path) -> list[Path]:
 
     profile: the name of the one that they ran for. The pages look like the report, light and dark, and need
     no network. Links between notebooks become links between pages, or, to a notebook that ran for many runs,
-    to its part of the index. Progress bars are left out; every picture has a text. Returns the pages, the
-    index first. MaganError when there is no executed notebook, or one cannot be read.
+    to its part of the index. Progress bars are left out, parameters have the values they ran with; every
+    picture has a text. Returns the pages, the index first. MaganError when there is no executed notebook, or
+    one cannot be read.
     """
     from nbconvert import HTMLExporter  # here: a second that other commands should not cost
 
@@ -86,9 +87,10 @@ def _colours() -> str:
 
 
 def _tidy(notebook: dict) -> dict:
-    """The notebook without progress bars and widgets, with one first heading, and with a text for every
-    picture."""
+    """The notebook without progress bars and widgets, with one first heading, with a text for every picture,
+    and with the parameters it ran with."""
     notebook["metadata"].pop("widgets", None)
+    notebook["cells"] = _with_parameters(notebook["cells"])
     heading = sentence = ""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
@@ -115,6 +117,25 @@ def _tidy(notebook: dict) -> dict:
                 and (output["output_type"] != "stream" or output["text"].strip())
             ]
     return notebook
+
+
+def _with_parameters(cells: list[dict]) -> list[dict]:
+    """The values that papermill has put into a cell of their own, in the place of the defaults, where comments
+    say what they are; both cells as they are where that cell sets others, too."""
+    tagged = {tag: cell for cell in cells for tag in cell["metadata"].get("tags", [])}
+    if not {"parameters", "injected-parameters"} <= set(tagged):
+        return cells
+    cell, injected = tagged["parameters"], tagged["injected-parameters"]
+    values = dict(re.findall(r"^(\w+) = (.*)$", injected["source"], re.M))
+    if not values.keys() <= set(re.findall(r"^(\w+) = ", cell["source"], re.M)):
+        return cells
+    cell["source"] = re.sub(
+        r"^(\w+) = (.*?)(?=  # |$)",
+        lambda found: f"{found[1]} = {values.get(found[1], found[2])}",
+        cell["source"],
+        flags=re.M,
+    )
+    return [other for other in cells if other is not injected]
 
 
 def _plain(markdown: str) -> str:
