@@ -120,7 +120,7 @@ def _tidy(notebook: dict) -> dict:
 
 
 def _with_parameters(cells: list[dict]) -> list[dict]:
-    """The values that papermill has put into a cell of their own, in the place of the defaults, where comments
+    """The values that papermill has put into a cell of their own, in place of the defaults, where comments
     say what they are; both cells as they are where that cell sets others, too."""
     tagged = {tag: cell for cell in cells for tag in cell["metadata"].get("tags", [])}
     if not {"parameters", "injected-parameters"} <= set(tagged):
