@@ -93,6 +93,56 @@ def test_rows_that_appear_twice_in_the_paper_agree():
     assert row(first, "MA-GANet-s") == row(fourth, "MA-GANet+SSL (MA-GANet-s)")
 
 
+def test_what_the_text_says_and_the_tables_do_not():
+    """The slips of docs/paper-notes.md that are numbers."""
+    value = {
+        (row["table"], row["dataset"], row["method"], row["metric"]): row["value"]
+        for number in claims.NUMBERS
+        for row in claims.load(number).to_dict("records")
+    }
+    scores = ("f_beta", "mae", "iou", "auc", "auf_beta")
+
+    def better(one, other, table="I", other_table=None, dataset="DUT", other_dataset=None):
+        """The scores in which a row is better than another."""
+        found = set()
+        for metric in scores:
+            first = value[table, dataset, one, metric]
+            second = value[other_table or table, other_dataset or dataset, other, metric]
+            if first < second if metric == "mae" else first > second:
+                found.add(metric)
+        return found
+
+    methods = {key[2] for key in value if key[0] == "I"}
+    easier = {
+        method: better(method, method, dataset="CTCUG", other_dataset="Shi's")
+        | better(method, method, dataset="CTCUG", other_dataset="DUT")
+        for method in methods
+    }
+    assert len(methods) == 14
+    assert len([method for method, found in easier.items() if found]) == 10
+    assert easier["ASVB"] == set(scores) - {"f_beta"}
+    assert not any("f_beta" in found for found in easier.values())
+    assert better("DefuNetV2", "MANet") == {"f_beta", "auf_beta"}
+    assert value["I", "DUT", "DefuNetV2", "auf_beta"] == value["I", "DUT", "MA-GANet", "auf_beta"]
+    assert better("DD", "MANet", dataset="CTCUG") == {"f_beta"}
+    zhao = "Shi's (Zhao's split)"
+    assert better("DD", "MANet", "III", dataset=zhao) == {"mae", "f_beta", "iou", "auf_beta"}
+    assert better("MA-GANet", "MA-GANet-s", dataset="Shi's") == {"iou"}
+    assert "auf_beta" not in better("MA-GANet-s", "MA-GANet", "III", dataset=zhao)
+    assert {"iou", "auf_beta"} <= better("HL+LL", "HL+LL+HCA", "IV")
+    assert {"iou", "auf_beta"} <= better("HL+LL", "HL+LL+SA", "IV")
+    assert {"iou", "auf_beta"} <= better("HL+LL", "HL+LL+HCA+LCA", "IV")
+    weights = "CE 1.0, IoU {}, cGAN {}".format
+    assert better(weights("0", "0"), weights("1.0", "0"), "V") == {"auc"}
+    assert "f_beta" not in better(weights("1.0", "0"), weights("0", "0"), "V")
+    assert better(weights("5.0", "0.001"), weights("1.0", "0.001"), "V") == {"iou"}
+    assert "auc" in better(weights("1.0", "0.01"), weights("1.0", "0.001"), "V")
+    cpu = [
+        value["II", dataset, method, "seconds"] for dataset in ("Shi's", "DUT") for method in ("ASVB", "SS")
+    ]
+    assert max(cpu) < value["II", "DUT", "BTBNet", "seconds"]
+
+
 def test_unknown_and_missing_tables(monkeypatch, tmp_path):
     with pytest.raises(MaganError, match="unknown table '1'"):
         claims.load("1")

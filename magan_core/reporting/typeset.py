@@ -31,6 +31,8 @@ SCORED = (
 NOTES = {
     "I": (
         SCORED,
+        "The paper's MANet on DUT has the scores of the CE-only row of Table V, though the text says CE + "
+        "IoU for all: its step to MA-GANet may add both losses. The own MANet is CE + IoU.",
         "The paper's IoU, AUC and AUFβ of DBDF and SS on DUT are identical, probably a slip of copying. "
         "The gaps that its text quotes for MAE (0.628) and IoU (0.882) are not "
         "the differences of its table (0.552, 0.846).",
@@ -40,7 +42,11 @@ NOTES = {
         "and the network of this profile, and for the hardware named beside them (in the report: under "
         "Provenance).",
     ),
-    "III": (SCORED,),
+    "III": (
+        SCORED,
+        "The paper's MANet is CE + IoU by the text and may be CE only, as its row on DUT (Table I) is by "
+        "Table V. The own MANet is CE + IoU.",
+    ),
     "IV": (
         SCORED,
         "The paper's text says CE + IoU for all ablations, yet its MANet row equals the CE-only row of Table "
