@@ -24,8 +24,8 @@ from PIL import Image, ImageFilter
 from magan_core import metrics, paths
 from magan_core.data.images import read_map, read_mask, write_map
 from magan_core.evaluation import evaluate
+from magan_core.files import write_json
 
-RESULT = machine.RESULTS / "evaluation.json"
 SAME = ("pysodmetrics", "pysodmetrics-adaptive")  # the protocols whose numbers PySODMetrics gives
 TWO = "histograms, summary, curves: these 2 protocols"
 ALL = f"histograms, summary, curves: all {len(metrics.PROTOCOLS)} protocols"
@@ -38,12 +38,12 @@ def real_masks(folder: Path) -> list[np.ndarray]:
     return [read_mask(path, "blur") for path in sorted(folder.iterdir())]
 
 
-def synthetic_masks(images: int = 100) -> list[np.ndarray]:
-    """Discs of several sizes and places, 480 x 640."""
+def synthetic_masks() -> list[np.ndarray]:
+    """100 discs of several sizes and places, 480 x 640."""
     rows, columns = np.ogrid[:480, :640]
     return [
         np.where((rows - 3 * i) ** 2 + (columns - 5 * i) ** 2 < (90 + i) ** 2, np.uint8(255), np.uint8(0))
-        for i in range(images)
+        for i in range(100)
     ]
 
 
@@ -185,8 +185,7 @@ def main() -> None:
     }
     pairs = [(soft(mask), mask) for mask in masks]
     result = {"data": data} | measure(options.pysodmetrics, pairs, options.trials)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(machine.RESULTS / "evaluation.json", result)
     show(result)
 
 

@@ -109,8 +109,8 @@ def main() -> None:
     usual = profile["training"]
 
     def row(part: str, data: Path, count: int, side: int, **changed) -> dict:
-        own = profile | {"training": usual | changed, "workers": 0}
-        task = {"data": str(data), "device": "cpu", "run": run, "profile": own, "spin": False}
+        own = profile | {"training": usual | changed}
+        task = {"data": str(data), "device": "cpu", "run": run, "profile": own}
         shown = {name: own["training"][name] for name in ("crop", "batch")}
         told = {
             "part": part,

@@ -7,8 +7,10 @@ Scores follow `magan evaluate` with protocol `paper`. A killed run goes on where
 """
 
 import argparse
+import sys
 from pathlib import Path
 
+import machine
 import numpy as np
 import pandas as pd
 
@@ -23,8 +25,6 @@ from magan_core.evaluation import evaluate
 from magan_core.files import write_text
 from magan_core.metrics import SCORES
 from magan_core.reporting import claims
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def scored(method: str, records: list[Record], work: Path, workers: int) -> list[dict]:
@@ -75,10 +75,13 @@ def main() -> None:
         rows += scored(method, records, paths.resume() / "last100" / method, options.workers)
     found = pd.DataFrame(rows)
     text = found.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    write_text(RESULTS / "last100.csv", text)
-    write_text(RESULTS / "last100.md", table(found))
+    write_text(machine.RESULTS / "last100.csv", text)
+    write_text(machine.RESULTS / "last100.md", table(found) + machine.told("numpy", "scipy", "scikit-image"))
     print(table(found))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MaganError as error:
+        sys.exit(str(error))

@@ -44,6 +44,12 @@ def versions(*packages: str) -> dict[str, str | None]:
     return own | {name: version(name) for name in packages}
 
 
+def told(*packages: str) -> str:
+    """The processor and `versions` as a paragraph below a table."""
+    named = [f"{name} {value}" for name, value in versions(*packages).items()]
+    return f"\n{', '.join([processor(), *named])}\n"
+
+
 def spread(values: list[float], digits: int = 4) -> dict[str, float]:
     """Median, least and most."""
     numbers = {"median": statistics.median(values), "min": min(values), "max": max(values)}

@@ -13,15 +13,15 @@ from unittest.mock import patch
 
 import machine
 import numpy as np
+from robustness import opened
 from tqdm import tqdm
 
 from magan_core import metrics, paths, prediction
 from magan_core.data.images import read_mask, read_photo, resize, resize_mask
 from magan_core.data.sets import pairs, select
+from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
 from magan_core.files import sha256, write_json
-from magan_core.models.folding import fold_batch_norm
-from magan_core.models.weights import load_model, read_header
 
 HEIGHT = 240
 LENGTHS = (1, 2, 3, 4, 6)  # photographs side by side
@@ -54,10 +54,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     folder = paths.raw("cuhk")
-    records = select(pairs(folder, "blur"), folder / "splits/zhao_test.txt")
-    network, size = load_model(paths.RELEASED)
-    fold_batch_norm(network)
-    how = prediction.passes(read_header(paths.RELEASED))
+    records = select(pairs(folder, "blur"), split_file("cuhk", "zhao_test.txt", folder))
+    mapped = opened(paths.RELEASED)
     paper, rows = metrics.get_protocol("paper"), []
     for length in LENGTHS:
         drawn = panoramas(records, length, options.panoramas, options.seed)
@@ -66,7 +64,7 @@ def main() -> None:
             with patch.object(prediction, "LONGEST", longest):
                 statistics[way] = np.stack(
                     [
-                        metrics.histograms(prediction.predict(network, photo, size, **how), mask)
+                        metrics.histograms(mapped(photo), mask)
                         for photo, mask in tqdm(drawn, desc=f"{length} {way}", leave=False, disable=None)
                     ]
                 )

@@ -34,12 +34,13 @@ def synthetic(folder: Path, count: int) -> None:
         write_map(folder / f"masks/{index:04}.png", mask)
 
 
-def taken_from(source: Path, folder: Path, count: int) -> None:
-    """The first photographs of a set, with their masks."""
+def taken_from(source: Path, folder: Path, count: int) -> int:
+    """The first photographs of a set, with their masks; returns how many."""
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True)
         for path in sorted((source / part).iterdir())[:count]:
             shutil.copy(path, folder / part)
+    return len(list((folder / "images").iterdir()))
 
 
 def seconds(profile: dict, raw: Path, out: Path, threads: int) -> float:
@@ -75,13 +76,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     count, hardware = options.images, machine.hardware()
-    scenes = {"source": "synthetic", "character": "clutter", "train": count, "size": 128}
     files = {"source": "files", "white": "blur", "train_share": 1}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cuhk = paths.raw("cuhk")
         real = (cuhk / "images").is_dir()
-        taken_from(cuhk, folder / "raw/files", count) if real else synthetic(folder / "raw/files", count)
+        if real:
+            count = taken_from(cuhk, folder / "raw/files", count)
+        else:
+            synthetic(folder / "raw/files", count)
+        scenes = {"source": "synthetic", "character": "clutter", "train": count, "size": 128}
         data = [
             measure(
                 what,

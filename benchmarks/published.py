@@ -7,8 +7,9 @@ of all photographs, and the table that it prints.
 """
 
 import argparse
-from pathlib import Path
+import sys
 
+import machine
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
@@ -22,7 +23,6 @@ from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
 from magan_core.files import write_text
 
-RESULTS = Path(__file__).parent / "results"
 WHITE_IS_BLUR = 255  # of the published maps
 
 
@@ -83,10 +83,13 @@ def main() -> None:
         raise MaganError(f"a map of {constant[0]} is constant: it has no correlation; leave it out")
     name = f"published_{options.method}"
     text = found.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    write_text(RESULTS / f"{name}.csv", text)
-    write_text(RESULTS / f"{name}.md", table(found))
+    write_text(machine.RESULTS / f"{name}.csv", text)
+    write_text(machine.RESULTS / f"{name}.md", table(found) + machine.told("numpy", "scipy", "scikit-image"))
     print(table(found))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MaganError as error:
+        sys.exit(str(error))

@@ -17,10 +17,10 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def told(spread: dict[str, float], digits: int = 2, unit: str = "") -> str:
+def told(spread: dict[str, float], digits: int = 2) -> str:
     """Median (least to most)."""
     median, least, most = (f"{spread[name]:.{digits}f}" for name in ("median", "min", "max"))
-    return f"{median}{unit} ({least} to {most})"
+    return f"{median} ({least} to {most})"
 
 
 def machine(result: dict) -> str:

@@ -19,8 +19,11 @@ and figures of the paper MA-GANet."""
 EPILOG = """`magan COMMAND --help` explains a command. predict, evaluate, compare, protocols and pack work in
 any folder; the others in that of params.yaml."""
 
-# What a name that a user gives can be the reason of.
-NAMED = {errno.ENOENT, errno.EACCES, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+# What a name that a user gives, or where it lies, can be the reason of.
+NAMED = {
+    errno.ENOENT, errno.EACCES, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOSPC,
+    errno.EDQUOT, errno.EROFS,
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -159,19 +159,19 @@ class _Counted(NamedTuple):
 
 def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
     """Files of a folder by stem without `suffix`, sorted; without the overlays of `magan predict`."""
-    folder = Path(folder)
+    folder, suffix = Path(folder), stem_key(suffix)
     if not folder.is_dir():
         raise MaganError(f"{folder}: no such folder; check the path")
     files: dict[str, Path] = {}
     for path in visible(folder):
         if path.name.endswith(OVERLAY) or not path.is_file():
             continue
-        if not path.stem.endswith(suffix):
+        if not (stem := stem_key(path.stem)).endswith(suffix):
             raise MaganError(
                 f"{path}: the stem does not end in the suffix '{suffix}'; name another or none, or "
                 "move the file elsewhere"
             )
-        stem = stem_key(path.stem.removesuffix(suffix))
+        stem = stem.removesuffix(suffix)
         if stem in files:
             raise MaganError(f"{path} and {files[stem].name} share the stem '{stem}'; keep one of them")
         files[stem] = path
@@ -224,7 +224,7 @@ def _read_split(split: Path, masks: Mapping[str, object], suffixes: Sequence[str
 
     def stem(name: str) -> str:
         plain = [stem_key(name), stem_key(Path(name).stem)]
-        bare = [one.removesuffix(suffix) for one in plain for suffix in suffixes]
+        bare = [one.removesuffix(stem_key(suffix)) for one in plain for suffix in suffixes]
         return next((one for one in plain + bare if one in masks), plain[1])
 
     stems = [stem(name) for name in read_names(split)]

@@ -158,6 +158,8 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
         types(entry, PUBLISHED, f"published maps {name} of {where}")
         nearest(entry["set"], profile["sets"], f"set of published maps {name} in {where}")
+        for key in ("white", "masks_white"):
+            nearest(entry[key], ("blur", "focus"), f"{key} of published maps {name} in {where}")
     shown = [(entry["method"], source_set(profile, entry["set"])) for entry in profile["published"].values()]
     if twice := {one for one in shown if shown.count(one) > 1}:
         method, name = min(twice)

@@ -9,7 +9,8 @@ jobs=${1:-$(python -m magan_core grid --jobs)}
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail "'$jobs' is no number of trainings to run at once. Say JOBS=2, or JOBS=1 for one after the other."
 [ "$jobs" -gt 1 ] || exit 0
 profile=$(python -m magan_core profile --current)
-mapfile -t stages < <(python -m magan_core grid "$profile" | sed -n '/^train/p')
+stages=()
+while IFS= read -r stage; do stages+=("$stage"); done < <(python -m magan_core grid "$profile" | sed -n '/^train/p')
 [ ${#stages[@]} -gt 0 ] || exit 0
 python -m dvc repro "prepare@$profile"
 if python -m dvc status --quiet "${stages[@]}" 2>/dev/null; then exit 0; fi

@@ -1,5 +1,6 @@
 """The command line: end to end on a tiny network, and one line for every mistake."""
 
+import errno
 import json
 import os
 import shutil
@@ -315,6 +316,14 @@ def test_profile(folder, capsys, monkeypatch):
     assert "unknown profile 'no'" in fails(capsys, "report", "no")
     monkeypatch.chdir(folder / "photos")
     assert "holds params.yaml" in fails(capsys, "profile")
+
+
+def test_a_full_disk_is_that_of_the_file_that_is_named(monkeypatch, capsys):
+    def full(options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/folder")
+
+    monkeypatch.setattr(cli, "profile", full)
+    assert fails(capsys, "profile") == "magan: some/folder: No space left on device"
 
 
 @pytest.mark.parametrize(

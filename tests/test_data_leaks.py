@@ -189,6 +189,13 @@ def test_command_lists_the_pairs_for_exclude(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("0 pairs")
 
 
+def test_without_a_pair_there_is_no_file_for_exclude_which_would_refuse_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MAGAN_DATA", str(raw_sets(tmp_path / "raw", same=False)))
+    cli.main(["data", "leaks", "one", "two", "--write", str(tmp_path / "both.txt")])
+    assert "both.txt is not written: nothing needs to be left out" in capsys.readouterr().out
+    assert not (tmp_path / "both.txt").exists()
+
+
 def test_a_path_is_a_folder_and_no_name_of_a_set(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MAGAN_DATA", str(raw_sets(tmp_path / "raw", same=True)))
     raw_sets(tmp_path / "else/raw", same=True)

@@ -186,7 +186,20 @@ def test_a_set_without_a_manifest_cannot_be_verified_until_one_is_written(tmp_pa
         subprocess.run([sys.executable, *words], check=True)
         cli.main(["data", "verify", name])
         assert capsys.readouterr().out == f"{name}: here and intact, 2 files\n"
-    (tmp_path / "garden/images/a.png").unlink()
+    (tmp_path / "garden/images/a.png").rename(tmp_path / "garden/images/b.png")
     with pytest.raises(SystemExit):
         cli.main(["data", "verify"])
-    assert "not verified: garden: `magan data list`" in capsys.readouterr().err
+    assert "not verified: garden: `magan data list` says how" in capsys.readouterr().err
+    (tmp_path / "garden/images/a.png").write_bytes((tmp_path / "garden/images/b.png").read_bytes())
+    with pytest.raises(SystemExit):
+        cli.main(["data", "verify"])
+    assert "not verified: garden: remove what is not of the set" in capsys.readouterr().err
+
+
+def test_a_manifest_of_photographs_alone(tmp_path, capsys, monkeypatch):
+    (tmp_path / "garden/images").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "garden/images/a.png")
+    write_manifest(tmp_path / "garden", tmp_path / "garden/manifest.csv")
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
+    cli.main(["data", "verify", "garden"])
+    assert capsys.readouterr().out == "garden: here and intact, 1 file\n"

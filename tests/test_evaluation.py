@@ -166,6 +166,19 @@ def test_other_polarities_suffix_and_extension_give_the_same_scores(folders):
         assert found(folder / "theirs", folder / "blurred", **words, split=folder / "split.txt") == expected
 
 
+def test_a_suffix_in_either_unicode_form(folders):
+    folder, pairs = folders
+    for stem, (focus_map, _) in pairs.items():
+        save(focus_map, folder / "theirs" / unicodedata.normalize("NFD", f"{stem}_schärfe.png"))
+    expected = found(folder / "maps", folder / "masks")
+    for form in ("NFC", "NFD"):
+        suffix = unicodedata.normalize(form, "_schärfe")
+        (folder / "split.txt").write_text("\n".join(f"{stem}_schärfe" for stem in pairs), encoding="utf-8")
+        split = {"split": folder / "split.txt"}
+        assert found(folder / "theirs", folder / "masks", suffix=suffix) == expected
+        assert found(folder / "theirs", folder / "masks", suffix=suffix, **split) == expected
+
+
 def test_records_carry_their_own_polarity(folders):
     folder, pairs = folders
     save(255 - pairs["a"][1], folder / "inverted" / "a.png")

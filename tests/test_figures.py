@@ -224,6 +224,14 @@ def test_focus_shares_count_training_and_test_masks(results):
     assert shares == pytest.approx(training + testing)
 
 
+def test_masks_that_a_network_drew_are_not_counted(breakable):
+    """They lie behind the set's own."""
+    before = figures._focus_shares(breakable, "dut")
+    file = breakable.prepared / "dut/train_masks.npy"
+    np.save(file, np.concatenate([np.load(file), np.full((3, 32, 32), 255, np.uint8)]))
+    assert np.array_equal(figures._focus_shares(breakable, "dut"), before)
+
+
 def test_a_set_that_fills_two_roles_is_counted_once_and_named_as_a_stand_in(results):
     params = copy.deepcopy(fake_results.PARAMS)
     params["sets"]["dut"] = {"same_as": "shi"}

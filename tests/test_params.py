@@ -218,6 +218,8 @@ MISTAKES = {
     "key of a profile twice": ("    threads: 1\n", "    threads: 1\n    threads: 4\n", "'threads' twice"),
     "name of a profile twice": ("    name: smoke", "    name: demo", "two profiles named 'demo'"),
     "key of published maps": ("suffix: \"\", set: shi", "sufix: \"\", set: shi", "did you mean 'suffix'"),
+    "polarity of published maps": ("white: blur, suffix", "white: blurr, suffix", "did you mean 'blur'"),
+    "polarity of their masks": ("masks_white: blur}", "masks_white: fokus}", "did you mean 'focus'"),
     "missing key of published maps": ("folder: cuhk/LBP, ", "", "'folder' is missing"),
     "classical method": ("[LBP, HiFST,", "[LPB, HiFST,", "did you mean 'LBP'"),
     "set of published maps": (

@@ -110,13 +110,12 @@ def show(options: argparse.Namespace) -> None:
         if not data_set.repository:
             rest = f"remove {_folder(name)}, " if state.here else ""  # `add` takes a set as a whole
             get = f"download it, {rest}then magan data add {name} FOLDER; expects in it {', '.join(folders)}"
-        wanting = not state.here or bool(state.missing or state.changed)
         print(
             f"{name}: {data_set.title}\n"
             f"    {data_set.count} photographs {masks}; size {data_set.size}\n"
             f"    licence: {data_set.licence}\n"
             f"    from {data_set.origin}\n"
-            + f"    to get it: {get}\n" * wanting
+            + f"    to get it: {get}\n" * state.wanting
             + f"    {_folder(name)}: {state}"
         )
 
@@ -196,8 +195,11 @@ def verify(options: argparse.Namespace) -> None:
     for name, state in states.items():
         print(f"{name}: {state}")
     undescribed = [name for name, state in states.items() if state.here and not state.described]
-    faulty = [name for name, state in states.items() if not state.intact and name not in undescribed]
-    told = [f"{', '.join(faulty)}: `magan data list` says how to get them"] if faulty else []
+    wanting = [name for name, state in states.items() if state.wanting]
+    more = [name for name, state in states.items() if state.extra and not state.wanting]
+    told = [f"{', '.join(wanting)}: `magan data list` says how to get them"] if wanting else []
+    if more:
+        told.append(f"{', '.join(more)}: remove what is not of the set, as `magan data list` names it")
     if undescribed:
         where = _folder(undescribed[0])
         told.append(
@@ -246,7 +248,9 @@ def leaks(options: argparse.Namespace) -> None:
         print(f"masks of {options.b} as maps of {options.a}, with 95 % intervals over the photographs:")
         for name in SCORES:
             print(f"{name:9}{scores[name]:.4f}  ({ends[name][0]:.4f} to {ends[name][1]:.4f})")
-    if options.write:
+    if options.write and not pairs:
+        print(f"{options.write} is not written: nothing needs to be left out")
+    elif options.write:
         lines = sorted({pair.b["stem"]: pair.a["stem"] for pair in reversed(pairs)}.items())
         write_text(options.write, "".join(f"{b} {a}\n" for b, a in lines))
 

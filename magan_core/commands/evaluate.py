@@ -81,7 +81,7 @@ def evaluate(options: argparse.Namespace) -> None:
     from magan_core.evaluation import evaluate as score
     from magan_core.metrics import SCORES
 
-    if options.out and options.out.resolve() in (options.maps.resolve(), options.masks.resolve()):
+    if options.out.resolve() in (options.maps.resolve(), options.masks.resolve()):
         raise MaganError(
             f"the scores would lie among the pictures in {options.out}, which could then not be scored "
             "again. Choose another folder for --out."

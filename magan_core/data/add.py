@@ -82,7 +82,7 @@ def add_parts(
             counts[part.name] = len(records)
         if data_set.white:
             _check_polarity(sets.pairs(growing, white), white)
-        write_manifest(growing, growing / OWN_MANIFEST, masks=bool(data_set.white))
+        write_manifest(growing, growing / OWN_MANIFEST)
     return counts
 
 

@@ -15,10 +15,10 @@ from magan_core.files import sha256, write_csv
 COLUMNS = ("stem", "image_sha256", "mask_sha256")
 
 
-def write_manifest(folder: str | Path, path: str | Path, masks: bool = True) -> None:
-    """Write the manifest of a data set (`images/`, and `masks/` unless it has none) as CSV: stem,
-    image_sha256, mask_sha256 (empty without masks)."""
-    records = pairs(folder, "blur") if masks else photographs(folder)
+def write_manifest(folder: str | Path, path: str | Path) -> None:
+    """Write the manifest of a data set (`images/`, and `masks/` if there is one) as CSV: stem, image_sha256,
+    mask_sha256 (empty without masks)."""
+    records = pairs(folder, "blur") if (Path(folder) / "masks").exists() else photographs(folder)
     write_csv(
         path,
         COLUMNS,

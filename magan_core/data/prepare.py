@@ -41,6 +41,7 @@ from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
 from magan_core.files import sha256, write_csv, write_json
 from magan_core.limits import check_same_as
+from magan_core.roles import filled_by
 
 SCENE_KEYS = ("source", "character", "train", "test", "unlabelled", "size", "first")
 TEST_COLUMNS = ("stem", "image", "mask", "white")
@@ -82,8 +83,8 @@ def prepare(
                 found[name] = _scenes(name, entry, profile["seed"], folder, progress)
             else:
                 found[name] = folder_parts(name, entry, profile["seed"], folder_of, splits)
-        dut = profile["sets"].get("dut", {}).get("same_as", "dut")
-        check_leaks(found, {name: profile["sets"][name]["source"] for name in found}, {(dut, "ctcug")})
+        sources = {name: profile["sets"][name]["source"] for name in found}
+        check_leaks(found, sources, {(filled_by(profile["sets"], "dut"), "ctcug")})
         summary = {}
         for name, parts in found.items():
             entry = profile["sets"][name]

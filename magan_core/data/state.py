@@ -30,6 +30,11 @@ class State:
             return None
         return self.here and not (self.missing or self.changed or self.extra)
 
+    @property
+    def wanting(self) -> bool:
+        """Whether files of the set are to be fetched."""
+        return not self.here or bool(self.missing or self.changed)
+
     def __str__(self) -> str:
         if not self.here:
             return "not here"

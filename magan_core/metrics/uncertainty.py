@@ -35,8 +35,8 @@ def intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % percentile bootstrap interval of each score of `summary` over images drawn with replacement.
 
-    statistics: int (n, 2, 256), n > 1 (else MaganError). The best threshold is sought anew in every resample.
-    NaN for a score that an image leaves undefined.
+    statistics: int (n, 2, 256). The best threshold is sought anew in every resample. NaN for a score that an
+    image leaves undefined. MaganError for fewer than two images, no resample, or a negative seed.
     """
     found = features(statistics, protocol)
     values = _joined(
@@ -52,7 +52,8 @@ def paired_difference(
 
     a, b: statistics, int (n, 2, 256). The bootstrap interval resamples images, both methods alike. p of a
     permutation test: how often a random exchange of the two methods' results on each image gives a difference
-    at least as large in absolute value, (1 + count) / (1 + resamples).
+    at least as large in absolute value, (1 + count) / (1 + resamples). MaganError for other images or masks,
+    fewer than two images, no resample, or a negative seed.
     """
     if a.shape != b.shape or not np.array_equal(a.sum(axis=-1), b.sum(axis=-1)):
         raise MaganError("a paired comparison needs the same images in the same order, and the same masks")

@@ -18,6 +18,7 @@ from magan_core.limits import ENERGIES
 from magan_core.reporting import style
 from magan_core.reporting.panels import CHANGE, SHARE, STRENGTH, by_mask, panel, photographs, scale
 from magan_core.reporting.style import Drawing, styled
+from magan_core.wording import counted
 
 NAMES = {"high": "high-level features", "low": "low-level features"}
 LEVEL_COLORS = {1: "#56B4E9", 2: "#0072B2", 3: "#F0E442", 4: "#E69F00", 5: "#D55E00"}
@@ -278,7 +279,7 @@ def alphas(histories: Mapping[str, Mapping[str, np.ndarray]], run: str) -> Drawi
         others = {other: history for other, history in histories.items() if other != run}
         grey = [history for history in others.values() if np.isfinite(history[name]).any()]
         for index, history in enumerate(grey):
-            legend = f"the other {len(grey)} runs" if index == 0 else None
+            legend = counted(len(grey), "other run") if index == 0 else None
             axes.plot(history["step"], history[name], color="#bbbbbb", lw=0.7, label=legend)
         own = histories[run]
         axes.set(title=f"{label.capitalize()} features ({name})", xlabel="training step")

@@ -46,12 +46,12 @@ def reliability(statistics: np.ndarray, bins: int = 10) -> dict[str, np.ndarray]
     return {"value": values / filled, "share": focus / filled, "pixels": pixels}
 
 
-def calibration_error(statistics: np.ndarray, bins: int = 10) -> float:
+def calibration_error(statistics: np.ndarray) -> float:
     """Mean distance between value and share of `reliability`, weighted by pixels: 0 for honest maps.
 
     (The expected calibration error of Naeini, Cooper and Hauskrecht, 2015.)
     """
-    curve = reliability(statistics, bins)
+    curve = reliability(statistics)
     return float(np.nansum(np.abs(curve["value"] - curve["share"]) * curve["pixels"]) / curve["pixels"].sum())
 
 

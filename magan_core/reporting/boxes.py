@@ -38,13 +38,13 @@ class Box(NamedTuple):
         """Middle of the right edge, moved up."""
         return self.x + self.width / 2, self.y + up
 
-    def top(self, across: float = 0.0) -> tuple[float, float]:
-        """Middle of the top edge, moved to the right by `across` inches."""
-        return self.x + across, self.y + self.height / 2
+    def top(self) -> tuple[float, float]:
+        """Middle of the top edge."""
+        return self.x, self.y + self.height / 2
 
-    def bottom(self, across: float = 0.0) -> tuple[float, float]:
-        """Middle of the bottom edge, moved to the right."""
-        return self.x + across, self.y - self.height / 2
+    def bottom(self) -> tuple[float, float]:
+        """Middle of the bottom edge."""
+        return self.x, self.y - self.height / 2
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:

@@ -19,6 +19,7 @@ from magan_core.reporting import attention, style
 from magan_core.reporting.patches import patch_scores
 from magan_core.reporting.sources import read_columns
 from magan_core.reporting.style import Drawing
+from magan_core.roles import filled_by
 from magan_core.training.log import ALPHAS
 
 PICTURES = {
@@ -68,8 +69,7 @@ class Explorer:
     def images(self, run: str) -> list[Record]:
         """The test photographs of a run's own set."""
         nearest(run, self.listed, f"run with attention in profile {self.profile}")
-        name = self.listed[run]["set"]
-        name = self.sets[name].get("same_as", name)
+        name = filled_by(self.sets, self.listed[run]["set"])
         return load_test(paths.prepared(self.profile) / name)
 
     def inside(self, choice: Choice) -> Inside:

@@ -450,9 +450,9 @@ def _focus_shares(results: Results, role: str) -> np.ndarray:
     """The in-focus share of every image of a set, training images first, float64 (n,), 0..1."""
     file = results.prepared / role / "train_masks.npy"
     training = np.array([])
-    if results.sets[role].get("train"):
+    if labelled := results.sets[role].get("train"):  # masks that a network drew come after these
         try:
-            training = (np.load(file, mmap_mode="r") > 127).mean(axis=(1, 2))
+            training = (np.load(file, mmap_mode="r")[:labelled] > 127).mean(axis=(1, 2))
         except (OSError, ValueError) as error:
             raise MaganError(f"cannot read {file}: {error}. `make repro` prepares {role} again.") from error
     test = [(results.mask(entry) > 127).mean() for entry in results.test_images(role)]

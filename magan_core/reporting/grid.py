@@ -19,8 +19,8 @@ def grid(
     """A figure of the page's width, and its axes row by row.
 
     rows: uint8 (H, W, 3) or (H, W) pictures, None for one that does not exist (a dash). titles: one a column,
-    above. labels: one a row, at the left, where equal neighbours share one. notes: one a column, below the
-    last row.
+    above. labels: one a row, at the left; equal ones, which are neighbours, share one. notes: one a column,
+    below the last row.
     """
     lines = max(label.count("\n") + 1 for label in labels) if any(labels) else 0
     left, top, bottom, gap = (0.12 * (1 + lines) if lines else 0.02), 0.34, (0.2 if notes else 0.02), 0.035

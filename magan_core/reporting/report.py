@@ -20,7 +20,7 @@ from magan_core.files import read_json, write_text
 from magan_core.reporting import paper, typeset
 from magan_core.reporting.sources import PAPER_BACKBONE, PAPER_NAMES, Results, read_rows
 from magan_core.reporting.style import listed, look
-from magan_core.reporting.tables import VARIANTS
+from magan_core.reporting.tables import COMPARISON, DIFFERENCES, VARIANTS
 from magan_core.reporting.templates import fill
 from magan_core.wording import counted
 
@@ -28,9 +28,6 @@ Rows = list[dict[str, str]]
 BETTER = "better"  # not reproduced: beyond the tolerance, to the better end
 VERDICTS = ("reproduced", BETTER, "not reproduced", "other data", "not run")
 COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
-CLAIM = ("table", "dataset", "method", "metric", "claimed", "own", "low", "high", "seeds", "deviation",
-         "images", "difference", "verdict", "data")  # fmt: skip
-DIFFERENCE = ("dataset", "data", "without", "with", "metric", "difference", "low", "high", "p", "seeds")
 
 
 def build_report(profile: str, params: Mapping[str, Any], results: str | Path, out: str | Path) -> None:
@@ -46,7 +43,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     tables = results / "tables"
     sources = replace(Results.of(profile, params), prepared=tables)
     numbers = read_rows(tables / "claims.csv")
-    _require(numbers[0], CLAIM, tables / "claims.csv")
+    _require(numbers[0], COMPARISON, tables / "claims.csv")
     filled = {sources.filled_by(role) for role in PAPER_NAMES if sources.has(role)}
     _require(sources.sets, filled, tables / "sets.json")
     differences = tables / "differences.csv"
@@ -143,7 +140,7 @@ def _differences(file: Path) -> list[dict[str, Any]]:
     """Groups by data set of one line a pair of methods, a cell a metric of COMPARED."""
     rows = read_rows(file, empty=True)
     if rows:
-        _require(rows[0], DIFFERENCE, file)
+        _require(rows[0], DIFFERENCES, file)
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
         pairs = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})

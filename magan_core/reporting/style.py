@@ -84,12 +84,6 @@ LOOKS = {
     "SS": Look("SS", "#999933", DASHDOTDOT),
     "LBP": Look("LBP", "#661100", DASHED),
     "HiFST": Look("HiFST", "#332288", DASHDOT),
-    "btbnet": Look("BTBNet", "#AA4499", DASHDOT),
-    "cenet": Look("CENet", "#D55E00", DASHDOT),
-    "defunet": Look("DefuNet", "#56B4E9", DASHDOT),
-    "dmenet": Look("DMENet", "#117733", DASHDOT),
-    "dd": Look("DD", "#882255", DASHDOT),
-    "defunetv2": Look("DefuNetV2", "#333333", DASHDOT),
 }
 STRANGERS = ("#88CCEE", "#999933", "#661100", "#332288", "#AA4499", "#117733", "#882255")
 

@@ -25,6 +25,7 @@ COMPARISON = (
     "table", "dataset", "method", "metric", "claimed", "own", "low", "high", "seeds", "deviation", "images",
     "difference", "verdict", "data",
 )  # fmt: skip
+DIFFERENCES = ("dataset", "data", "without", "with", "metric", "difference", "low", "high", "p", "seeds")
 
 OURS = {"MANet": "manet", "MA-GANet": "magan", "MA-GANet-s": "magan-s"}
 SIMPLE = {"Constant map": "constant", "Laplacian threshold": "laplacian"}  # not in the paper
@@ -202,8 +203,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
         rows += [
             start | {"metric": metric} | vars(found[metric]) | {"seeds": len(pairs)} for metric in SCORES
         ]
-    columns = ["dataset", "data", "without", "with", "metric", "difference", "low", "high", "p", "seeds"]
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=list(DIFFERENCES))
     _write_csv(path, frame)
     return frame
 
