@@ -37,7 +37,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         too_long = error.errno == errno.ENAMETOOLONG
         remedy = "make the folder writable, free disk space, or choose another folder"
         raise MaganError(
-            f"cannot write {path}: {error.strerror or error}. Nothing was left half-written; "
+            f"cannot write {path}: {error.strerror or error}. What was there before is as it was; "
             f"{'shorten the name' if too_long else remedy}."
         ) from error
     finally:

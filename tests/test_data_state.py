@@ -189,7 +189,7 @@ def test_a_set_without_a_manifest_cannot_be_verified_until_one_is_written(tmp_pa
     (tmp_path / "garden/images/a.png").rename(tmp_path / "garden/images/b.png")
     with pytest.raises(SystemExit):
         cli.main(["data", "verify"])
-    assert "not verified: garden: `magan data list` says how" in capsys.readouterr().err
+    assert "not verified: garden: put back what is missing" in capsys.readouterr().err
     (tmp_path / "garden/images/a.png").write_bytes((tmp_path / "garden/images/b.png").read_bytes())
     with pytest.raises(SystemExit):
         cli.main(["data", "verify"])

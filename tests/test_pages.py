@@ -145,6 +145,12 @@ def test_parameters_that_have_no_default_stay_where_they_are(tmp_path):
     assert with_parameters(tmp_path / "n", injected) == [DEFAULTS, injected]
 
 
+def test_parameters_of_several_lines_stay_where_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("test_pages.DEFAULTS", "sizes = [\n    1,\n]")
+    injected = "# Parameters\nsizes = [3]"
+    assert with_parameters(tmp_path / "n", injected) == ["sizes = [\n    1,\n]", injected]
+
+
 def test_controls_are_left_out_with_their_scripts(tmp_path):
     """They work in JupyterLab alone; a page would show an error."""
     view = {"model_id": "1", "version_major": 2, "version_minor": 0}

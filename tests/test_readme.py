@@ -127,10 +127,7 @@ def test_each_of_the_three_readers_has_a_part_of_one_screen():
 
 
 @pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
-@pytest.mark.parametrize("page", ["README.md", "notebooks/00_start_here.ipynb"])
-def test_python_maps_a_photograph_as_the_command_does(page):
-    header, text = read_header(paths.RELEASED), (ROOT / page).read_text(encoding="utf-8")
-    how = re.findall(
-        r"predict\((?:network|model), \w+, size, scales=\(([\d., ]+)\), flip=(True|False)\)", text
-    )
+def test_python_maps_a_photograph_as_the_command_does():
+    header = read_header(paths.RELEASED)
+    how = re.findall(r"predict\(network, \w+, size, scales=\(([\d., ]+)\), flip=(True|False)\)", README)
     assert how == [(", ".join(map(str, header["test_scales"])), str(header["test_flip"]))]

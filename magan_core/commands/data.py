@@ -196,18 +196,26 @@ def verify(options: argparse.Namespace) -> None:
         print(f"{name}: {state}")
     undescribed = [name for name, state in states.items() if state.here and not state.described]
     wanting = [name for name, state in states.items() if state.wanting]
-    more = [name for name, state in states.items() if state.extra and not state.wanting]
-    told = [f"{', '.join(wanting)}: `magan data list` says how to get them"] if wanting else []
-    if more:
-        told.append(f"{', '.join(more)}: remove what is not of the set, as `magan data list` names it")
+    faults = {
+        "`magan data list` says how to get them": [name for name in wanting if name in CATALOGUE],
+        f"put back what is missing or changed, or write the manifest anew ({_writing('DIR')})": [
+            name for name in wanting if name not in CATALOGUE
+        ],
+        "remove what is not of the set": [name for name, state in states.items() if state.extra],
+    }
+    told = [f"{', '.join(names)}: {remedy}" for remedy, names in faults.items() if names]
     if undescribed:
         where = _folder(undescribed[0])
         told.append(
             f"{', '.join(undescribed)}: no manifest says what the files should be; if they are right as they "
-            f"are, `python -m magan_core.data.manifest {where} {where}/manifest.csv` writes one"
+            f"are, {_writing(where)} writes one"
         )
     if told:
         raise MaganError(f"not verified: {'; '.join(told)}")
+
+
+def _writing(folder: str | Path) -> str:
+    return f"`python -m magan_core.data.manifest {folder} {folder}/manifest.csv`"
 
 
 def leaks(options: argparse.Namespace) -> None:
@@ -249,7 +257,8 @@ def leaks(options: argparse.Namespace) -> None:
         for name in SCORES:
             print(f"{name:9}{scores[name]:.4f}  ({ends[name][0]:.4f} to {ends[name][1]:.4f})")
     if options.write and not pairs:
-        print(f"{options.write} is not written: nothing needs to be left out")
+        stale = "; the one that is there is of an earlier call, remove it" if options.write.exists() else ""
+        print(f"{options.write} is not written: nothing needs to be left out{stale}")
     elif options.write:
         lines = sorted({pair.b["stem"]: pair.a["stem"] for pair in reversed(pairs)}.items())
         write_text(options.write, "".join(f"{b} {a}\n" for b, a in lines))

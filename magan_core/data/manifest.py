@@ -58,3 +58,5 @@ def verify(record: Record, manifest: dict[str, dict[str, str]], name: str) -> No
 
 if __name__ == "__main__":
     write_manifest(*sys.argv[1:])
+    written = read_manifest(sys.argv[2]).values()
+    print(f"{len(written)} photographs, {sum(bool(row['mask_sha256']) for row in written)} masks")

@@ -83,8 +83,8 @@ def prepare(
                 found[name] = _scenes(name, entry, profile["seed"], folder, progress)
             else:
                 found[name] = folder_parts(name, entry, profile["seed"], folder_of, splits)
-        sources = {name: profile["sets"][name]["source"] for name in found}
-        check_leaks(found, sources, {(filled_by(profile["sets"], "dut"), "ctcug")})
+        collections = {name: profile["sets"][name]["source"] for name in found}
+        check_leaks(found, collections, {(filled_by(profile["sets"], "dut"), "ctcug")})
         summary = {}
         for name, parts in found.items():
             entry = profile["sets"][name]

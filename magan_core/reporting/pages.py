@@ -4,6 +4,7 @@ Executed notebooks are a log: they hold times and never have the same bytes twic
 or on these pages, which are made when the report is.
 """
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -129,12 +130,17 @@ def _with_parameters(cells: list[dict]) -> list[dict]:
     values = dict(re.findall(r"^(\w+) = (.*)$", injected["source"], re.M))
     if not values.keys() <= set(re.findall(r"^(\w+) = ", cell["source"], re.M)):
         return cells
-    cell["source"] = re.sub(
+    source = re.sub(
         r"^(\w+) = (.*?)(?=  # |$)",
         lambda found: f"{found[1]} = {values.get(found[1], found[2])}",
         cell["source"],
         flags=re.M,
     )
+    try:
+        ast.parse(source)
+    except SyntaxError:  # a default of several lines, or with "  # " in a text
+        return cells
+    cell["source"] = source
     return [other for other in cells if other is not injected]
 
 

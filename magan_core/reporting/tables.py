@@ -70,16 +70,14 @@ PAIRS = (  # (other, what the paper says is better)
     ("hl-ll-hca", "hl-ll-hca-lca"),
     ("hl-ll-hca", "hl-ll-hca-sa"),
     ("hl-ll-hca-sa", "manet"),
-    ("hl-ll-hca-lca", "manet"),  # by which section IV-E argues its spatial attention,
-    ("hl-ll-sa", "manet"),  # and its channel attention
+    # By these section IV-E argues its spatial and its channel attention.
+    ("hl-ll-hca-lca", "manet"),
+    ("hl-ll-sa", "manet"),
     ("baseline", "manet"),
     ("manet-raw", "manet"),
     ("manet-ce", "manet"),
     ("manet-ce", "magan-noiou"),
-    (
-        "manet-ce",
-        "magan",
-    ),  # both losses: perhaps the paper's step from MANet to MA-GANet (docs/paper-notes.md)
+    ("manet-ce", "magan"),  # both losses: perhaps the paper's step from MANet (docs/paper-notes.md)
     ("manet", "magan"),
     ("magan", "magan-s"),
     ("magan-noiou", "magan"),

@@ -44,8 +44,8 @@ NOTES = {
     ),
     "III": (
         SCORED,
-        "The paper's MANet is CE + IoU by the text and may be CE only, as its row on DUT (Table I) is by "
-        "Table V. The own MANet is CE + IoU.",
+        "The paper's text says CE + IoU for MANet; on DUT (Table I) its row equals the CE-only row of Table "
+        "V, so it may be CE only here, too. The own MANet is CE + IoU.",
     ),
     "IV": (
         SCORED,
