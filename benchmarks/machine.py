@@ -34,8 +34,7 @@ def commit() -> str | None:
     """That of this project, with `+` if something of its code, these scripts included, is changed."""
     from magan_core import provenance  # here: it imports torch, which counts as memory in growth.py
 
-    scripts = [":!benchmarks/results" if name == ":!benchmarks" else name for name in provenance.SOURCES]
-    return provenance.commit(scripts)
+    return provenance.commit(leaving_out="benchmarks/results")
 
 
 def versions(*packages: str) -> dict[str, str | None]:

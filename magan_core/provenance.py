@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,7 +10,7 @@ import torch
 PACKAGES = ("torch", "timm", "numpy", "pillow", "scipy", "pandas", "dvc", "papermill")
 # What a stage can import or read, as Git's patterns: changes elsewhere do not change a result.
 SOURCES = (
-    "params.yaml", "notebooks", "magan_core", "*.py", ":!tests", ":!benchmarks",
+    "params.yaml", "notebooks", "magan_core", "*.py", ":!tests",
     "data/manifests", "data/splits", "data/paper_tables",
 )  # fmt: skip
 
@@ -37,10 +36,11 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def commit(sources: Sequence[str] = SOURCES) -> str | None:
-    """Short hash of HEAD, with `+` when something of the sources (Git's patterns) is changed, or new and not
-    ignored; None unless the working directory, which is that of params.yaml, is the top of a Git checkout: a
-    copy of the project that lies within another repository has no commit."""
+def commit(leaving_out: str = "benchmarks") -> str | None:
+    """Short hash of HEAD, with `+` when something of SOURCES, but for the folder `leaving_out`, is changed, or
+    new and not ignored; None unless the working directory, which is that of params.yaml, is the top of a Git
+    checkout: a copy of the project that lies within another repository has no commit."""
+    sources = (*SOURCES, f":!{leaving_out}")
     try:
         if _git("rev-parse", "--show-prefix"):
             return None

@@ -1,14 +1,13 @@
 """A real file system that fills up, or becomes read-only, while a network trains: a small one in memory, in a
 mount namespace of its own."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from test_resume import TESTS, go, outcome
+from test_resume import environment, go, outcome
 from tiny import prepared
 
 from magan_core.errors import MaganError
@@ -92,7 +91,7 @@ def test_the_state_before_is_kept_and_gone_on_from(
     arguments = [str(data), str(tmp_path), f"size={before * size:.0f}k", fifth, message]
     done = subprocess.run(
         [*ALONE, sys.executable, "-c", code, *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])},
+        env=environment(),
         capture_output=True,
         text=True,
     )

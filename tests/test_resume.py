@@ -57,17 +57,21 @@ def uninterrupted(data, tmp_path_factory) -> tuple[bytes, ...]:
     return outcome(out)
 
 
+def environment() -> dict[str, str]:
+    """Of a process that imports these tests."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+
+
 def start(data: Path, folder: Path) -> subprocess.Popen:
     """The same run in a process of its own, with a resume folder."""
     code = (
         "import sys; from pathlib import Path; from test_resume import go; "
         "go(Path(sys.argv[1]), Path(sys.argv[2]) / 'out', Path(sys.argv[2]) / 'resume')"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
     command = [sys.executable, "-c", code, str(data), str(folder)]
     folder.mkdir(exist_ok=True)
     with open(folder / "errors.txt", "ab") as errors:
-        return subprocess.Popen(command, env=environment, stderr=errors)
+        return subprocess.Popen(command, env=environment(), stderr=errors)
 
 
 def wait_for_state(process: subprocess.Popen, folder: Path) -> None:

@@ -15,9 +15,9 @@ from magan_core.files import sha256, write_csv
 COLUMNS = ("stem", "image_sha256", "mask_sha256")
 
 
-def write_manifest(folder: str | Path, path: str | Path) -> None:
+def write_manifest(folder: str | Path, path: str | Path) -> list[Record]:
     """Write the manifest of a data set (`images/`, and `masks/` if there is one) as CSV: stem, image_sha256,
-    mask_sha256 (empty without masks)."""
+    mask_sha256 (empty without masks). Returns the records in it."""
     records = pairs(folder, "blur") if (Path(folder) / "masks").exists() else photographs(folder)
     write_csv(
         path,
@@ -27,6 +27,7 @@ def write_manifest(folder: str | Path, path: str | Path) -> None:
             for record in records
         ],
     )
+    return records
 
 
 def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
@@ -57,6 +58,5 @@ def verify(record: Record, manifest: dict[str, dict[str, str]], name: str) -> No
 
 
 if __name__ == "__main__":
-    write_manifest(*sys.argv[1:])
-    written = read_manifest(sys.argv[2]).values()
-    print(f"{len(written)} photographs, {sum(bool(row['mask_sha256']) for row in written)} masks")
+    written = write_manifest(*sys.argv[1:])
+    print(f"{len(written)} photographs, {sum(bool(record['mask']) for record in written)} masks")

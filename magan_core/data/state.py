@@ -28,7 +28,7 @@ class State:
     def intact(self) -> bool | None:
         if not self.described:
             return None
-        return self.here and not (self.missing or self.changed or self.extra)
+        return not (self.wanting or self.extra)
 
     @property
     def wanting(self) -> bool:
