@@ -37,7 +37,7 @@ def _versions() -> dict[str, str]:
 
 
 def commit(leaving_out: str = "benchmarks") -> str | None:
-    """Short hash of HEAD, with `+` when something of SOURCES, but for the folder `leaving_out`, is changed, or
+    """Short hash of HEAD, with `+` when something of SOURCES, but for folder `leaving_out`, is changed, or
     new and not ignored; None unless the working directory, which is that of params.yaml, is the top of a Git
     checkout: a copy of the project that lies within another repository has no commit."""
     sources = (*SOURCES, f":!{leaving_out}")
