@@ -88,9 +88,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--threads", type=int, help="of each process (default: the profile's)")
+    parser.add_argument(
+        "--eager", action="store_true", help="without torch.compile, which the profile may ask for"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     profile = params.get_profile(params.load(), options.profile)
+    if options.eager:
+        profile["training"] = profile["training"] | {"compile": False}
     load = round(os.getloadavg()[0], 1)
     torch.set_num_threads(options.threads or profile["threads"])
     ways = {"in memory": (0.5, False), "streamed": (0.0, False)}
@@ -116,6 +121,7 @@ def main() -> None:
             "commit": machine.commit(),
             "profile": options.profile,
             "precision": choose_precision(profile["training"]["precision"], device),
+            "compile": profile["training"]["compile"],
             "load": load,
             "processes": team.size,
             "trials": options.trials,
