@@ -38,6 +38,7 @@ def assert_alike(one, other, tolerance=2e-3):
     [{}, {"average": 0.9, "memory_share": 0.0}, {"compile": True, "precision": "bfloat16"}],
     ids=str,
 )
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method.:DeprecationWarning")  # torch 2.11's compiler
 def test_it_follows_the_steps_one_by_one(tmp_path, monkeypatch, training):
     recorded = []
     record = Replay._record

@@ -162,7 +162,9 @@ def write_tables(
 def write_claims(results: Results, tolerance: Mapping[str, float | None], path: Path) -> pd.DataFrame:
     """Write every number of Tables I to VI, claimed and own, in long form as one CSV; returns it."""
     results.check()
-    everything = pd.concat([compare(number, results, tolerance) for number in claims.NUMBERS])
+    everything = pd.concat(
+        [compare(number, results, tolerance) for number in claims.NUMBERS], ignore_index=True
+    )
     everything = everything[list(COMPARISON)]
     _write_csv(path, everything)
     return everything
