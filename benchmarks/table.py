@@ -183,12 +183,19 @@ def predict(results: list[dict]) -> str:
 def scaling(results: list[dict]) -> str:
     """A row a number of processes."""
     ways = list(dict.fromkeys(way for result in results for way in result["milliseconds"]))
+
+    def about(result: dict) -> str:
+        compiled = "compile; " * result.get("compile", False)
+        return (
+            f"`{result['profile']}`, batch {result['batch']}; {result['precision']}; {compiled}"
+            f"{result['hardware']}, load {result['load']}, {version(result['versions'])}"
+        )
+
     return markdown(
         ["step of", "processes", *(f"{way}, ms" for way in ways), "trials x steps"],
         [
             [
-                f"`{result['profile']}`, batch {result['batch']}; {result['precision']}; "
-                f"{result['hardware']}, load {result['load']}, {version(result['versions'])}",
+                about(result),
                 str(result["processes"]),
                 *(
                     f"{result['milliseconds'][way]['median']:.1f}" if way in result["milliseconds"] else ""

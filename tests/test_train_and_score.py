@@ -1,14 +1,18 @@
 """Runs on a machine without DVC and papermill."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from tiny_workspace import ROOT, RUN, workspace
 
+from magan_core import paths
 from magan_core.data.prepared import load_test
 from magan_core.evaluation import evaluate
 
@@ -75,6 +79,75 @@ def test_a_run_that_fails_leaves_the_others_theirs(tmp_path):
     assert done.returncode == 1
     assert "train_and_score.py: baseline-dut failed" in done.stderr
     assert [path.name for path in (tmp_path / "back/runs").iterdir()] == [RUN]
+
+
+class Training:
+    """In the place of a process: a step each time that it is asked whether it is done, and three times more
+    for its maps."""
+
+    steps, ends_with = 8, {}
+
+    def __init__(self, command):
+        self.run, self.step, self.returncode = command[4], 0, None
+        self.log.append(("started", self.run, {one.run: one.step for one in self.going}))
+        self.going.append(self)
+
+    def poll(self):
+        self.step += 1
+        shown = paths.live("smoke") / f"losses/{self.run}.csv"
+        shown.parent.mkdir(parents=True, exist_ok=True)
+        shown.write_text("step,ce\n" + "".join(f"{step},0.5\n" for step in range(1, min(self.step, 8) + 1)))
+        if self.step == self.steps + 3:
+            self.returncode = self.ends_with.get(self.run, 0)
+            self.going.remove(self)
+        return self.returncode
+
+    def terminate(self):
+        self.log.append(("terminated", self.run))
+
+    def wait(self):
+        pass
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """The script as a module, with trainings that end at once; and what happens, in its order."""
+    monkeypatch.chdir(workspace(tmp_path))
+    spec = importlib.util.spec_from_file_location("script", ROOT / "scripts/train_and_score.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    log = []
+    monkeypatch.setattr(Training, "log", log, raising=False)
+    monkeypatch.setattr(Training, "going", [], raising=False)
+    monkeypatch.setattr(module, "prepare", lambda *_: None)
+    monkeypatch.setattr(module, "_score", lambda _, run, *__: log.append(("scored", run)))
+    monkeypatch.setattr(module.params, "get_profile", lambda *_: {"name": "smoke", "training": {"steps": 8}})
+    monkeypatch.setattr(module.params, "get_run", lambda *_: {})
+    module.subprocess = SimpleNamespace(Popen=Training)
+    module.time = SimpleNamespace(time=lambda: 0.0, monotonic=time.monotonic, sleep=lambda _: None)
+    return module, log
+
+
+def test_the_next_run_starts_when_three_quarters_of_the_one_before_are_done(script, tmp_path):
+    module, log = script
+    assert module.train_and_score("smoke", tmp_path / "back", 600, ["a", "b", "c"]) == []
+    assert log == [
+        ("started", "a", {}),
+        ("started", "b", {"a": 6}),
+        ("scored", "a"),
+        ("started", "c", {"b": 6}),
+        ("scored", "b"),
+        ("scored", "c"),
+    ]
+
+
+def test_a_signal_to_one_run_stops_the_others_and_scores_nothing_more(script, tmp_path, monkeypatch):
+    module, log = script
+    monkeypatch.setattr(Training, "ends_with", {"a": 130})
+    with pytest.raises(SystemExit) as stopped:
+        module.train_and_score("smoke", tmp_path / "back", 600, ["a", "b", "c"])
+    assert stopped.value.code == 130
+    assert log == [("started", "a", {}), ("started", "b", {"a": 6}), ("terminated", "b")]
 
 
 @pytest.mark.parametrize("arguments", [(), ("smoke", "back", "600")], ids=str)
