@@ -73,6 +73,7 @@ PAIRS = (  # (other, what the paper says is better)
     # By these section IV-E argues its spatial and its channel attention.
     ("hl-ll-hca-lca", "manet"),
     ("hl-ll-sa", "manet"),
+    ("hl-ll", "manet"),  # all attention
     ("baseline", "manet"),
     ("manet-raw", "manet"),
     ("manet-ce", "manet"),

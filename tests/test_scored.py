@@ -1,0 +1,68 @@
+"""results/cuhk/scored: what its tables are made from says what they say."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from magan_core import metrics
+
+RESULTS = Path(__file__).resolve().parent.parent / "results/cuhk"
+RUNS = sorted(path.name.removesuffix(".tar.gz") for path in (RESULTS / "scored").glob("*.tar.gz"))
+CLAIMS = pd.read_csv(RESULTS / "tables/claims.csv")
+DIFFERENCES = pd.read_csv(RESULTS / "tables/differences.csv")
+PAPER = metrics.get_protocol("paper")
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """Folder with runs/RUN and scores/RUN/SET of all archives."""
+    folder = tmp_path_factory.mktemp("scored")
+    for run in RUNS:
+        with tarfile.open(RESULTS / f"scored/{run}.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+    return folder
+
+
+def statistics(scored, run, role):
+    return np.load(scored / "scores" / run / role / "statistics.npy")
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_has_the_scores_and_the_history_of_the_tables(scored, run):
+    told = json.loads((RESULTS / "metrics.json").read_text(encoding="utf-8"))[run]
+    assert told
+    for role, scores in told.items():
+        found = metrics.summary(statistics(scored, run, role), PAPER)
+        assert {name: round(found[name], 4) for name in metrics.SCORES} == scores
+    history = pd.read_csv(scored / "runs" / run / "history.csv")
+    histories = pd.read_csv(RESULTS / "tables/histories.csv")
+    table = histories[histories["run"] == run].drop(columns="run").reset_index(drop=True)
+    pd.testing.assert_frame_equal(history, table[history.columns], check_dtype=False)
+    origin = json.loads((scored / "runs" / run / "provenance.json").read_text(encoding="utf-8"))
+    assert origin == json.loads((RESULTS / "tables/provenance.json").read_text(encoding="utf-8"))[run]
+
+
+def test_all_runs_of_the_tables_are_here():
+    origins = json.loads((RESULTS / "tables/provenance.json").read_text(encoding="utf-8"))
+    assert [run for run, origin in origins.items() if "run" in origin] == RUNS
+
+
+@pytest.mark.parametrize(
+    ("without", "run_without", "method", "run"),
+    [("manet-ce", "manet-ce-dut", "magan", "magan-zhao"), ("hl-ll", "hl-ll-dut", "manet", "manet-zhao")],
+)
+@pytest.mark.parametrize(("role", "dataset"), [("zhao", "DUT"), ("ctcug", "CTCUG")])
+def test_differences_are_those_of_the_same_photographs(
+    scored, without, run_without, method, run, role, dataset
+):
+    pair = [pd.read_csv(scored / "scores" / one / role / "per_image.csv") for one in (run_without, run)]
+    assert pair[0]["stem"].tolist() == pair[1]["stem"].tolist()
+    change = (pair[1]["mae"] - pair[0]["mae"]).mean()
+    rows = DIFFERENCES[(DIFFERENCES["without"] == without) & (DIFFERENCES["with"] == method)]
+    (row,) = rows[(rows["dataset"] == dataset) & (rows["metric"] == "mae")].to_dict("records")
+    assert row["difference"] == pytest.approx(change, abs=2e-6)
+    assert row["low"] < change < row["high"]
