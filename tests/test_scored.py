@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from magan_core import metrics
+from magan_core.reporting.behaviour import matching_contrast, undecided, with_contrast
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/cuhk"
 RUNS = sorted(path.name.removesuffix(".tar.gz") for path in (RESULTS / "scored").glob("*.tar.gz"))
@@ -66,3 +67,48 @@ def test_differences_are_those_of_the_same_photographs(
     (row,) = rows[(rows["dataset"] == dataset) & (rows["metric"] == "mae")].to_dict("records")
     assert row["difference"] == pytest.approx(change, abs=2e-6)
     assert row["low"] < change < row["high"]
+
+
+def section_39() -> str:
+    text = (RESULTS.parent.parent / "docs/experiments.md").read_text(encoding="utf-8")
+    return " ".join(text[text.index("\n## 39. ") : text.index("\n## What would come next")].split())
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("baseline (HL)", "baseline-dut"),
+        ("HL + LL", "hl-ll-dut"),
+        ("MANet (CE + IoU)", "manet-zhao"),
+        ("MANet, CE alone", "manet-ce-dut"),
+        ("CE + adversarial", "magan-noiou-dut"),
+        ("MA-GANet (all three)", "magan-zhao"),
+    ],
+)
+@pytest.mark.parametrize("role", ["zhao", "ctcug"])
+def test_experiment_39_tells_these_scores(scored, name, run, role):
+    folder = scored / "scores" / run / role
+    found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    low, high = found["intervals"]["mae"]
+    cells = [f"{found['mae']:.4f} ({low:.4f}–{high:.4f})"]
+    cells += [f"{found[metric]:.4f}" for metric in ("f_beta", "iou", "auc", "auf_beta")]
+    cells.append(f"{100 * undecided(np.load(folder / 'statistics.npy')).mean():.1f} %")
+    assert f"{name} |" in section_39()
+    assert f" | {' | '.join(cells)} |" in section_39()
+
+
+@pytest.mark.parametrize(
+    ("run", "gain", "mae", "area"),
+    [("manet", "1.83", "0.0439", "0.9700"), ("magan", "1.92", "0.0437", "0.9701")],
+)
+def test_contrast_does_as_much_as_both_losses(scored, run, gain, mae, area):
+    plain, trained = (statistics(scored, name, "zhao") for name in ("manet-ce-dut", f"{run}-zhao"))
+    matched = matching_contrast(plain, undecided(trained).mean())
+    turned = with_contrast(plain, matched)
+    found = metrics.summary(turned, PAPER)
+    assert (f"{matched:.2f}", f"{found['mae']:.4f}", f"{found['auf_beta']:.4f}") == (gain, mae, area)
+    assert f"{gain}, " in section_39()
+    assert f"{mae} and" in section_39()
+    change = metrics.paired_difference(turned, trained, PAPER)
+    assert min(change[metric].p for metric in ("mae", "auf_beta", "f_beta", "iou")) > 0.15
+    assert change["auc"].low > 0
