@@ -89,12 +89,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--threads", type=int, help="of each process (default: the profile's)")
     parser.add_argument(
-        "--eager", action="store_true", help="without torch.compile, which the profile may ask for"
+        "--no-compile", action="store_true", help="even where the profile asks for torch.compile"
     )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     profile = params.get_profile(params.load(), options.profile)
-    if options.eager:
+    if options.no_compile:
         profile["training"] = profile["training"] | {"compile": False}
     load = round(os.getloadavg()[0], 1)
     torch.set_num_threads(options.threads or profile["threads"])
@@ -102,6 +102,7 @@ def main() -> None:
     with joined(choose_device(options.device)) as (team, device), tempfile.TemporaryDirectory() as folder:
         if device.type == "cuda":
             ways["deterministic"] = (0.5, True)
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it once, for all ways
         arrays = noise(Path(folder), profile["training_size"])
         networks = [
             build_generator(profile["model"]),
@@ -121,7 +122,7 @@ def main() -> None:
             "commit": machine.commit(),
             "profile": options.profile,
             "precision": choose_precision(profile["training"]["precision"], device),
-            "compile": profile["training"]["compile"],
+            "compile": profile["training"]["compile"] and device.type == "cuda" and team.size == 1,
             "load": load,
             "processes": team.size,
             "trials": options.trials,

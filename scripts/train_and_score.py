@@ -5,14 +5,15 @@ rented ones do (docs/scaling.md). From the repository's root:
     PYTHONPATH=. python scripts/train_and_score.py PROFILE OUT SECONDS RUN...
 
 OUT gets runs/RUN (history and provenance) and scores/RUN/SET, a few hundred KB a run: what the tables are
-made from. A run starts when the one before has done three quarters of its steps, so that it loads and
-compiles beside it. After SECONDS no further run starts; a run that is in OUT is not trained again. A run that
-fails leaves the others theirs, and is named at the end.
+made from. A run starts half a minute before the training of the one before ends, so that it loads and
+compiles beside it; at most two are there at a time. After SECONDS no further run starts; a run that is in OUT
+is not trained again. A run that fails leaves the others theirs, and is named at the end.
 """
 
 import argparse
 import csv
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,8 @@ from magan_core.data.prepared import load_test
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
 
-AHEAD = 0.75  # share of its steps that a run has done when the next one starts
+AHEAD = 30  # seconds of training that a run has left when the next one starts
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # status of a training that a signal has ended
 
 
 def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> list[str]:
@@ -35,61 +37,74 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> li
     chosen = {run: params.get_run(profile, run) for run in runs}
     if not (paths.prepared(name) / "sets.json").exists():
         prepare(profile, lambda source: paths.raw(source, settings["folders"]["data"]), paths.prepared(name))
-    waiting, failed = [], []
+    waiting, failed, stopped = [], [], 0
     for run in chosen:
         if (out / "runs" / run).exists():
             print(f"{run}: is in {out} already")
         else:
             waiting.append(run)
-    started: dict[str, subprocess.Popen] = {}
-    threshold, since = AHEAD * profile["training"]["steps"], time.time()
+    going: dict[str, subprocess.Popen] = {}
+    since: dict[str, float] = {}
     try:
-        while waiting or started:
-            if waiting and all(_step(name, run, since) >= threshold for run in started) and len(started) < 2:
+        while (waiting or going) and not stopped:
+            if waiting and len(going) < 2 and all(_left(profile, run, since[run]) < AHEAD for run in going):
                 run = waiting.pop(0)
                 if time.monotonic() - begun > seconds:
                     print(f"{run}: not begun, {seconds:g} s are over")
                     continue
                 # A process each, for one that failed may be unable to use the GPU again.
                 command = [sys.executable, "-m", "magan_core", "train", run, "--profile", name]
-                started[run] = subprocess.Popen(command)
-            for run in [run for run, process in started.items() if process.poll() is not None]:
-                code = started.pop(run).returncode
-                if code == 1:
+                since[run] = time.time()
+                going[run] = subprocess.Popen(command)
+            for run in [run for run, process in going.items() if process.poll() is not None]:
+                code = going.pop(run).returncode
+                if code in STOPPED:
+                    stopped = code
+                elif code or not _scored(profile, run, chosen[run], out):
                     failed.append(run)
-                elif code:  # a signal
-                    sys.exit(code)
                 else:
-                    _score(profile, run, chosen[run], out)
                     print(f"{run}: scored {time.monotonic() - begun:.0f} s after the beginning", flush=True)
             time.sleep(0.2)
     finally:
-        for process in started.values():
+        for process in going.values():
             process.terminate()  # saves its state
-        for process in started.values():
+        for process in going.values():
             process.wait()
+    if stopped:
+        sys.exit(stopped)
     return failed
 
 
-def _step(name: str, run: str, since: float) -> int:
-    """The last step that a run has shown since then."""
-    shown = paths.live(name) / "losses" / f"{run}.csv"
-    if not shown.exists() or shown.stat().st_mtime < since:
-        return 0
-    with shown.open(encoding="utf-8", newline="") as file:
-        return max((int(row["step"]) for row in csv.DictReader(file)), default=0)
+def _left(profile: dict, run: str, since: float) -> float:
+    """Seconds that a training has left, by its mean speed since it was started; infinite until it has shown
+    a step."""
+    shown = paths.live(profile["name"]) / "losses" / f"{run}.csv"
+    try:
+        if shown.stat().st_mtime < since:  # of a training before
+            return float("inf")
+        with shown.open(encoding="utf-8", newline="") as file:
+            steps = [int(row["step"]) for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return float("inf")
+    speed = steps[-1] / (time.time() - since) if steps else 0
+    return (profile["training"]["steps"] - steps[-1]) / speed if speed else float("inf")
 
 
-def _score(profile: dict, run: str, definition: dict, out: Path) -> None:
-    name = profile["name"]
-    for role in params.test_sets(profile, definition):
-        maps = paths.maps(name) / run / role
-        evaluate(maps, load_test(paths.prepared(name) / role), out=out / "scores" / run / role)
-    growing = out / "runs" / f".{run}"
-    growing.mkdir(parents=True, exist_ok=True)
-    for file in ("history.csv", "provenance.json"):
-        shutil.copy(paths.runs(name) / run / file, growing / file)
-    growing.rename(out / "runs" / run)
+def _scored(profile: dict, run: str, definition: dict, out: Path) -> bool:
+    """Score the maps of a run and put it into `out`; False, and said why, where that cannot be done."""
+    name, growing = profile["name"], out / "runs" / f".{run}"
+    try:
+        for role in params.test_sets(profile, definition):
+            maps = paths.maps(name) / run / role
+            evaluate(maps, load_test(paths.prepared(name) / role), out=out / "scores" / run / role)
+        growing.mkdir(parents=True, exist_ok=True)
+        for file in ("history.csv", "provenance.json"):
+            shutil.copy(paths.runs(name) / run / file, growing / file)
+        growing.rename(out / "runs" / run)
+    except (MaganError, OSError) as error:
+        print(f"{run}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 if __name__ == "__main__":
@@ -101,6 +116,8 @@ if __name__ == "__main__":
     parser.add_argument("seconds", metavar="SECONDS", type=float)
     parser.add_argument("runs", metavar="RUN", nargs="+")
     options = parser.parse_args()
+    # As Ctrl-C: trainings end in order, with their states saved.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         failed = train_and_score(options.profile, options.out, options.seconds, options.runs)
     except MaganError as error:

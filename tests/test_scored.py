@@ -1,6 +1,7 @@
 """results/cuhk/scored: what its tables are made from says what they say."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_differences_are_those_of_the_same_photographs(
 
 def section_39() -> str:
     text = (RESULTS.parent.parent / "docs/experiments.md").read_text(encoding="utf-8")
-    return " ".join(text[text.index("\n## 39. ") : text.index("\n## What would come next")].split())
+    return text[text.index("\n## 39. ") : text.index("\n## What would come next")]
 
 
 @pytest.mark.parametrize(
@@ -93,22 +94,23 @@ def test_experiment_39_tells_these_scores(scored, name, run, role):
     cells = [f"{found['mae']:.4f} ({low:.4f}–{high:.4f})"]
     cells += [f"{found[metric]:.4f}" for metric in ("f_beta", "iou", "auc", "auf_beta")]
     cells.append(f"{100 * undecided(np.load(folder / 'statistics.npy')).mean():.1f} %")
-    assert f"{name} |" in section_39()
-    assert f" | {' | '.join(cells)} |" in section_39()
+    rows = [[cell.strip() for cell in line.split("|")] for line in section_39().splitlines()]
+    told = [row[3:-1] for row in rows if len(row) > 3 and row[1].rpartition("**: ")[2] == name]
+    assert told[["zhao", "ctcug"].index(role)] == cells
 
 
 @pytest.mark.parametrize(
     ("run", "gain", "mae", "area"),
     [("manet", "1.83", "0.0439", "0.9700"), ("magan", "1.92", "0.0437", "0.9701")],
 )
-def test_contrast_does_as_much_as_both_losses(scored, run, gain, mae, area):
+def test_contrast_does_most_of_what_the_losses_do(scored, run, gain, mae, area):
     plain, trained = (statistics(scored, name, "zhao") for name in ("manet-ce-dut", f"{run}-zhao"))
     matched = matching_contrast(plain, undecided(trained).mean())
     turned = with_contrast(plain, matched)
     found = metrics.summary(turned, PAPER)
     assert (f"{matched:.2f}", f"{found['mae']:.4f}", f"{found['auf_beta']:.4f}") == (gain, mae, area)
-    assert f"{gain}, " in section_39()
-    assert f"{mae} and" in section_39()
+    _, _, told = section_39().partition(f"by {gain}" if run == "manet" else f"By {gain}")
+    assert {mae, area} <= set(re.findall(r"0\.\d{4}", told[:200]))
     change = metrics.paired_difference(turned, trained, PAPER)
     assert min(change[metric].p for metric in ("mae", "auf_beta", "f_beta", "iou")) > 0.15
     assert change["auc"].low > 0

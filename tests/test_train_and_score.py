@@ -82,72 +82,143 @@ def test_a_run_that_fails_leaves_the_others_theirs(tmp_path):
 
 
 class Training:
-    """In the place of a process: a step each time that it is asked whether it is done, and three times more
-    for its maps."""
+    """In the place of a process: 20 seconds to load, a second a step, some more for its maps."""
 
-    steps, ends_with = 8, {}
+    steps, loads = 100, 20
 
-    def __init__(self, command):
-        self.run, self.step, self.returncode = command[4], 0, None
-        self.log.append(("started", self.run, {one.run: one.step for one in self.going}))
-        self.going.append(self)
+    def __init__(self, command, log, clock, ends):
+        self.run, self.log, self.clock, self.begun = command[4], log, clock, clock.now
+        self.mapped, self.code = ends.get(self.run, (22, 0))
+        self.returncode = None
+        clock.tasks.append(self)
+        log.append(("started", self.run, clock.now))
+
+    def tick(self):
+        """A second has gone by."""
+        step = min(self.clock.now - self.begun - self.loads, self.steps)
+        if step > 0:
+            shown = paths.live("smoke") / f"losses/{self.run}.csv"
+            shown.parent.mkdir(parents=True, exist_ok=True)
+            shown.write_text("step,ce\n" + "".join(f"{done},0.5\n" for done in range(1, step + 1)))
+            os.utime(shown, (self.clock.now, self.clock.now))
+        if self.clock.now - self.begun == self.loads + self.steps + self.mapped:
+            self.returncode = self.code
 
     def poll(self):
-        self.step += 1
-        shown = paths.live("smoke") / f"losses/{self.run}.csv"
-        shown.parent.mkdir(parents=True, exist_ok=True)
-        shown.write_text("step,ce\n" + "".join(f"{step},0.5\n" for step in range(1, min(self.step, 8) + 1)))
-        if self.step == self.steps + 3:
-            self.returncode = self.ends_with.get(self.run, 0)
-            self.going.remove(self)
         return self.returncode
 
     def terminate(self):
-        self.log.append(("terminated", self.run))
+        self.log.append(("terminated", self.run, self.clock.now))
 
     def wait(self):
         pass
 
 
+class Clock:
+    """Seconds go by when somebody sleeps."""
+
+    def __init__(self):
+        self.now, self.tasks = 1000, []
+
+    def sleep(self, _):
+        self.now += 1
+        for task in self.tasks:
+            task.tick()
+
+
 @pytest.fixture
 def script(tmp_path, monkeypatch):
-    """The script as a module, with trainings that end at once; and what happens, in its order."""
+    """Calls the script's function with trainings as above, which end as `ends` says: {run: (seconds for its
+    maps, status)}. Returns what happened, in its order, and what it returned."""
     monkeypatch.chdir(workspace(tmp_path))
     spec = importlib.util.spec_from_file_location("script", ROOT / "scripts/train_and_score.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    log = []
-    monkeypatch.setattr(Training, "log", log, raising=False)
-    monkeypatch.setattr(Training, "going", [], raising=False)
-    monkeypatch.setattr(module, "prepare", lambda *_: None)
-    monkeypatch.setattr(module, "_score", lambda _, run, *__: log.append(("scored", run)))
-    monkeypatch.setattr(module.params, "get_profile", lambda *_: {"name": "smoke", "training": {"steps": 8}})
-    monkeypatch.setattr(module.params, "get_run", lambda *_: {})
-    module.subprocess = SimpleNamespace(Popen=Training)
-    module.time = SimpleNamespace(time=lambda: 0.0, monotonic=time.monotonic, sleep=lambda _: None)
-    return module, log
+    profile = {"name": "smoke", "training": {"steps": Training.steps}}
+    settings = {"load": dict, "get_profile": lambda *_: profile, "get_run": lambda *_: {}}
+    monkeypatch.setattr(module, "params", SimpleNamespace(**settings))
+
+    def call(runs, ends, seconds=10_000, unscored=()):
+        log, clock = [], Clock()
+        module.time = SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now, sleep=clock.sleep)
+        module.subprocess = SimpleNamespace(Popen=lambda command: Training(command, log, clock, ends))
+
+        def scored(_, run, *__):
+            log.append(("scored", run, clock.now))
+            return run not in unscored
+
+        module._scored = scored
+        try:
+            returned = module.train_and_score("smoke", tmp_path / "back", seconds, runs)
+        except SystemExit as stop:
+            returned = stop.code
+        return [(what, run, now - 1000) for what, run, now in log], returned
+
+    return call
 
 
-def test_the_next_run_starts_when_three_quarters_of_the_one_before_are_done(script, tmp_path):
-    module, log = script
-    assert module.train_and_score("smoke", tmp_path / "back", 600, ["a", "b", "c"]) == []
-    assert log == [
-        ("started", "a", {}),
-        ("started", "b", {"a": 6}),
-        ("scored", "a"),
-        ("started", "c", {"b": 6}),
-        ("scored", "b"),
-        ("scored", "c"),
+# By its mean speed since it was started a run has less than 30 s left at its 77th step, 97 s after its start.
+def test_the_next_run_starts_half_a_minute_before_the_training_of_the_one_before_ends(script):
+    stale = paths.live("smoke") / "losses/b.csv"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("step,ce\n100,0.5\n")
+    os.utime(stale, (900, 900))
+    assert script(["a", "b", "c"], {}) == (
+        [
+            ("started", "a", 0),
+            ("started", "b", 97),
+            ("scored", "a", 142),
+            ("started", "c", 194),
+            ("scored", "b", 239),
+            ("scored", "c", 336),
+        ],
+        [],
+    )
+
+
+def test_a_third_run_waits_for_one_of_two(script):
+    happened, _ = script(["a", "b", "c"], {"a": (200, 0)})
+    assert [one for one in happened if one[0] == "started"] == [
+        ("started", "a", 0),
+        ("started", "b", 97),
+        ("started", "c", 240),  # b has ended
     ]
 
 
-def test_a_signal_to_one_run_stops_the_others_and_scores_nothing_more(script, tmp_path, monkeypatch):
-    module, log = script
-    monkeypatch.setattr(Training, "ends_with", {"a": 130})
-    with pytest.raises(SystemExit) as stopped:
-        module.train_and_score("smoke", tmp_path / "back", 600, ["a", "b", "c"])
-    assert stopped.value.code == 130
-    assert log == [("started", "a", {}), ("started", "b", {"a": 6}), ("terminated", "b")]
+def test_what_fails_or_is_killed_leaves_the_others_theirs(script):
+    happened, failed = script(["a", "b", "c", "d"], {"a": (5, 1), "b": (5, -9)}, unscored="c")
+    assert failed == ["a", "b", "c"]
+    assert [run for what, run, _ in happened if what == "scored"] == ["c", "d"]
+
+
+def test_a_training_that_was_stopped_stops_the_other_and_starts_no_more(script):
+    happened, code = script(["a", "b", "c"], {"a": (5, 143)})
+    assert code == 143
+    assert happened == [("started", "a", 0), ("started", "b", 97), ("terminated", "b", 126)]
+
+
+def test_no_run_starts_after_the_time(script, capsys):
+    happened, failed = script(["a", "b", "c"], {}, seconds=150)
+    assert [run for what, run, _ in happened if what == "scored"] == ["a", "b"]
+    assert failed == []
+    assert capsys.readouterr().out.splitlines()[1] == "c: not begun, 150 s are over"
+
+
+def test_sigterm_ends_the_training_in_order(tmp_path):
+    workspace(tmp_path, steps=100_000, save_seconds=600)
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts/train_and_score.py"), "smoke", "back", "600", RUN],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        shown = tmp_path / f"results/smoke/live/losses/{RUN}.csv"
+        while process.poll() is None and not shown.exists():
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 143
+    assert list((tmp_path / ".resume").glob("*.safetensors"))
+    assert not (tmp_path / "back").exists()
 
 
 @pytest.mark.parametrize("arguments", [(), ("smoke", "back", "600")], ids=str)
