@@ -34,8 +34,8 @@ def test_it_holds_inside_and_is_undone_after_an_error(monkeypatch):
     assert switches() == before
 
 
-def outcome(data, out, device, wanted):
-    profile = PROFILE | {"training": TRAINING | {"deterministic": wanted, "steps": 20}}
+def outcome(data, out, device, wanted, **training):
+    profile = PROFILE | {"training": TRAINING | {"deterministic": wanted, "steps": 20} | training}
     train_tiny(data, out, RUN, profile, device)
     return [(out / name).read_bytes() for name in ("model.safetensors", "history.csv")]
 
@@ -49,6 +49,9 @@ def test_on_a_cpu_it_changes_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_two_runs_on_a_gpu_give_the_same_bytes(tmp_path):
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method.:DeprecationWarning")  # torch 2.11's compiler
+@pytest.mark.parametrize("training", [{}, {"compile": True, "precision": "bfloat16"}], ids=str)
+def test_two_runs_on_a_gpu_give_the_same_bytes(tmp_path, training):
     data = prepared(tmp_path / "data")
-    assert outcome(data, tmp_path / "one", "cuda", True) == outcome(data, tmp_path / "two", "cuda", True)
+    one, other = (outcome(data, tmp_path / name, "cuda", True, **training) for name in ("one", "other"))
+    assert one == other
