@@ -159,7 +159,7 @@ def script(tmp_path, monkeypatch):
 
 # By its mean speed since it was started a run has less than 30 s left at its 77th step, 97 s after its start.
 def test_the_next_run_starts_half_a_minute_before_the_training_of_the_one_before_ends(script):
-    stale = paths.live("smoke") / "losses/b.csv"
+    stale = paths.live("smoke") / "losses/a.csv"
     stale.parent.mkdir(parents=True)
     stale.write_text("step,ce\n100,0.5\n")
     os.utime(stale, (900, 900))
