@@ -80,14 +80,14 @@ def _left(profile: dict, run: str, since: float) -> float:
     a step."""
     shown = paths.live(profile["name"]) / "losses" / f"{run}.csv"
     try:
-        if shown.stat().st_mtime < since:  # of a training before
-            return float("inf")
+        stale = shown.stat().st_mtime < since  # of a training before
         with shown.open(encoding="utf-8", newline="") as file:
             steps = [int(row["step"]) for row in csv.DictReader(file)]
     except FileNotFoundError:
         return float("inf")
-    speed = steps[-1] / (time.time() - since) if steps else 0
-    return (profile["training"]["steps"] - steps[-1]) / speed if speed else float("inf")
+    if stale or not steps:
+        return float("inf")
+    return (time.time() - since) / steps[-1] * (profile["training"]["steps"] - steps[-1])
 
 
 def _scored(profile: dict, run: str, definition: dict, out: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import PROFILE, RUN, TRAINING, prepared, train_tiny
+from tiny import COMPILES, PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.training.determinism import deterministic
 
@@ -49,7 +49,7 @@ def test_on_a_cpu_it_changes_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method.:DeprecationWarning")  # torch 2.11's compiler
+@COMPILES
 @pytest.mark.parametrize("training", [{}, {"compile": True, "precision": "bfloat16"}], ids=str)
 def test_two_runs_on_a_gpu_give_the_same_bytes(tmp_path, training):
     data = prepared(tmp_path / "data")

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, train_tiny
+from tiny import COMPILES, MODEL, PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.errors import Interrupted, MaganError
 from magan_core.training import further
@@ -38,7 +38,7 @@ def assert_alike(one, other, tolerance=2e-3):
     [{}, {"average": 0.9, "memory_share": 0.0}, {"compile": True, "precision": "bfloat16"}],
     ids=str,
 )
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method.:DeprecationWarning")  # torch 2.11's compiler
+@COMPILES
 def test_it_follows_the_steps_one_by_one(tmp_path, monkeypatch, training):
     recorded = []
     record = Replay._record

@@ -14,7 +14,6 @@ from magan_core.reporting.behaviour import matching_contrast, undecided, with_co
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/cuhk"
 RUNS = sorted(path.name.removesuffix(".tar.gz") for path in (RESULTS / "scored").glob("*.tar.gz"))
-CLAIMS = pd.read_csv(RESULTS / "tables/claims.csv")
 DIFFERENCES = pd.read_csv(RESULTS / "tables/differences.csv")
 PAPER = metrics.get_protocol("paper")
 
@@ -87,12 +86,11 @@ def section_39() -> str:
 )
 @pytest.mark.parametrize("role", ["zhao", "ctcug"])
 def test_experiment_39_tells_these_scores(scored, name, run, role):
-    folder = scored / "scores" / run / role
-    found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    found = json.loads((scored / "scores" / run / role / "summary.json").read_text(encoding="utf-8"))
     low, high = found["intervals"]["mae"]
     cells = [f"{found['mae']:.4f} ({low:.4f}–{high:.4f})"]
     cells += [f"{found[metric]:.4f}" for metric in ("f_beta", "iou", "auc", "auf_beta")]
-    cells.append(f"{100 * undecided(np.load(folder / 'statistics.npy')).mean():.1f} %")
+    cells.append(f"{100 * undecided(statistics(scored, run, role)).mean():.1f} %")
     rows = [[cell.strip() for cell in line.split("|")] for line in section_39().splitlines()]
     told = [row[3:-1] for row in rows if len(row) > 3 and row[1].rpartition("**: ")[2] == name]
     assert told[["zhao", "ctcug"].index(role)] == cells

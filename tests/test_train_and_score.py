@@ -135,8 +135,7 @@ def script(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     profile = {"name": "smoke", "training": {"steps": Training.steps}}
-    settings = {"load": dict, "get_profile": lambda *_: profile, "get_run": lambda *_: {}}
-    monkeypatch.setattr(module, "params", SimpleNamespace(**settings))
+    module.params = SimpleNamespace(load=dict, get_profile=lambda *_: profile, get_run=lambda *_: {})
 
     def call(runs, ends, seconds=10_000, unscored=()):
         log, clock = [], Clock()

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from magan_core.files import write_json
 from magan_core.models.generator import MANet, build_generator
 from magan_core.training.run import train_run
+
+# A test that compiles: torch 2.11's compiler warns of itself when it is imported.
+COMPILES = pytest.mark.filterwarnings("ignore:.torch.jit.script_method.:DeprecationWarning")
 
 MODEL = {
     "backbone": "slim_vgg",
