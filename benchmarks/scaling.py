@@ -23,7 +23,7 @@ from magan_core.training.determinism import deterministic
 from magan_core.training.distributed import Team, joined
 from magan_core.training.shared import share
 from magan_core.training.stream import place
-from magan_core.training.trainer import Recipe, Weights, train
+from magan_core.training.trainer import Recipe, Weights, alone_on_gpu, train
 
 PHOTOGRAPHS = 64
 
@@ -121,7 +121,7 @@ def main() -> None:
             "commit": machine.commit(),
             "profile": options.profile,
             "precision": choose_precision(profile["training"]["precision"], device),
-            "compile": profile["training"]["compile"] and device.type == "cuda" and team.size == 1,
+            "compile": profile["training"]["compile"] and alone_on_gpu(device, team),
             "load": load,
             "processes": team.size,
             "trials": options.trials,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from magan_core import metrics
-from magan_core.data.images import CUT, OVERLAY, cut, read_map, resize
+from magan_core.data.images import CUT, OVERLAY, bits_of_map, cut, read_map, resize
 from magan_core.data.sets import read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
 from magan_core.files import as_text
@@ -29,6 +29,7 @@ def evaluate(
     masks_suffix: str = "",
     split: str | Path | None = None,
     resample: bool = False,
+    bits: int = 8,
     resamples: int = 2000,
     seed: int = 1,
     out: str | Path | None = None,
@@ -44,6 +45,7 @@ def evaluate(
     split: a text file, one file name or stem a line, with or without those suffixes: only these are scored.
         Without it maps and masks must pair up.
     resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
+    bits: 8, or 16 to score maps of 16 bits in full, not by their higher 8 (which the notes tell of).
     resamples, seed: of the bootstrap behind `intervals`.
 
     The summary holds protocol, rules (the protocol in words), images, and f_beta, mae, iou, auc, auf_beta in
@@ -51,7 +53,7 @@ def evaluate(
     a folder of masks `scored` (folders and options as given), and where there is something to say a list
     `notes`. Files in `out`: those of `score_files`, of which
     statistics.npy gives any other protocol without the maps. Decoding runs in a few threads and keeps 4 KiB
-    an image.
+    an image, 1 MiB with `bits` 16.
 
     MaganError, naming the file, for a map without mask or the reverse, two files of one stem, an unreadable
     file, a map of another size, a mask of one class only (recall or the false positive rate has no
@@ -73,7 +75,7 @@ def evaluate(
 
     def count(stem: str) -> _Counted:
         mask_path, white = mask_files[stem]
-        return _count(map_files[stem], maps_white, mask_path, white, resample)
+        return _count(map_files[stem], maps_white, mask_path, white, resample, bits)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         counted = list(pool.map(count, stems))
@@ -88,6 +90,8 @@ def evaluate(
     found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
     summary["intervals"] = {name: [round(end, 8) for end in ends] for name, ends in found.items()} or None
     notes = []
+    if bits == 8 and (deep := sum(one.bits == 16 for one in counted)):
+        notes.append(f"{deep} of {len(stems)} maps have 16 bits and were scored by the higher 8")
     if highest < 1 << 4:
         notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")
     if grey := sum(one.grey for one in counted):
@@ -115,6 +119,7 @@ def evaluate(
             "masks_suffix": masks_suffix,
             "split": split and as_text(split),
             "resample": resample,
+            "bits": bits,
         }
     if out is not None:
         write_scores(
@@ -147,11 +152,12 @@ def compare(
 
 
 class _Counted(NamedTuple):
-    """Of one image: statistics int64 (2, 256), the fingerprint of its mask, the highest value stored in its
-    map, whether that was resized, and whether its mask has grey levels."""
+    """Of one image: statistics int64 (2, 256 or 65536), the fingerprint of its mask, the bits a sample of its
+    map and the highest of them (of 255), whether it was resized, and whether its mask has grey levels."""
 
     statistics: np.ndarray
     mask: str
+    bits: int
     highest: int
     resized: bool
     grey: bool
@@ -234,7 +240,9 @@ def _read_split(split: Path, masks: Mapping[str, object], suffixes: Sequence[str
     return stems
 
 
-def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resample: bool) -> _Counted:
+def _count(
+    map_path: Path, maps_white: str, mask_path: Path, white: str, resample: bool, bits: int
+) -> _Counted:
     grey = read_map(mask_path)
     mask = cut(grey, white, mask_path)
     if mask.min() == mask.max():
@@ -243,10 +251,10 @@ def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resampl
             f"{mask_path}: the whole mask is {kind}, so that recall or the false positive rate is undefined; "
             "correct the mask, or leave the image out of the test set"
         )
-    focus_map = read_map(map_path)
-    highest = int(focus_map.max())
+    focus_map = read_map(map_path, bits)
+    highest = int(focus_map.max()) >> (bits - 8)
     if maps_white == "blur":
-        focus_map = 255 - focus_map
+        focus_map = ~focus_map
     resized = focus_map.shape != mask.shape
     if resized and not resample:
         raise MaganError(
@@ -256,7 +264,14 @@ def _count(map_path: Path, maps_white: str, mask_path: Path, white: str, resampl
     if resized:
         focus_map = resize(focus_map, *mask.shape)
     levels = bool(((grey != 0) & (grey != 255)).any())
-    return _Counted(metrics.histograms(focus_map, mask), mask_fingerprint(mask), highest, resized, levels)
+    return _Counted(
+        metrics.histograms(focus_map, mask),
+        mask_fingerprint(mask),
+        bits_of_map(map_path),
+        highest,
+        resized,
+        levels,
+    )
 
 
 def _more(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""From photographs to 8-bit maps of their own size, white = in focus."""
+"""From photographs to maps of their own size, white = in focus."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ def predict(
     *,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    bits: int = 8,
 ) -> np.ndarray:
     """Map of one photograph.
 
@@ -37,16 +38,16 @@ def predict(
     the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
     A photograph of more than LONGEST : 1 is mapped in windows that overlap, and their logits are blended.
     On a CPU `generator` is called in several threads at once where there are several such passes.
-    Returns uint8 (H, W), 255 = in focus.
+    Returns uint8 (H, W), 255 = in focus, or, with `bits` 16, uint16 (H, W), 65535 = in focus.
     """
     parts = windows(*photo.shape[:2])
     if len(parts) == 1:
-        return as_map(_logits(generator, photo, size, device, scales, flip))
+        return as_map(_logits(generator, photo, size, device, scales, flip), bits)
     blended = torch.zeros(photo.shape[:2], device=device)
     for part, share in parts:
         share = torch.from_numpy(share).to(device)
         blended[part] += _logits(generator, photo[part], size, device, scales, flip) * share
-    return as_map(blended)
+    return as_map(blended, bits)
 
 
 def windows(height: int, width: int) -> list[tuple[tuple[slice, slice], np.ndarray]]:
@@ -148,9 +149,10 @@ def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> torch.Tensor:
     return full.div_(len(found))
 
 
-def as_map(logits: torch.Tensor) -> np.ndarray:
-    """Logits (H, W), which are overwritten -> map uint8 (H, W)."""
-    return logits.sigmoid_().mul_(255).round_().byte().cpu().numpy()
+def as_map(logits: torch.Tensor, bits: int = 8) -> np.ndarray:
+    """Logits (H, W), which are overwritten -> map uint8 or, with `bits` 16, uint16 (H, W)."""
+    values = logits.sigmoid_().mul_(2**bits - 1).round_()
+    return values.byte().cpu().numpy() if bits == 8 else values.cpu().numpy().astype(np.uint16)
 
 
 def predict_files(
@@ -162,17 +164,18 @@ def predict_files(
     device: torch.device | str = "cpu",
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    bits: int = 8,
     progress: bool = True,
 ) -> float:
-    """Write OUT/STEM.png for every photograph (scales, flip: see `predict`). Returns the median seconds a
-    photograph, reading and writing apart."""
+    """Write OUT/STEM.png for every photograph (scales, flip, bits: see `predict`). Returns the median
+    seconds a photograph, reading and writing apart."""
     seconds = []
     for path in tqdm(
         list(photos), disable=not progress, mininterval=5, unit="image", desc=f"predict {Path(out).name}"
     ):
         photo = read_photo(path)
         start = time.perf_counter()
-        values = predict(generator, photo, size, device, scales=scales, flip=flip)
+        values = predict(generator, photo, size, device, scales=scales, flip=flip, bits=bits)
         seconds.append(time.perf_counter() - start)
         write_map(Path(out) / f"{Path(path).stem}.png", values)
     return float(np.median(seconds))

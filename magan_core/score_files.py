@@ -1,7 +1,8 @@
 """The files that an evaluation leaves in a folder, written and read back.
 
 summary.json; curves.csv (`metrics.curves`); per_image.csv (`metrics.per_image` beside the stems and the
-fingerprints of the masks); histogram.csv (`metrics.value_histogram`); statistics.npy, int32 (n, 2, 256).
+fingerprints of the masks); histogram.csv (`metrics.value_histogram`); statistics.npy, int32 (n, 2, 256),
+or (n, 2, 65536) of 16-bit maps.
 """
 
 import hashlib
@@ -66,7 +67,7 @@ def write_scores(
     statistics: np.ndarray,
     rules: metrics.Protocol,
 ) -> None:
-    """Write the files of an evaluation to OUT. masks: a fingerprint an image; statistics: int (n, 2, 256).
+    """Write the files of an evaluation to OUT. masks: a fingerprint an image; statistics: int (n, 2, levels).
 
     The summary goes first and comes last, so that where it lies the other files are complete; the statistics
     come first (`check_replaceable`). MaganError when they cannot be written.
@@ -80,7 +81,7 @@ def write_scores(
     with atomic(out / "statistics.npy") as temporary, open(temporary, "wb") as file:
         np.save(file, statistics.astype(np.int32), allow_pickle=False)
     images = {"stem": stems, **metrics.per_image(statistics, rules), "mask": masks}
-    histogram = {"value": np.arange(256), "count": metrics.value_histogram(statistics)}
+    histogram = {"value": np.arange(statistics.shape[-1]), "count": metrics.value_histogram(statistics)}
     tables = {"curves": metrics.curves(statistics, rules), "per_image": images, "histogram": histogram}
     for name, columns in tables.items():
         text = pd.DataFrame(columns).to_csv(index=False, float_format="%.8g", lineterminator="\n")
@@ -89,15 +90,15 @@ def write_scores(
 
 
 def read_statistics(path: Path) -> np.ndarray:
-    """Read statistics.npy: int64 (n, 2, 256). MaganError for anything else, naming the file."""
+    """Read statistics.npy: int64 (n, 2, 256 or 65536). MaganError for anything else, naming the file."""
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
         raise MaganError(f"cannot read {path} ({error}); evaluate these maps again") from error
-    if found.dtype.kind not in "iu" or found.ndim != 3 or found.shape[1:] != (2, 256):
+    if found.dtype.kind not in "iu" or found.ndim != 3 or found.shape[1:] not in [(2, 256), (2, 1 << 16)]:
         raise MaganError(
-            f"{path} holds {found.dtype} {found.shape}; expected integers (n, 2, 256): evaluate these maps "
-            "again"
+            f"{path} holds {found.dtype} {found.shape}; expected integers (n, 2, 256), or (n, 2, 65536) of "
+            "16-bit maps: evaluate these maps again"
         )
     return found.astype(np.int64)
 
@@ -118,6 +119,11 @@ def read_pair(a: Path, b: Path) -> tuple[np.ndarray, np.ndarray]:
         raise MaganError(
             f"{len(different)} of {len(masks)} masks, such as that of '{different[0]}', are others in {a} "
             f"than in {b}; evaluate both against the same masks, and with the same --masks-white"
+        )
+    if first.shape != second.shape:
+        deep, other = (a, b) if first.shape[-1] > second.shape[-1] else (b, a)
+        raise MaganError(
+            f"{deep} was scored with 16 bits and {other} with 8; evaluate both with the same --bits"
         )
     place = {stem: index for index, stem in enumerate(others)}
     return first, second[[place[stem] for stem in masks]]

@@ -4,11 +4,11 @@ it (docs/model-card.md). From the repository's root:
 
     PYTHONPATH=. python scripts/score_model.py OUT MODEL... [--splits SOURCE/LIST...] [--runs FOLDER...]
 
-OUT, a JSON file, gets the SHA-256 of the models; their scores by the paper's protocol, and on Zhao's test
-split by that of D-DFFNet as well, with 95 % intervals; the provenance of the scoring; and that of each
-training in the folders after --runs (results/PROFILE/runs). The splits are lists of data/splits, of sets
-whose masks are white where it is blurred; by default those whose masks no released model has learnt from. The
-maps stay in build/scored.
+OUT, a JSON file, gets the SHA-256 of the models; their scores by the paper's protocol, of maps of 8 bits and
+of 16, and on Zhao's test split by that of D-DFFNet as well, with 95 % intervals; the provenance of the
+scoring; and that of each training in the folders after --runs (results/PROFILE/runs). The splits are lists of
+data/splits, of sets whose masks are white where it is blurred; by default those whose masks no released model
+has learnt from. The maps stay in build/scored.
 """
 
 import argparse
@@ -51,18 +51,24 @@ def score(models: list[Path], splits: list[str]) -> dict:
     fold_batch_norm(network)
     how = passes(read_header(models[0]))
     scores, seconds = {}, {}
+
+    def add(told: str, maps: Path, records: list[dict], **options) -> None:
+        scores[told] = evaluate(maps, records, **options)
+        print(told, {metric: scores[told][metric] for metric in SCORES})
+
     for split in splits:
         source, _, name = split.partition("/")
         raw = paths.raw(source, folder)
         records = select(pairs(raw, WHITE), split_file(source, name, raw))
-        maps = MAPS / source / Path(name).stem
-        shutil.rmtree(maps, ignore_errors=True)
-        photos = [record["image"] for record in records]
-        seconds[split] = round(predict_files(network, photos, maps, size=size, device=device, **how), 4)
-        for protocol in ("paper", *ALSO.get(split, ())):
-            told = f"{source.upper()}, {name}" + f", protocol {protocol}" * (protocol != "paper")
-            scores[told] = evaluate(maps, records, protocol=protocol)
-            print(told, {metric: scores[told][metric] for metric in SCORES})
+        photos, told = [record["image"] for record in records], f"{source.upper()}, {name}"
+        maps = {bits: MAPS / source / f"{Path(name).stem}-{bits}" for bits in (8, 16)}
+        for bits, out in maps.items():
+            shutil.rmtree(out, ignore_errors=True)
+            took = predict_files(network, photos, out, size=size, device=device, bits=bits, **how)
+            seconds.setdefault(split, round(took, 4))
+            add(told + ", 16 bits" * (bits == 16), out, records, bits=bits)
+        for protocol in ALSO.get(split, ()):
+            add(f"{told}, protocol {protocol}", maps[8], records, protocol=protocol)
     return {
         "models": {model.as_posix(): sha256(model) for model in models},
         "mapped": how | {"size": size},

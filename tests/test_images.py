@@ -255,7 +255,7 @@ def test_map_round_trip(tmp_path):
 
 @pytest.mark.parametrize("values", [GREY.astype(float), COLOUR, GREY > 3, np.zeros((0, 3), np.uint8)])
 def test_map_of_another_kind_is_refused(tmp_path, values):
-    with pytest.raises(MaganError, match=r"expected uint8 \(H, W\)"):
+    with pytest.raises(MaganError, match=r"expected uint8 or uint16 \(H, W\)"):
         write_map(tmp_path / "a.png", values)
     assert not list(tmp_path.iterdir())
 

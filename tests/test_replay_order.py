@@ -77,7 +77,7 @@ def test_training_replays_its_steps(tmp_path, monkeypatch):
     for name in ("step by step", "replayed"):
         with monkeypatch.context() as patched:
             if name == "replayed":
-                patched.setattr(trainer, "_alone_on_gpu", lambda device, team: True)
+                patched.setattr(trainer, "alone_on_gpu", lambda device, team: True)
                 patched.setattr(trainer, "Replay", Again)
                 patched.setattr(trainer, "recordable", lent)
             history = train_tiny(data, tmp_path / name, RUN, profile)

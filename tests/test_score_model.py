@@ -72,11 +72,13 @@ def test_scores_and_provenance_of_a_model_are_written(root, tmp_path):
     predict_files(network, photos, tmp_path / "own", size=size, flip=True, progress=False)
     masks = [{"stem": stem, "mask": root / f"raw/toy/masks/{stem}.png", "white": "blur"} for stem in "ac"]
     expected = evaluate(tmp_path / "own", masks)
-    assert found["scores"].keys() == {"TOY, two.txt"}
-    scored = found["scores"]["TOY, two.txt"]
-    assert scored["images"] == 2
+    assert found["scores"].keys() == {"TOY, two.txt", "TOY, two.txt, 16 bits"}
+    scored, deep = found["scores"].values()
+    assert scored["images"] == deep["images"] == 2
     for name in ("mae", "f_beta", "iou", "auc", "auf_beta"):  # batch norm is folded, which rounds otherwise
         assert scored[name] == pytest.approx(expected[name], abs=2e-3)
+    assert deep["mae"] == pytest.approx(scored["mae"], abs=1 / 510)
+    assert deep["mae"] != scored["mae"]
     assert str(scored["mae"]) in done.stdout
 
 

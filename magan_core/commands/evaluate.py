@@ -47,6 +47,13 @@ def add_parsers(commands) -> None:
         "--resample", action="store_true", help="bring maps of another size to the masks' size"
     )
     command.add_argument(
+        "--bits",
+        type=int,
+        default=8,
+        choices=[8, 16],
+        help="16 scores maps of 16 bits a sample in full (default 8: by their higher 8)",
+    )
+    command.add_argument(
         "--out",
         required=True,
         type=named_path,
@@ -96,6 +103,7 @@ def evaluate(options: argparse.Namespace) -> None:
         suffix=options.suffix,
         masks_suffix=options.masks_suffix,
         resample=options.resample,
+        bits=options.bits,
         resamples=options.resamples,
         seed=options.seed,
         out=options.out,

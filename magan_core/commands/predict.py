@@ -28,7 +28,7 @@ bits a sample the higher 8, with white at 65535. A folder's sub-folders count wi
 the output too. Maps and overlays that this command made are no photographs there, nor are files whose name
 begins with a dot.
 
-The map of a.jpg is OUT/a.png: 8-bit grey, of the photograph's size, white = in focus. Where photographs would
+The map of a.jpg is OUT/a.png: grey, of the photograph's size, white = in focus. Where photographs would
 share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). A map or
 overlay of an earlier call is replaced; a photograph, or any other file, never is. A photograph of more than
 2.5 : 1 is mapped in parts that overlap.
@@ -69,10 +69,10 @@ def add_parser(commands) -> None:
         "--json",
         action="store_true",
         help="print nothing but JSON on standard output, and nothing at all if stopped: `photographs`, each "
-        "with file, map, overlay, width, height, in_focus (share of the map at 128 or above), kept (by "
+        "with file, map, overlay, width, height, in_focus (share of the map at half or above), kept (by "
         "--resume) and seconds (reading and writing included); `model` (a list where several map together), "
-        "`device`, `size`, `scales` and `flip`; `failed`, each with file and reason; `passed_over`, other "
-        "files by suffix, and sub-folders",
+        "`device`, `size`, `scales`, `flip` and `bits`; `failed`, each with file and reason; `passed_over`, "
+        "other files by suffix, and sub-folders",
     )
     command.add_argument(
         "--model",
@@ -86,6 +86,14 @@ def add_parser(commands) -> None:
         action="store_true",
         help="map each photograph once, not at several sizes and mirrored, where the model would have it so: "
         "less than half the time with the model that comes with magan",
+    )
+    command.add_argument(
+        "--bits",
+        type=int,
+        default=8,
+        choices=[8, 16],
+        help="a sample of the maps (default 8); 16 tell apart what is surely in focus and what is even more "
+        "surely so, which 8 show as the same white",
     )
     command.add_argument(
         "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"
@@ -186,6 +194,7 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     model, size = load_together(files, device)
     fold_batch_norm(model)
     how = {"scales": [1.0], "flip": False} if options.fast else prediction.passes(read_header(files[0]))
+    how |= {"bits": options.bits}
     recipe = how | {
         "size": size,
         "models": [sha256(file) for file in files],

@@ -1,4 +1,5 @@
-"""Reading and writing of single pictures: photographs, masks and maps, all as uint8 arrays."""
+"""Reading and writing of single pictures: photographs, masks and maps, all as uint8 arrays, maps as uint16
+where 16 bits are asked for."""
 
 import io
 import itertools
@@ -111,13 +112,17 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
     return np.where(is_white == (white == "focus"), np.uint8(255), np.uint8(0))
 
 
-def read_map(path: str | Path) -> np.ndarray:
-    """Return the grey values stored at `path` as uint8 (H, W), 0..255, polarity as stored.
+def read_map(path: str | Path, bits: int = 8) -> np.ndarray:
+    """Return the grey values stored at `path`, polarity as stored: uint8 (H, W), 0..255, of 16-bit samples
+    the higher 8 bits; or, with `bits` 16, uint16 (H, W), 0..65535, of 8-bit samples 257 times as much.
 
     Transparency is ignored. Raises MaganError as `read_photo` does (but 16-bit samples may fit into 12 bits),
-    and for a coloured picture: the grey of a colour scale's colours is not the value that they stand for.
+    for a coloured picture (the grey of a colour scale's colours is not the value that they stand for), and
+    with `bits` 16 for 16-bit samples that are not plain grey, of which Pillow keeps 8 bits.
     """
-    with _decoded(Path(path)) as picture:
+    with _decoded(Path(path), bits=bits) as picture:
+        if picture.mode in SIXTEEN_BIT:
+            return np.array(picture)
         if picture.mode not in ("1", "L", "LA"):
             picture = picture.convert("RGB")
             pairs = itertools.combinations(picture.split(), 2)
@@ -127,7 +132,15 @@ def read_map(path: str | Path) -> np.ndarray:
                     f"{path}: coloured (red, green and blue up to {spread} of 255 apart); expected grey "
                     "values, as of a map or mask: save it without its colour scale"
                 )
-        return np.array(picture.convert("L"))
+        grey = np.array(picture.convert("L"))
+    return grey if bits == 8 else grey.astype(np.uint16) * 257
+
+
+def bits_of_map(path: str | Path) -> int:
+    """The bits a sample of the picture at `path`, 8 or 16; fewer count as 8. Raises MaganError as `read_map`
+    does for what is no picture."""
+    with _opened(Path(path)) as picture:
+        return 16 if _is_deep(picture) or _is_deep_pnm(picture) else 8
 
 
 def read_thumbnail(path: str | Path, side: int) -> np.ndarray:
@@ -140,15 +153,15 @@ def read_thumbnail(path: str | Path, side: int) -> np.ndarray:
 
 
 def write_map(path: str | Path, values: np.ndarray, origin: str = "") -> None:
-    """Write uint8 (H, W) `values` as an 8-bit grey PNG that says who made it, and what of if an `origin` is
-    given, whole or not at all; the folder is made if need be.
+    """Write uint8 or uint16 (H, W) `values` as a grey PNG of 8 or 16 bits that says who made it, and what of
+    if an `origin` is given, whole or not at all; the folder is made if need be.
 
     Raises MaganError for another shape or type and when the file cannot be written.
     """
     path = Path(path)
-    if values.dtype != np.uint8 or values.ndim != 2 or not values.size:
+    if values.dtype not in (np.uint8, np.uint16) or values.ndim != 2 or not values.size:
         raise MaganError(
-            f"{path}: cannot store {values.dtype} {values.shape} as a map; expected uint8 (H, W)"
+            f"{path}: cannot store {values.dtype} {values.shape} as a map; expected uint8 or uint16 (H, W)"
         )
     words = PngInfo()
     words.add_text("Software", MAKER)  # keywords of the PNG specification, 11.3.3.2
@@ -160,7 +173,8 @@ def write_map(path: str | Path, values: np.ndarray, origin: str = "") -> None:
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return uint8 (H, W, 3) or (H, W) `picture` at (height, width): bicubic, antialiased when it shrinks."""
+    """Return `picture`, uint8 (H, W, 3) or (H, W) or uint16 (H, W), at (height, width): bicubic, antialiased
+    when it shrinks."""
     return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
@@ -171,16 +185,21 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @contextmanager
-def _decoded(path: Path, fraction: int | None = None, lit: bool = False):
+def _decoded(path: Path, fraction: int | None = None, lit: bool = False, bits: int = 8):
     """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError. `fraction`:
     the side in pixels that is enough of a JPEG file. `lit`: refuse 16-bit samples that fill 12 bits only,
-    not only those that fill 8."""
+    not only those that fill 8. `bits`: 16 leaves grey samples of 16 bits as they are, and refuses others."""
     with _opened(path) as picture:
         if fraction:
             picture.draft("RGB", (fraction, fraction))
-        deep = picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
+        deep = _is_deep(picture)
         picture.load()
-        shallow = _eight_bit(_upright(picture), path)
+        if bits == 16 and deep and picture.mode not in SIXTEEN_BIT:
+            raise MaganError(
+                f"{path}: 16-bit samples in colour or with transparency, of which 8 bits would be left; "
+                "expected plain grey: save it so"
+            )
+        shallow = _of_bits(bits, _upright(picture), path)
         # Of colours Pillow keeps the high byte alone, so that values of 8 bits and black look alike.
         if deep and (lit or picture.mode not in SIXTEEN_BIT):
             colours = [band for band in shallow.getbands() if band != "A"]
@@ -260,14 +279,24 @@ def _is_heic(path: Path) -> bool:
     return start[4:8] == b"ftyp" and not brands & {b"avif", b"avis"} and bool(brands & HEIF_BRANDS)
 
 
-def _eight_bit(picture: Image.Image, path: Path) -> Image.Image:
-    if picture.mode in SIXTEEN_BIT or (picture.mode, picture.format) == ("I", "PPM"):
+def _is_deep(picture: Image.Image) -> bool:
+    """Whether a PNG or TIFF that is not decoded yet has 16 bits a sample, in grey or in colour."""
+    return picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
+
+
+def _is_deep_pnm(picture: Image.Image) -> bool:
+    return (picture.mode, picture.format) == ("I", "PPM")
+
+
+def _of_bits(bits: int, picture: Image.Image, path: Path) -> Image.Image:
+    """With 8 bits a sample; of grey of 16 bits the higher 8, or, where `bits` says so, all."""
+    if picture.mode in SIXTEEN_BIT or _is_deep_pnm(picture):
         values = np.asarray(picture)
         if 0 < values.max() <= 255:
             raise MaganError(
                 f"{path}: 16-bit samples, none of them above 255 of 65535, so black; save it with 8 bits"
             )
-        return Image.fromarray((values >> 8).astype(np.uint8))
+        return Image.fromarray(values.astype(np.uint16) if bits == 16 else (values >> 8).astype(np.uint8))
     if picture.mode in ("F", "I"):
         raise MaganError(
             f"{path}: {'float' if picture.mode == 'F' else '32-bit'} samples, whose white level is "

@@ -4,7 +4,7 @@ A map is 8-bit, so the 256-bin histograms of its values over the out-of-focus an
 the mask hold all that F-measure, IoU, ROC, AUC and MAE can ask for, at any threshold, exactly. A *statistics*
 array, int64 (n, 2, 256), has one entry an image, row 0 the out-of-focus pixels, row 1 the in-focus pixels,
 256 bins over the map value (0 = out of focus, 255 = in focus). Statistics of parts of an image add up to
-those of the whole.
+those of the whole. Of a 16-bit map there are 65536 bins, and nothing else is different.
 """
 
 import numpy as np
@@ -18,26 +18,30 @@ BLURRED, FOCUS = 0, 1  # the rows of the statistics
 def histograms(focus_map: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Counts of the map values over the two classes of the mask.
 
-    focus_map: uint8 (H, W), 255 = in focus. mask: uint8 (H, W), 0 = out of focus, 255 = in focus, nothing
-    between. Returns int64 (2, 256): row 0 over out-of-focus pixels, row 1 over in-focus pixels. MaganError
-    for other input. Pillow counts, in C and faster than numpy.bincount; not through its own masks, whose
-    branches cost more than a second count where the mask is noisy.
+    focus_map: uint8 (H, W), 255 = in focus, or uint16 (H, W), 65535 = in focus. mask: uint8 (H, W), 0 = out
+    of focus, 255 = in focus, nothing between. Returns int64 (2, 256), or (2, 65536): row 0 over out-of-focus
+    pixels, row 1 over in-focus pixels. MaganError for other input. Pillow counts 8 bits, in C and faster than
+    numpy.bincount; not through its own masks, whose branches cost more than a second count where the mask is
+    noisy.
     """
+    deep = focus_map.dtype == np.uint16
     for what, array in (("map", focus_map), ("mask", mask)):
-        if array.dtype != np.uint8 or array.ndim != 2:
+        if not (array.dtype == np.uint8 or (array is focus_map and deep)) or array.ndim != 2:
             raise MaganError(f"the {what} is {array.dtype} {array.shape}; expected uint8 (height, width)")
     if focus_map.shape != mask.shape:
         raise MaganError(f"the map is {_size(focus_map)} pixels and its mask {_size(mask)}; they must agree")
     blurred = mask.size - np.count_nonzero(mask)
     if np.count_nonzero(mask == 255) + blurred != mask.size:
         raise MaganError("the mask holds values other than 0 and 255; cut it at 128 first")
+    if deep:
+        return np.stack([np.bincount(focus_map[mask == value], minlength=1 << 16) for value in (0, 255)])
     focus = _count(focus_map & mask)
     focus[0] -= blurred  # pixels outside the mask came out as 0
     return np.stack([_count(focus_map) - focus, focus])
 
 
 def value_histogram(statistics: np.ndarray) -> np.ndarray:
-    """Mean number of pixels an image at each of the 256 map values (Figure 10), float64 (256,)."""
+    """Mean number of pixels an image at each of the map values (Figure 10), float64 (256 or 65536,)."""
     return statistics.sum(axis=1).mean(axis=0)
 
 

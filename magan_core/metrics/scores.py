@@ -3,6 +3,8 @@
 Every score is a function of means over images of per-image quantities: `features` gives those quantities,
 `reduce` makes scores of their means. Resampled means therefore give resampled scores (`uncertainty`).
 
+Statistics of 16-bit maps have 65536 levels instead of 256; 8-bit maps have the same scores with either.
+
 Undefined ratios: where nothing is predicted positive, precision is 0, and F is 0. Where the mask holds no
 positive pixel, recall, F and IoU are NaN; where it holds no negative one, the false positive rate is; AUC is
 NaN in either case. A mean over images that meets a NaN is NaN; pixels pooled over images do not meet it
@@ -16,9 +18,9 @@ from magan_core.metrics.protocols import SCORES, Protocol
 
 Features = dict[str, np.ndarray]
 Span = tuple[np.ndarray, np.ndarray]  # the scores that stand for 0 and for 1
-LEVELS = np.arange(256)
-WHOLE = LEVELS[:1], LEVELS[-1:]  # the span of maps that are not scaled
-BLOCK = 128  # images at a time, so that temporary arrays stay small: half the time of all at once
+BLOCK = (
+    1 << 15
+)  # levels of images at a time, so that temporary arrays stay small: half the time of all at once
 
 
 def summary(statistics: np.ndarray, protocol: Protocol) -> dict[str, float]:
@@ -73,8 +75,8 @@ def features(statistics: np.ndarray, protocol: Protocol) -> Features:
     """Per-image quantities, float64 (n, k) each, whose means over images `reduce` turns into scores.
 
     f: the F curve. precision, recall: their curves, for the rule of_means. f_at: F at the image's threshold,
-    for the rules fixed, adaptive, best_each. mae, iou, auc. If anything is pooled: histograms (k = 512), and
-    hit and predicted at the image's own threshold. MaganError if there is no image.
+    for the rules fixed, adaptive, best_each. mae, iou, auc. If anything is pooled: histograms (k = 512, or
+    131072), and hit and predicted at the image's own threshold. MaganError if there is no image.
     """
     blocks = [_features(block, protocol) for block in _blocks(statistics)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
@@ -100,7 +102,7 @@ def mae(scores: np.ndarray, span: Span) -> np.ndarray:
     """Mean absolute error of oriented statistics (..., 2, 256) with this span, float64 (...)."""
     low, high = (end[..., 0] for end in span)
     pixels = scores.sum(axis=-1)
-    total = scores @ LEVELS
+    total = scores @ np.arange(scores.shape[-1])
     error = total[..., 0] - low * pixels[..., 0] + high * pixels[..., 1] - total[..., 1]
     return error / ((high - low) * pixels.sum(axis=-1))
 
@@ -131,7 +133,8 @@ def area(curve: np.ndarray) -> np.ndarray:
 def _blocks(statistics: np.ndarray) -> list[np.ndarray]:
     if len(statistics) == 0:
         raise MaganError("there is no image to score; expected statistics of at least one")
-    return [statistics[start : start + BLOCK] for start in range(0, len(statistics), BLOCK)]
+    images = max(1, BLOCK // statistics.shape[-1])
+    return [statistics[start : start + images] for start in range(0, len(statistics), images)]
 
 
 def _curves(statistics: np.ndarray, protocol: Protocol) -> np.ndarray:
@@ -178,13 +181,19 @@ def _features(statistics: np.ndarray, protocol: Protocol) -> Features:
 
 def _span(scores: np.ndarray, protocol: Protocol) -> Span:
     """The scores of each image that stand for 0 and for 1 once it is scaled, int (n, 1) or (1,) each."""
+    low, top = whole = _whole(scores)
     if protocol.scaling == "none":
-        return WHOLE
+        return whole
     used = scores.any(axis=1)
-    high = 255 - used[:, ::-1].argmax(axis=1, keepdims=True)
+    high = top - used[:, ::-1].argmax(axis=1, keepdims=True)
     low = used.argmax(axis=1, keepdims=True) if protocol.scaling == "minmax" else np.zeros_like(high)
     flat = low == high
-    return np.where(flat, 0, low), np.where(flat, 255, high)
+    return np.where(flat, 0, low), np.where(flat, top, high)
+
+
+def _whole(scores: np.ndarray) -> Span:
+    """The span of maps that are not scaled, int (1,) each."""
+    return np.array([0]), np.array([scores.shape[-1] - 1])
 
 
 def _lowest(top: int | np.ndarray, bottom: int, span: Span) -> np.ndarray:
@@ -206,12 +215,12 @@ def _own_threshold(scores: np.ndarray, protocol: Protocol, span: Span) -> np.nda
     low, high = span
     counts = scores.sum(axis=1)
     pixels = counts.sum(axis=1, keepdims=True)
-    total = (counts @ LEVELS)[:, None] - low * pixels
+    total = (counts @ np.arange(counts.shape[-1]))[:, None] - low * pixels
     return np.minimum(low - (-protocol.level * total // (4 * pixels)), high)
 
 
 def _at_least(scores: np.ndarray) -> np.ndarray:
-    """Pixels whose score is at least 0..255, of either class: (..., 2, 256)."""
+    """Pixels whose score is at least 0, 1, ..., of either class: (..., 2, 256)."""
     return np.cumsum(scores[..., ::-1], axis=-1)[..., ::-1]
 
 
@@ -229,7 +238,7 @@ def _set_curve(means: Features, protocol: Protocol) -> np.ndarray:
     """The F curve of the whole set."""
     if "f_beta" in protocol.pooled:
         above = _at_least(_unfolded(means))
-        hit, predicted = _reaching(above, _grid(protocol, WHOLE))
+        hit, predicted = _reaching(above, _grid(protocol, _whole(above)))
         return _f(hit, predicted, above[..., 1, :1], protocol.beta2)
     if protocol.f_rule == "of_means":
         return _f_of(means["precision"], means["recall"], protocol.beta2)
@@ -241,8 +250,8 @@ def _pooled(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
     scores = _unfolded(means)
     above = _at_least(scores)
     found = {
-        "mae": mae(scores, WHOLE),
-        "iou": iou(above, _lowest(protocol.iou_at, 4, WHOLE)),
+        "mae": mae(scores, _whole(scores)),
+        "iou": iou(above, _lowest(protocol.iou_at, 4, _whole(scores))),
         "auc": auc(scores, above),
     }
     if "hit" in means:
@@ -252,7 +261,7 @@ def _pooled(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
 
 def _unfolded(means: Features) -> np.ndarray:
     histograms = means["histograms"]
-    return histograms.reshape(*histograms.shape[:-1], 2, 256)
+    return histograms.reshape(*histograms.shape[:-1], 2, -1)
 
 
 def _f(hit: np.ndarray, predicted: np.ndarray, positives: np.ndarray, beta2: float) -> np.ndarray:

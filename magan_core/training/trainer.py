@@ -138,7 +138,7 @@ def train(
         return parts.tensors(device) | {"sums": log.sums.cpu().clone()}, told
 
     generator.train()
-    alone = _alone_on_gpu(device, team)
+    alone = alone_on_gpu(device, team)
     forward = torch.compile(generator) if recipe.compile and alone else team.wrap(generator)
     judge = team.wrap(discriminator.requires_grad_(True)) if discriminator else None
 
@@ -262,7 +262,8 @@ def step_once(
     return torch.stack([ce, iou, adv, total, d_real, d_fake, *own.values()]).detach()
 
 
-def _alone_on_gpu(device: torch.device, team: Team) -> bool:
+def alone_on_gpu(device: torch.device, team: Team) -> bool:
+    """Whether steps may be compiled and replayed: on a GPU that one process trains on."""
     return device.type == "cuda" and team.size == 1
 
 
