@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,10 @@ import yaml
 from magan_core.errors import Interrupted, MaganError, nearest
 from magan_core.files import write_text
 
+STARTS = (
+    3  # of a kernel: one whose ports, chosen a moment before, another program has taken since dies at once
+)
+STARTING = 300  # seconds that a kernel has to start, on a machine that is busy with others
 SAVING = 60.0  # seconds in which a cell that was interrupted has to end: two steps of training, and a state
 SHELLS = ("sh", "dash", "bash", "zsh", "ksh", "fish")
 
@@ -108,9 +112,10 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with _not_without_dvc():
-            papermill.execute_notebook(
+            _started(
+                papermill.execute_notebook,
                 path, working, parameters=parameters, kernel_name="python3", language="python", cwd=root,
-                progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
+                start_timeout=STARTING, progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
                 # papermill tells what cells raise; at 40 the kernel tells of sockets that a stop has closed
                 extra_arguments=["--IPKernelApp.log_level=50"],
                 **_ending_in_order(),
@@ -135,6 +140,26 @@ def run(path: Path, out: Path, given: list[str]) -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
     working.replace(out)
+
+
+def _started(execute: Callable[..., Any], path: Path, *arguments: Any, **options: Any) -> None:
+    """Execute a notebook; once more, and again, where its kernel dies before it has run anything."""
+    from nbclient.exceptions import DeadKernelError
+
+    for left in reversed(range(STARTS)):
+        try:
+            execute(path, *arguments, **options)
+            return
+        except DeadKernelError:  # in a cell
+            raise
+        except RuntimeError as error:
+            if "before replying" not in str(error) and "didn't respond" not in str(error):
+                raise
+            if not left:
+                raise MaganError(
+                    f"the kernel of {path} did not start in {STARTS} attempts ({error}); what it says "
+                    "is above. Does `python -m ipykernel_launcher --version` work here?"
+                ) from error
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import clones
+import psutil
 import pytest
 from clones import run, stages_run
 
@@ -139,10 +140,12 @@ def test_a_killed_task_of_an_array_goes_on_when_it_is_submitted_again(longer):
     try:
         clones.wait_for(lambda: list((folder / ".resume").glob("smoke-manet-dut*.safetensors")), 120)
     finally:
+        family = psutil.Process(task.pid).children(recursive=True)
         os.killpg(task.pid, signal.SIGKILL)
     task.communicate(timeout=60)
     (folder / ".git/index.lock").touch()
     clones.wait_for(lambda: not clones.processes(folder), 20)
+    clones.wait_for(lambda: not any(psutil.pid_exists(one.pid) for one in family), 60)  # DVC's question, too
     (task,) = array(clone, "smoke", (1,))
     code, output = outcome(task)
     assert code == 0, output[-2000:]

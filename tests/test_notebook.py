@@ -116,6 +116,39 @@ def test_a_notebook_runs_in_the_current_folder_with_its_parameters(tmp_path, mon
     assert [file.name for file in out.parent.iterdir()] == ["a.ipynb"]
 
 
+DIES = """
+import os, sys
+from pathlib import Path
+if "ipykernel_launcher" in sys.orig_argv:
+    starts = Path(os.environ["STARTS"])
+    starts.write_text(starts.read_text() + "x")
+    if len(starts.read_text()) <= int(os.environ["DYING"]):
+        os._exit(1)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")  # of the Jupyter client's own sockets, when its kernel ends
+@pytest.mark.parametrize(("dying", "starts"), [(2, 3), (3, 3)])
+def test_a_kernel_that_dies_as_it_starts_is_started_again(tmp_path, monkeypatch, dying, starts):
+    """As one does whose ports another has taken; nothing has run by then."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(DIES)
+    (tmp_path / "starts").write_text("")
+    path = write(tmp_path / "a.ipynb", parameters(), new_code_cell("open('ran', 'a').write('once')"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
+    monkeypatch.setenv("DYING", str(dying))
+    if dying < starts:
+        notebook.run(path, tmp_path / "out.ipynb", [])
+        assert (tmp_path / "ran").read_text() == "once"
+    else:
+        with pytest.raises(MaganError, match=r"a\.ipynb did not start in 3 attempts.*ipykernel_launcher"):
+            notebook.run(path, tmp_path / "out.ipynb", [])
+        assert not (tmp_path / "ran").exists()
+    assert len((tmp_path / "starts").read_text()) == starts
+
+
 SLOW_ANSWER = """
 import time
 handlers = get_ipython().kernel.shell_handlers
