@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from magan_core import metrics
-from magan_core.data.images import CUT, OVERLAY, bits_of_map, cut, read_map, resize
+from magan_core.data.images import CUT, DARK, OVERLAY, bits_of_map, check_bits, cut, read_map, resize
 from magan_core.data.sets import read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
 from magan_core.files import as_text
@@ -45,7 +45,7 @@ def evaluate(
     split: a text file, one file name or stem a line, with or without those suffixes: only these are scored.
         Without it maps and masks must pair up.
     resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
-    bits: 8, or 16 to score maps of 16 bits in full, not by their higher 8 (which the notes tell of).
+    bits: 8, or 16 to score maps of 16 bits in full, not rounded to 8; the notes tell of maps of others.
     resamples, seed: of the bootstrap behind `intervals`.
 
     The summary holds protocol, rules (the protocol in words), images, and f_beta, mae, iou, auc, auf_beta in
@@ -53,13 +53,14 @@ def evaluate(
     a folder of masks `scored` (folders and options as given), and where there is something to say a list
     `notes`. Files in `out`: those of `score_files`, of which
     statistics.npy gives any other protocol without the maps. Decoding runs in a few threads and keeps 4 KiB
-    an image, 1 MiB with `bits` 16.
+    an image, 1 MiB with `bits` 16 (scoring 3 MiB at times, 4 by protocols that pool pixels).
 
     MaganError, naming the file, for a map without mask or the reverse, two files of one stem, an unreadable
     file, a map of another size, a mask of one class only (recall or the false positive rate has no
     denominator there), and for maps of 0 and 1 throughout.
     """
     rules = metrics.get_protocol(protocol)
+    check_bits(bits)
     nearest(maps_white, ("focus", "blur"), "polarity of the maps")
     nearest(masks_white, ("focus", "blur"), "polarity of the masks")
     if out is not None:
@@ -80,7 +81,8 @@ def evaluate(
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         counted = list(pool.map(count, stems))
     highest = max(one.highest for one in counted)
-    if highest == 1:
+    of_bits = [one.bits for one in counted]
+    if highest == 1 and 16 not in of_bits:
         raise MaganError(f"the maps in {maps_dir} hold 0 and 1; expected 0 to 255: multiply them by 255")
     statistics = np.stack([one.statistics for one in counted])
 
@@ -90,9 +92,13 @@ def evaluate(
     found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
     summary["intervals"] = {name: [round(end, 8) for end in ends] for name, ends in found.items()} or None
     notes = []
-    if bits == 8 and (deep := sum(one.bits == 16 for one in counted)):
-        notes.append(f"{deep} of {len(stems)} maps have 16 bits and were scored by the higher 8")
-    if highest < 1 << 4:
+    if other := len(stems) - of_bits.count(bits):
+        notes.append(
+            f"{other} of {len(stems)} maps have 16 bits and were rounded to 8"
+            if bits == 8
+            else f"{other} of {len(stems)} maps have 8 bits, which alone makes other scores"
+        )
+    if highest <= DARK:
         notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")
     if grey := sum(one.grey for one in counted):
         notes.append(f"{grey} of {len(stems)} masks have grey levels and were cut at {CUT}")
@@ -153,7 +159,7 @@ def compare(
 
 class _Counted(NamedTuple):
     """Of one image: statistics int64 (2, 256 or 65536), the fingerprint of its mask, the bits a sample of its
-    map and the highest of them (of 255), whether it was resized, and whether its mask has grey levels."""
+    map and the highest sample (of 255), whether it was resized, and whether its mask has grey levels."""
 
     statistics: np.ndarray
     mask: str
@@ -252,7 +258,7 @@ def _count(
             "correct the mask, or leave the image out of the test set"
         )
     focus_map = read_map(map_path, bits)
-    highest = int(focus_map.max()) >> (bits - 8)
+    highest = round(int(focus_map.max()) / (257 if bits == 16 else 1))
     if maps_white == "blur":
         focus_map = ~focus_map
     resized = focus_map.shape != mask.shape

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from magan_core.data.images import read_photo, resize, write_map
+from magan_core.data.images import check_bits, read_photo, resize, write_map
 from magan_core.models.generator import MANet
 
 LONGEST = 2.5  # times as long as wide; every photograph of the data sets is shorter
@@ -150,7 +150,9 @@ def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> torch.Tensor:
 
 
 def as_map(logits: torch.Tensor, bits: int = 8) -> np.ndarray:
-    """Logits (H, W), which are overwritten -> map uint8 or, with `bits` 16, uint16 (H, W)."""
+    """Logits (H, W), which are overwritten -> map uint8 or, with `bits` 16, uint16 (H, W). MaganError for any
+    other number of bits."""
+    check_bits(bits)
     values = logits.sigmoid_().mul_(2**bits - 1).round_()
     return values.byte().cpu().numpy() if bits == 8 else values.cpu().numpy().astype(np.uint16)
 

@@ -328,11 +328,11 @@ def test_maps_of_twelve_bits_in_sixteen_are_noted_and_masks_refused(folders):
     for stem, (_, mask) in pairs.items():
         Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"maps/{stem}.png")  # to 4080
     deep, dark = evaluate(folder / "maps", folder / "masks")["notes"]
-    assert deep == "5 of 5 maps have 16 bits and were scored by the higher 8"
-    assert dark.startswith("no map value is above 15 of 255")
+    assert deep == "5 of 5 maps have 16 bits and were rounded to 8"
+    assert dark.startswith("no map value is above 16 of 255")
     for stem, (_, mask) in pairs.items():
         Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"masks/{stem}.png")
-    with pytest.raises(MaganError, match=r"no mask value is above 15 of 255; expected 0 and 255"):
+    with pytest.raises(MaganError, match=r"no mask value is above 16 of 255; expected 0 and 255"):
         evaluate(folder / "maps", folder / "masks")
 
 

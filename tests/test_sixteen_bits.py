@@ -45,7 +45,7 @@ def test_every_value_is_read_as_it_was_stored(tmp_path, suffix):
     found = read_map(path, 16)
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, values)
-    np.testing.assert_array_equal(read_map(path), values >> 8)
+    np.testing.assert_array_equal(read_map(path), np.rint(values / 257))
     assert bits_of_map(path) == 16
 
 
@@ -84,6 +84,12 @@ def test_resized_as_eight_bits_are():
         deep = resize(values.astype(np.uint16) * 257, *shape)
         assert deep.dtype == np.uint16
         assert abs(deep / 257 - resize(values, *shape)).max() < 1.1
+    edge = np.repeat(np.uint16([0, TOP]), 30)[None].repeat(40, 0)
+    for width in (45, 90, 150):
+        wide = resize(edge, 40, width)[20].astype(int)
+        assert (np.diff(wide) >= 0).all()  # no value runs over
+        assert set(wide[: width // 2 - 5]) == {0}
+        assert set(wide[width // 2 + 5 :]) == {TOP}
 
 
 @given(st.data())
@@ -146,12 +152,12 @@ def test_scores_agree_with_scikit_learn(positive):
 
 @pytest.fixture
 def folders(tmp_path):
-    """maps/ of 16 bits, higher/ of their higher 8, inverted/, and masks/ of four images."""
+    """maps/ of 16 bits, rounded/ to 8, inverted/, and masks/ of four images."""
     for number in range(4):
         values, mask = deep_pair(number)
         pictures = {
             "maps": values,
-            "higher": (values >> 8).astype(np.uint8),
+            "rounded": np.rint(values / 257).astype(np.uint8),
             "inverted": ~values,
             "masks": mask,
         }
@@ -163,11 +169,11 @@ def folders(tmp_path):
 
 def test_evaluate_scores_all_sixteen_where_it_is_told_to(folders, capsys):
     masks = folders / "masks"
-    higher = evaluate(folders / "higher", masks)
-    told = {name: higher[name] for name in metrics.SCORES}
+    rounded = evaluate(folders / "rounded", masks)
+    told = {name: rounded[name] for name in metrics.SCORES}
     plain = evaluate(folders / "maps", masks)
     assert {name: plain[name] for name in metrics.SCORES} == told
-    assert plain["notes"] == ["4 of 4 maps have 16 bits and were scored by the higher 8"]
+    assert plain["notes"] == ["4 of 4 maps have 16 bits and were rounded to 8"]
 
     cli.main([
         "evaluate", "--maps", str(folders / "maps"), "--masks", str(masks), "--bits", "16",
@@ -192,8 +198,9 @@ def test_evaluate_scores_all_sixteen_where_it_is_told_to(folders, capsys):
 
 
 def test_maps_of_eight_bits_may_be_scored_with_sixteen(folders):
-    """So that some of each are scored alike."""
-    one, other = (evaluate(folders / "higher", folders / "masks", bits=bits) for bits in (8, 16))
+    """With the scores of their 8, which is told."""
+    one, other = (evaluate(folders / "rounded", folders / "masks", bits=bits) for bits in (8, 16))
+    assert other["notes"] == ["4 of 4 maps have 8 bits, which alone makes other scores"]
     assert {name: other[name] for name in metrics.SCORES} == {name: one[name] for name in metrics.SCORES}
 
 
@@ -213,7 +220,7 @@ def test_dark_maps_are_told_as_those_of_eight_bits(folders):
     for number in range(4):
         write_map(folders / f"maps/{number}.png", read_map(folders / f"maps/{number}.png", 16) >> 4)
     notes = evaluate(folders / "maps", folders / "masks", bits=16)["notes"]
-    assert notes[0] == "no map value is above 15 of 255: are they of fewer bits than their files?"
+    assert notes[0] == "no map value is above 16 of 255: are they of fewer bits than their files?"
 
 
 def test_scores_of_eight_and_sixteen_bits_are_not_compared(folders):
@@ -240,6 +247,39 @@ def test_predict_tells_apart_what_eight_bits_do_not():
     assert abs(deep / 257 - shallow).max() <= 0.51
     assert len(np.unique(deep)) > 1.3 * len(np.unique(shallow))
     np.testing.assert_array_equal(deep >> 8 >= 128, shallow >= 128)
+
+
+def test_a_panorama_has_them_too():
+    photo = np.zeros((32, 128, 3), np.uint8)
+    shallow, deep = (predict(Ramp(), photo, 64, bits=bits) for bits in (8, 16))
+    assert deep.dtype == np.uint16
+    assert abs(deep / 257 - shallow).max() <= 0.51
+
+
+@pytest.mark.parametrize("bits", [7, 12, 32])
+def test_no_map_of_another_number_of_bits(folders, bits):
+    message = f"{bits} bits a sample of a map; expected 8 or 16"
+    with pytest.raises(MaganError, match=message):
+        predict(Ramp(), np.zeros((48, 64, 3), np.uint8), 64, bits=bits)
+    with pytest.raises(MaganError, match=message):
+        evaluate(folders / "maps", folders / "masks", bits=bits)
+
+
+def test_a_map_of_our_own_may_be_nearly_black(folders):
+    """Where nothing is in focus for sure; of others such values are taken for those of 8 bits."""
+    dark = read_map(folders / "maps/0.png", 16) // 300
+    Image.fromarray(dark).save(folders / "maps/0.png")
+    for bits in (8, 16):
+        with pytest.raises(MaganError, match="none of them above 255 of 65535"):
+            read_map(folders / "maps/0.png", bits)
+    write_map(folders / "maps/0.png", dark)
+    np.testing.assert_array_equal(read_map(folders / "maps/0.png", 16), dark)
+    np.testing.assert_array_equal(read_map(folders / "maps/0.png"), np.rint(dark / 257))
+    assert evaluate(folders / "maps", folders / "masks", bits=16)["images"] == 4
+    for number in range(4):
+        write_map(folders / f"maps/{number}.png", read_map(folders / f"maps/{number}.png", 16) // 200)
+    notes = evaluate(folders / "maps", folders / "masks", bits=16)["notes"]
+    assert any(note.startswith("no map value is above 1 of 255") for note in notes)
 
 
 def test_predict_writes_them(tmp_path, monkeypatch, capsys):

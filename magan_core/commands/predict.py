@@ -92,8 +92,8 @@ def add_parser(commands) -> None:
         type=int,
         default=8,
         choices=[8, 16],
-        help="a sample of the maps (default 8); 16 tell apart what is surely in focus and what is even more "
-        "surely so, which 8 show as the same white",
+        help="bits a sample of the maps (default 8); 16 tell apart what is surely in focus and what is even "
+        "more surely so, which 8 show as the same white",
     )
     command.add_argument(
         "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"

@@ -22,6 +22,7 @@ HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 MAKER = "magan-core"  # named in every map
 OVERLAY = ".overlay.jpg"  # what the overlay beside a map ends in, where the map has .png
 TINT = 16  # how far apart red, green and blue of a grey picture may be; colour scales go further
+DARK = 16  # the highest grey value that 12 bits can have where 16 are expected
 CUT = 128  # grey values from here on are the white class of a mask
 ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: where the first row and column of the pixels belong
 TURNS = dict(
@@ -106,23 +107,31 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
         raise MaganError(f"mask polarity is {white!r}; expected 'focus' or 'blur': the class stored as white")
     if grey.max() == 1:
         raise MaganError(f"{path}: mask values are 0 and 1; expected 0 and 255: multiply the mask by 255")
-    if 0 < grey.max() < 1 << 4:
+    if 0 < grey.max() <= DARK:
         raise MaganError(f"{path}: no mask value is above {grey.max()} of 255; expected 0 and 255")
     is_white = grey >= CUT
     return np.where(is_white == (white == "focus"), np.uint8(255), np.uint8(0))
 
 
 def read_map(path: str | Path, bits: int = 8) -> np.ndarray:
-    """Return the grey values stored at `path`, polarity as stored: uint8 (H, W), 0..255, of 16-bit samples
-    the higher 8 bits; or, with `bits` 16, uint16 (H, W), 0..65535, of 8-bit samples 257 times as much.
+    """Return the grey values stored at `path`, polarity as stored: uint8 (H, W), 0..255, or with `bits` 16
+    uint16 (H, W), 0..65535. 16-bit grey is rounded to 8 bits (of a 257th part), 8 bits are 16 of 257 times as
+    much.
 
-    Transparency is ignored. Raises MaganError as `read_photo` does (but 16-bit samples may fit into 12 bits),
-    for a coloured picture (the grey of a colour scale's colours is not the value that they stand for), and
-    with `bits` 16 for 16-bit samples that are not plain grey, of which Pillow keeps 8 bits.
+    Transparency is ignored. Raises MaganError as `read_photo` does (but 16-bit samples may fit into 12 bits,
+    and those of a map of our own into 8), for a coloured picture (the grey of a colour scale's colours is not
+    the value that they stand for), and with `bits` 16 for a PNG or TIFF of 16-bit samples that are not plain
+    grey, of which Pillow keeps 8 bits.
     """
-    with _decoded(Path(path), bits=bits) as picture:
+    with _decoded(Path(path), whole=True) as picture:
         if picture.mode in SIXTEEN_BIT:
-            return np.array(picture)
+            values = np.array(picture)
+            return values if bits == 16 else ((values + np.uint32(128)) // 257).astype(np.uint8)
+        if bits == 16 and bits_of_map(path) == 16:
+            raise MaganError(
+                f"{path}: 16-bit samples in colour or with transparency, of which 8 bits would be left; "
+                "expected plain grey: save it so"
+            )
         if picture.mode not in ("1", "L", "LA"):
             picture = picture.convert("RGB")
             pairs = itertools.combinations(picture.split(), 2)
@@ -136,11 +145,17 @@ def read_map(path: str | Path, bits: int = 8) -> np.ndarray:
     return grey if bits == 8 else grey.astype(np.uint16) * 257
 
 
+def check_bits(bits: int) -> None:
+    """MaganError for a map of neither 8 nor 16 bits."""
+    if bits not in (8, 16):
+        raise MaganError(f"{bits} bits a sample of a map; expected 8 or 16")
+
+
 def bits_of_map(path: str | Path) -> int:
     """The bits a sample of the picture at `path`, 8 or 16; fewer count as 8. Raises MaganError as `read_map`
     does for what is no picture."""
     with _opened(Path(path)) as picture:
-        return 16 if _is_deep(picture) or _is_deep_pnm(picture) else 8
+        return 16 if _is_deep(picture) or _is_sixteen_bit_grey(picture) else 8
 
 
 def read_thumbnail(path: str | Path, side: int) -> np.ndarray:
@@ -185,21 +200,16 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @contextmanager
-def _decoded(path: Path, fraction: int | None = None, lit: bool = False, bits: int = 8):
+def _decoded(path: Path, fraction: int | None = None, lit: bool = False, whole: bool = False):
     """Open, decode and turn upright; every failure, also of a conversion, becomes a MaganError. `fraction`:
     the side in pixels that is enough of a JPEG file. `lit`: refuse 16-bit samples that fill 12 bits only,
-    not only those that fill 8. `bits`: 16 leaves grey samples of 16 bits as they are, and refuses others."""
+    not only those that fill 8. `whole`: 16-bit grey stays that, in one of the modes SIXTEEN_BIT."""
     with _opened(path) as picture:
         if fraction:
             picture.draft("RGB", (fraction, fraction))
         deep = _is_deep(picture)
         picture.load()
-        if bits == 16 and deep and picture.mode not in SIXTEEN_BIT:
-            raise MaganError(
-                f"{path}: 16-bit samples in colour or with transparency, of which 8 bits would be left; "
-                "expected plain grey: save it so"
-            )
-        shallow = _of_bits(bits, _upright(picture), path)
+        shallow = _known(_upright(picture), path, whole)
         # Of colours Pillow keeps the high byte alone, so that values of 8 bits and black look alike.
         if deep and (lit or picture.mode not in SIXTEEN_BIT):
             colours = [band for band in shallow.getbands() if band != "A"]
@@ -284,19 +294,19 @@ def _is_deep(picture: Image.Image) -> bool:
     return picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
 
 
-def _is_deep_pnm(picture: Image.Image) -> bool:
-    return (picture.mode, picture.format) == ("I", "PPM")
+def _is_sixteen_bit_grey(picture: Image.Image) -> bool:
+    return picture.mode in SIXTEEN_BIT or (picture.mode, picture.format) == ("I", "PPM")
 
 
-def _of_bits(bits: int, picture: Image.Image, path: Path) -> Image.Image:
-    """With 8 bits a sample; of grey of 16 bits the higher 8, or, where `bits` says so, all."""
-    if picture.mode in SIXTEEN_BIT or _is_deep_pnm(picture):
+def _known(picture: Image.Image, path: Path, whole: bool) -> Image.Image:
+    """With 8 bits a sample; of 16-bit grey the higher 8, or all where the whole is asked for."""
+    if _is_sixteen_bit_grey(picture):
         values = np.asarray(picture)
-        if 0 < values.max() <= 255:
+        if 0 < values.max() <= 255 and picture.info.get("Software") != MAKER:
             raise MaganError(
                 f"{path}: 16-bit samples, none of them above 255 of 65535, so black; save it with 8 bits"
             )
-        return Image.fromarray(values.astype(np.uint16) if bits == 16 else (values >> 8).astype(np.uint8))
+        return Image.fromarray(values.astype(np.uint16) if whole else (values >> 8).astype(np.uint8))
     if picture.mode in ("F", "I"):
         raise MaganError(
             f"{path}: {'float' if picture.mode == 'F' else '32-bit'} samples, whose white level is "

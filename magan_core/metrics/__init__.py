@@ -1,8 +1,8 @@
 """Every number of the paper's tables from two histograms an image, under a stated protocol.
 
 `histograms` counts the pixels of a map and its mask once; everything else is arithmetic on *statistics*,
-int64 (n, 2, 256). `protocols` names the conventions, `scores` applies one, `uncertainty` says how sure a
-score is.
+int64 (n, 2, 256), or (n, 2, 65536) of 16-bit maps. `protocols` names the conventions, `scores` applies one,
+`uncertainty` says how sure a score is.
 """
 
 from magan_core.metrics.histograms import BLURRED, FOCUS, histograms, value_histogram

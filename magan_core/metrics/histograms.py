@@ -27,7 +27,8 @@ def histograms(focus_map: np.ndarray, mask: np.ndarray) -> np.ndarray:
     deep = focus_map.dtype == np.uint16
     for what, array in (("map", focus_map), ("mask", mask)):
         if not (array.dtype == np.uint8 or (array is focus_map and deep)) or array.ndim != 2:
-            raise MaganError(f"the {what} is {array.dtype} {array.shape}; expected uint8 (height, width)")
+            wanted = "uint8 or uint16" if what == "map" else "uint8"
+            raise MaganError(f"the {what} is {array.dtype} {array.shape}; expected {wanted} (height, width)")
     if focus_map.shape != mask.shape:
         raise MaganError(f"the map is {_size(focus_map)} pixels and its mask {_size(mask)}; they must agree")
     blurred = mask.size - np.count_nonzero(mask)

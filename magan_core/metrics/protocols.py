@@ -30,7 +30,7 @@ class Protocol:
     """The choices that turn statistics into scores.
 
     A pixel's *score*, 0..255, is its map value counted from the class that is not positive; it reaches a
-    threshold t in 0..1 where score / 255 >= t.
+    threshold t in 0..1 where score / 255 >= t. (Here and below, of 16 bits 65535 instead of 255.)
 
     positive: "blurred" or "focus", the class whose pixels are to be found. beta2: beta squared. steps: the
     curves have the thresholds 0, 1/steps, ..., 1. f_rule: which F is `f_beta`:
