@@ -195,6 +195,16 @@ def test_eight_bit_values_in_sixteen_bits_of_colour_are_refused(tmp_path, suffix
             read(path)
 
 
+def test_white_at_zero_is_white_or_refused(tmp_path):
+    """A fax has it so, in few bits; Pillow leaves 16 bits as they are."""
+    tifffile.imwrite(tmp_path / "a.tif", 255 - GREY, photometric="miniswhite")
+    assert np.array_equal(read_map(tmp_path / "a.tif"), GREY)
+    tifffile.imwrite(tmp_path / "b.tif", 65535 - GREY.astype(np.uint16) * 257, photometric="miniswhite")
+    for read in (read_photo, read_map, lambda path: read_map(path, 16)):
+        with pytest.raises(MaganError, match=r"b\.tif: 16-bit grey with white at 0.*white at 65535"):
+            read(tmp_path / "b.tif")
+
+
 def test_sixteen_bit_pgm_is_read(tmp_path):
     values = GREY.astype(">u2") * 256 + 200
     head = f"P5 {GREY.shape[1]} {GREY.shape[0]} 65535\n".encode()

@@ -24,6 +24,7 @@ OVERLAY = ".overlay.jpg"  # what the overlay beside a map ends in, where the map
 TINT = 16  # how far apart red, green and blue of a grey picture may be; colour scales go further
 DARK = 16  # the highest grey value that 12 bits can have where 16 are expected
 CUT = 128  # grey values from here on are the white class of a mask
+PHOTOMETRIC = 262  # TIFF 6.0, section 3: PhotometricInterpretation, 0 = WhiteIsZero
 ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: where the first row and column of the pixels belong
 TURNS = dict(
     zip(
@@ -209,6 +210,12 @@ def _decoded(path: Path, fraction: int | None = None, lit: bool = False, whole: 
             picture.draft("RGB", (fraction, fraction))
         deep = _is_deep(picture)
         picture.load()
+        inverted = picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC) == 0
+        if inverted and picture.mode in SIXTEEN_BIT:  # of other samples Pillow makes white the highest value
+            raise MaganError(
+                f"{path}: 16-bit grey with white at 0 (WhiteIsZero); save it with white at 65535, or it would "
+                "come out inverted"
+            )
         shallow = _known(_upright(picture), path, whole)
         # Of colours Pillow keeps the high byte alone, so that values of 8 bits and black look alike.
         if deep and (lit or picture.mode not in SIXTEEN_BIT):
