@@ -213,8 +213,8 @@ def _decoded(path: Path, fraction: int | None = None, lit: bool = False, whole: 
         inverted = picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC) == 0
         if inverted and picture.mode in SIXTEEN_BIT:  # of other samples Pillow makes white the highest value
             raise MaganError(
-                f"{path}: 16-bit grey with white at 0 (WhiteIsZero); save it with white at 65535, or it would "
-                "come out inverted"
+                f"{path}: 16-bit grey with white at 0 (WhiteIsZero); save it with white at 65535, or it "
+                "would come out inverted"
             )
         shallow = _known(_upright(picture), path, whole)
         # Of colours Pillow keeps the high byte alone, so that values of 8 bits and black look alike.
