@@ -60,7 +60,7 @@ def test_two_workers_run_what_is_queued(clone):
         run(clone, "dvc", "queue", "stop")
     names = ("slow", "fast", "table")
     assert statuses(clone) == dict.fromkeys(names, "Success"), "\n".join(
-        run(clone, "dvc", "queue", "logs", name, check=False).stdout[-2000:] for name in names
+        run(clone, "dvc", "queue", "logs", name, check=False).stdout[-6000:] for name in names
     )
     assert clones.git(clone, "status", "--porcelain") == clean
     shown = csv.DictReader(io.StringIO(run(clone, "dvc", "exp", "show", "--csv").stdout))
@@ -102,7 +102,7 @@ def outcome(task):
 def test_an_array_of_slurm_leaves_nothing_for_dvc_repro_to_train(clone):
     run(clone, "magan_core", "profile", "demo")  # a task takes the profile that it is given
     outcomes = [outcome(task) for task in array(clone, "smoke", (0, 1))]
-    assert [code for code, _ in outcomes] == [0, 0], "\n".join(text[-2000:] for _, text in outcomes)
+    assert [code for code, _ in outcomes] == [0, 0], "\n".join(text[-6000:] for _, text in outcomes)
     assert not [text for _, text in outcomes if "Running stage 'prepare" in text]
     assert not list((clone / ".dvc/tmp/grid").iterdir())
     run(clone, "magan_core", "profile", "smoke")
@@ -148,7 +148,7 @@ def test_a_killed_task_of_an_array_goes_on_when_it_is_submitted_again(longer):
     clones.wait_for(lambda: not any(psutil.pid_exists(one.pid) for one in family), 60)  # DVC's question, too
     (task,) = array(clone, "smoke", (1,))
     code, output = outcome(task)
-    assert code == 0, output[-2000:]
+    assert code == 0, output[-6000:]
     assert not list(grid.iterdir())
     assert clones.git(clone, "status", "--porcelain", "--branch") == before
     run(clone, "dvc", "repro", "train@smoke-manet-dut")
