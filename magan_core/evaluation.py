@@ -94,9 +94,9 @@ def evaluate(
     notes = []
     if other := len(stems) - of_bits.count(bits):
         notes.append(
-            f"{other} of {len(stems)} maps have 16 bits and were rounded to 8"
+            f"{other} of {len(stems)} maps have 16 bits and were scored with 8"
             if bits == 8
-            else f"{other} of {len(stems)} maps have 8 bits, which alone makes other scores"
+            else f"{other} of {len(stems)} maps have 8 bits: their AUC and AUF_beta are not like those of 16"
         )
     if highest <= DARK:
         notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from magan_core.data.images import CUT, OVERLAY, colour_profile, read_map, read_origin, read_photo, write_map
+from magan_core.data.images import (
+    CUT,
+    OVERLAY,
+    colour_profile,
+    of_eight_bits,
+    read_map,
+    read_origin,
+    read_photo,
+    write_map,
+)
 from magan_core.errors import MaganError
 from magan_core.files import fingerprint
 
@@ -42,7 +51,7 @@ def origin_of(photo: Path, recipe: dict[str, Any]) -> str:
 
 
 def kept(target: Path, origin: str, with_overlay: bool) -> np.ndarray | None:
-    """The values of the map at `target`, uint8 (H, W), of 16 bits the higher 8, if it is of this origin, and
+    """The values of the map at `target`, uint8 (H, W), rounded from 16 bits, if it is of this origin, and
     so is its overlay where one is wanted; else None. Where none is wanted, one of another origin goes."""
     beside = read_origin(overlay_of(target)) == origin
     if not origin or read_origin(target) != origin or (with_overlay and not beside):
@@ -62,12 +71,11 @@ def draw(
     photo: Path, target: Path, origin: str, with_overlay: bool, map_of: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Write the map that `map_of` makes of the photograph, and the overlay or, where it is not wanted, remove
-    that of another map. Returns the map's values, uint8 (H, W), of 16 bits the higher 8."""
+    that of another map. Returns the map's values, uint8 (H, W), rounded from 16 bits."""
     pixels = read_photo(photo)
     values = map_of(pixels)
     write_map(target, values, origin)
-    if values.dtype == np.uint16:
-        values = (values >> 8).astype(np.uint8)
+    values = of_eight_bits(values)
     if with_overlay:
         from magan_core.overlay import overlay, write_overlay  # scipy, which maps alone do not need
 

@@ -18,10 +18,8 @@ import yaml
 from magan_core.errors import Interrupted, MaganError, nearest
 from magan_core.files import write_text
 
-STARTS = (
-    3  # of a kernel: one whose ports, chosen a moment before, another program has taken since dies at once
-)
-STARTING = 300  # seconds that a kernel has to start, on a machine that is busy with others
+STARTS = 3  # of a kernel: one whose ports, chosen a moment before, another program has taken since dies
+STARTING = 300  # seconds that a kernel has to answer, on a machine that is busy with others
 SAVING = 60.0  # seconds in which a cell that was interrupted has to end: two steps of training, and a state
 SHELLS = ("sh", "dash", "bash", "zsh", "ksh", "fish")
 
@@ -109,6 +107,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     except OSError as error:
         raise MaganError(f"cannot write {out}: {error.strerror}. Choose another folder.") from error
     working = out.with_suffix(".failed.ipynb")
+    kernel = _ending_in_order()
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with _not_without_dvc():
@@ -118,9 +117,10 @@ def run(path: Path, out: Path, given: list[str]) -> None:
                 start_timeout=STARTING, progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr,
                 # papermill tells what cells raise; at 40 the kernel tells of sockets that a stop has closed
                 extra_arguments=["--IPKernelApp.log_level=50"],
-                **_ending_in_order(),
+                **kernel,
             )  # fmt: skip
     except KeyboardInterrupt as stop:
+        kernel["kernel_manager_class"].kill_unused()
         raise Interrupted(
             f"{path} was stopped. The same command goes on from what it has saved.",
             getattr(stop, "signal", signal.SIGINT),
@@ -142,24 +142,29 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     working.replace(out)
 
 
-def _started(execute: Callable[..., Any], path: Path, *arguments: Any, **options: Any) -> None:
-    """Execute a notebook; once more, and again, where its kernel dies before it has run anything."""
-    from nbclient.exceptions import DeadKernelError
-
+def _started(execute: Callable[..., Any], path: Path, working: Path, **options: Any) -> None:
+    """Execute a notebook; again, where its kernel dies before it has run anything. MaganError when it always
+    does, or does not answer; the copy, in which nothing has run, goes."""
     for left in reversed(range(STARTS)):
         try:
-            execute(path, *arguments, **options)
+            execute(path, working, **options)
             return
-        except DeadKernelError:  # in a cell
-            raise
-        except RuntimeError as error:
-            if "before replying" not in str(error) and "didn't respond" not in str(error):
+        except RuntimeError as error:  # of jupyter_client's wait_for_ready
+            died = "died before replying" in str(error)
+            if not died and "didn't respond" not in str(error):
                 raise
+            working.unlink(missing_ok=True)
+            if not died:
+                raise MaganError(
+                    f"the kernel of {path} did not answer within {STARTING} s; is the machine overloaded? "
+                    "Run it again when less goes on."
+                ) from error
             if not left:
                 raise MaganError(
-                    f"the kernel of {path} did not start in {STARTS} attempts ({error}); what it says "
-                    "is above. Does `python -m ipykernel_launcher --version` work here?"
+                    f"the kernel of {path} died {STARTS} times as it started. "
+                    f"`{sys.executable} -m ipykernel_launcher` says why, or waits if it works."
                 ) from error
+            print(f"the kernel of {path} died as it started; starting it again", file=sys.stderr)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -209,7 +214,8 @@ def _not_without_dvc() -> Iterator[None]:
 
 
 def _ending_in_order() -> dict[str, Any]:
-    """Arguments of nbclient by which a kernel is interrupted at its end only while a cell runs.
+    """Arguments of nbclient by which a kernel is interrupted at its end only while a cell runs, and can be
+    killed while it starts.
 
     jupyter_client interrupts every kernel before it asks it to end, so that a cell that runs can save. A
     kernel that is done, and still puts away the last message, reports that as an error, which it is not.
@@ -218,6 +224,7 @@ def _ending_in_order() -> dict[str, Any]:
 
     class Manager(AsyncKernelManager):
         running = False  # a cell
+        latest = None
         shutdown_wait_time = 2 * SAVING  # after half of it comes a SIGTERM, which ends the cell
 
         async def _async_interrupt_kernel(self) -> None:
@@ -225,6 +232,17 @@ def _ending_in_order() -> dict[str, Any]:
                 await super()._async_interrupt_kernel()
 
         interrupt_kernel = _async_interrupt_kernel
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            Manager.latest = self
+
+        @classmethod
+        def kill_unused(cls) -> None:
+            """Kill the kernel unless a cell runs: nbclient leaves one alive that is stopped as it starts."""
+            process = cls.latest and getattr(cls.latest.provisioner, "process", None)
+            if process and not cls.running:
+                process.kill()
 
     return {
         "kernel_manager_class": Manager,

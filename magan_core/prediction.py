@@ -38,8 +38,10 @@ def predict(
     the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
     A photograph of more than LONGEST : 1 is mapped in windows that overlap, and their logits are blended.
     On a CPU `generator` is called in several threads at once where there are several such passes.
-    Returns uint8 (H, W), 255 = in focus, or, with `bits` 16, uint16 (H, W), 65535 = in focus.
+    Returns uint8 (H, W), 255 = in focus, or, with `bits` 16, uint16 (H, W), 65535 = in focus. MaganError for
+    any other number of bits.
     """
+    check_bits(bits)
     parts = windows(*photo.shape[:2])
     if len(parts) == 1:
         return as_map(_logits(generator, photo, size, device, scales, flip), bits)
@@ -150,9 +152,7 @@ def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> torch.Tensor:
 
 
 def as_map(logits: torch.Tensor, bits: int = 8) -> np.ndarray:
-    """Logits (H, W), which are overwritten -> map uint8 or, with `bits` 16, uint16 (H, W). MaganError for any
-    other number of bits."""
-    check_bits(bits)
+    """Logits (H, W), which are overwritten -> map uint8 or, with `bits` 16, uint16 (H, W)."""
     values = logits.sigmoid_().mul_(2**bits - 1).round_()
     return values.byte().cpu().numpy() if bits == 8 else values.cpu().numpy().astype(np.uint16)
 

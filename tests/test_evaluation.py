@@ -328,12 +328,13 @@ def test_maps_of_twelve_bits_in_sixteen_are_noted_and_masks_refused(folders):
     for stem, (_, mask) in pairs.items():
         Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"maps/{stem}.png")  # to 4080
     deep, dark = evaluate(folder / "maps", folder / "masks")["notes"]
-    assert deep == "5 of 5 maps have 16 bits and were rounded to 8"
+    assert deep == "5 of 5 maps have 16 bits and were scored with 8"
     assert dark.startswith("no map value is above 16 of 255")
-    for stem, (_, mask) in pairs.items():
-        Image.fromarray(mask.astype(np.uint16) * 16).save(folder / f"masks/{stem}.png")
-    with pytest.raises(MaganError, match=r"no mask value is above 16 of 255; expected 0 and 255"):
-        evaluate(folder / "maps", folder / "masks")
+    for factor, highest in ((16, 16), (2, 2), (1.2, 1)):  # of 4080, 510 and 306
+        for stem, (_, mask) in pairs.items():
+            Image.fromarray((mask * float(factor)).astype(np.uint16)).save(folder / f"masks/{stem}.png")
+        with pytest.raises(MaganError, match=rf"no mask value is above {highest} of 255; expected 0 and 255"):
+            evaluate(folder / "maps", folder / "masks")
 
 
 def test_a_single_map_may_be_nearly_black(folders):

@@ -195,6 +195,20 @@ def test_eight_bit_values_in_sixteen_bits_of_colour_are_refused(tmp_path, suffix
             read(path)
 
 
+def test_a_tiff_of_twelve_bits_is_no_photograph(tmp_path):
+    """Pillow reads its values, up to 4095, as they are; tifffile does not write such."""
+    values = [0, 1000, 2000, 4095]
+    packed = int("".join(f"{value:012b}" for value in values), 2).to_bytes(6, "big")
+    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 6}  # TIFF 6.0, section 3
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    (tmp_path / "a.tif").write_bytes(
+        b"II*\0" + struct.pack("<I", 14) + packed + struct.pack("<H", len(tags)) + entries + bytes(4)
+    )
+    assert read_map(tmp_path / "a.tif", 16).tolist() == [values]
+    with pytest.raises(MaganError, match=r"none of them above 4095 of 65535.*white at 65535"):
+        read_photo(tmp_path / "a.tif")
+
+
 def test_white_at_zero_is_white_or_refused(tmp_path):
     """A fax has it so, in few bits; Pillow leaves 16 bits as they are."""
     tifffile.imwrite(tmp_path / "a.tif", 255 - GREY, photometric="miniswhite")

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import clones
@@ -129,7 +130,7 @@ if "ipykernel_launcher" in sys.orig_argv:
 
 @pytest.mark.filterwarnings("ignore")  # of the Jupyter client's own sockets, when its kernel ends
 @pytest.mark.parametrize(("dying", "starts"), [(2, 3), (3, 3)])
-def test_a_kernel_that_dies_as_it_starts_is_started_again(tmp_path, monkeypatch, dying, starts):
+def test_a_kernel_that_dies_as_it_starts_is_started_again(tmp_path, monkeypatch, capsys, dying, starts):
     """As one does whose ports another has taken; nothing has run by then."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(DIES)
@@ -143,9 +144,11 @@ def test_a_kernel_that_dies_as_it_starts_is_started_again(tmp_path, monkeypatch,
         notebook.run(path, tmp_path / "out.ipynb", [])
         assert (tmp_path / "ran").read_text() == "once"
     else:
-        with pytest.raises(MaganError, match=r"a\.ipynb did not start in 3 attempts.*ipykernel_launcher"):
+        with pytest.raises(MaganError, match=r"a\.ipynb died 3 times as it started.*-m ipykernel_launcher"):
             notebook.run(path, tmp_path / "out.ipynb", [])
         assert not (tmp_path / "ran").exists()
+        assert not list(tmp_path.glob("out*"))
+    assert "died as it started; starting it again" in capsys.readouterr().err
     assert len((tmp_path / "starts").read_text()) == starts
 
 
@@ -285,6 +288,38 @@ def test_a_signal_reaches_the_kernel_which_has_time_to_save(tmp_path, under_dvc,
     assert not (tmp_path / "done.ipynb").exists()
     assert "Traceback" not in told
     assert told.endswith("magan: n.ipynb was stopped. The same command goes on from what it has saved.\n")
+
+
+SLEEPS = """
+import sys, time
+from pathlib import Path
+if "ipykernel_launcher" in sys.orig_argv:
+    Path("starting").touch()
+    time.sleep(120)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_kernel_that_starts(tmp_path, number):
+    waits_for_a_signal(tmp_path / "n.ipynb", seconds=0)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(SLEEPS)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "magan_core", "notebook", "n.ipynb", "--out", "done.ipynb"], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path / 'site'}:{ROOT}"}, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
+    )  # fmt: skip
+    try:
+        clones.wait_for((tmp_path / "starting").exists, 60)
+        time.sleep(1)  # the kernel is waited for
+        process.send_signal(number)
+        told = process.communicate(timeout=30)[1]  # to its end, which the kernel could write on beyond
+        assert process.returncode == 128 + number
+        assert told.endswith("n.ipynb was stopped. The same command goes on from what it has saved.\n")
+        clones.wait_for(lambda: not clones.processes(tmp_path), 20)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.slow

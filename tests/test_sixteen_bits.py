@@ -173,7 +173,7 @@ def test_evaluate_scores_all_sixteen_where_it_is_told_to(folders, capsys):
     told = {name: rounded[name] for name in metrics.SCORES}
     plain = evaluate(folders / "maps", masks)
     assert {name: plain[name] for name in metrics.SCORES} == told
-    assert plain["notes"] == ["4 of 4 maps have 16 bits and were rounded to 8"]
+    assert plain["notes"] == ["4 of 4 maps have 16 bits and were scored with 8"]
 
     cli.main([
         "evaluate", "--maps", str(folders / "maps"), "--masks", str(masks), "--bits", "16",
@@ -200,7 +200,8 @@ def test_evaluate_scores_all_sixteen_where_it_is_told_to(folders, capsys):
 def test_maps_of_eight_bits_may_be_scored_with_sixteen(folders):
     """With the scores of their 8, which is told."""
     one, other = (evaluate(folders / "rounded", folders / "masks", bits=bits) for bits in (8, 16))
-    assert other["notes"] == ["4 of 4 maps have 8 bits, which alone makes other scores"]
+    (note,) = other["notes"]
+    assert note == "4 of 4 maps have 8 bits: their AUC and AUF_beta are not like those of 16"
     assert {name: other[name] for name in metrics.SCORES} == {name: one[name] for name in metrics.SCORES}
 
 

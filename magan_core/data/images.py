@@ -106,7 +106,7 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
     """The mask of the grey values uint8 (H, W) that `read_map` found at `path`: see `read_mask`."""
     if white not in ("focus", "blur"):
         raise MaganError(f"mask polarity is {white!r}; expected 'focus' or 'blur': the class stored as white")
-    if grey.max() == 1:
+    if grey.max() == 1 and bits_of_map(path) == 8:
         raise MaganError(f"{path}: mask values are 0 and 1; expected 0 and 255: multiply the mask by 255")
     if 0 < grey.max() <= DARK:
         raise MaganError(f"{path}: no mask value is above {grey.max()} of 255; expected 0 and 255")
@@ -127,7 +127,7 @@ def read_map(path: str | Path, bits: int = 8) -> np.ndarray:
     with _decoded(Path(path), whole=True) as picture:
         if picture.mode in SIXTEEN_BIT:
             values = np.array(picture)
-            return values if bits == 16 else ((values + np.uint32(128)) // 257).astype(np.uint8)
+            return values if bits == 16 else of_eight_bits(values)
         if bits == 16 and bits_of_map(path) == 16:
             raise MaganError(
                 f"{path}: 16-bit samples in colour or with transparency, of which 8 bits would be left; "
@@ -144,6 +144,11 @@ def read_map(path: str | Path, bits: int = 8) -> np.ndarray:
                 )
         grey = np.array(picture.convert("L"))
     return grey if bits == 8 else grey.astype(np.uint16) * 257
+
+
+def of_eight_bits(values: np.ndarray) -> np.ndarray:
+    """A map of 16 bits, uint16 (H, W), rounded to uint8 (H, W); one of 8 as it is."""
+    return values if values.dtype == np.uint8 else ((values + np.uint32(128)) // 257).astype(np.uint8)
 
 
 def check_bits(bits: int) -> None:
@@ -297,8 +302,8 @@ def _is_heic(path: Path) -> bool:
 
 
 def _is_deep(picture: Image.Image) -> bool:
-    """Whether a PNG or TIFF that is not decoded yet has 16 bits a sample, in grey or in colour."""
-    return picture.format in ("PNG", "TIFF") and ";16" in str(picture.tile[:1])  # I;16, ...
+    """Whether a PNG or TIFF that is not decoded yet has 16 bits a sample, in grey or in colour, or 12."""
+    return picture.format in ("PNG", "TIFF") and any(mode in str(picture.tile[:1]) for mode in (";16", ";12"))
 
 
 def _is_sixteen_bit_grey(picture: Image.Image) -> bool:
