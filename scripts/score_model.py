@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from magan_core import params, paths
+from magan_core.data.images import read_map, write_map
 from magan_core.data.sets import pairs, select
 from magan_core.data.splits import split_file
 from magan_core.device import choose_device
@@ -62,10 +63,13 @@ def score(models: list[Path], splits: list[str]) -> dict:
         records = select(pairs(raw, WHITE), split_file(source, name, raw))
         photos, told = [record["image"] for record in records], f"{source.upper()}, {name}"
         maps = {bits: MAPS / source / f"{Path(name).stem}-{bits}" for bits in (8, 16)}
-        for bits, out in maps.items():
+        for out in maps.values():
             shutil.rmtree(out, ignore_errors=True)
-            took = predict_files(network, photos, out, size=size, device=device, bits=bits, **how)
-            seconds.setdefault(split, round(took, 4))
+        took = predict_files(network, photos, maps[16], size=size, device=device, bits=16, **how)
+        seconds[split] = round(took, 4)
+        for path in maps[16].iterdir():
+            write_map(maps[8] / path.name, read_map(path))
+        for bits, out in maps.items():
             add(told + ", 16 bits" * (bits == 16), out, records, bits=bits)
         for protocol in ALSO.get(split, ()):
             add(f"{told}, protocol {protocol}", maps[8], records, protocol=protocol)
