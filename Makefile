@@ -26,11 +26,14 @@ repro: setup
 released-model: setup
 	scripts/released_model.sh $(LABELLERS)
 
+# A test file has a process to itself; they begin in the order of tests/conftest.py.
+PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: setup check
-	python -m pytest
+	$(PYTEST)
 
 fast-test: setup
-	python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: setup
 	ruff check .

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from magan_core import metrics
-from magan_core.data.images import CUT, DARK, OVERLAY, bits_of_map, check_bits, cut, read_map, resize
+from magan_core.data.images import (
+    CUT,
+    DARK,
+    OVERLAY,
+    bits_of_map,
+    check_bits,
+    cut,
+    of_eight_bits,
+    read_map,
+    resize,
+)
 from magan_core.data.sets import read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
 from magan_core.files import as_text
@@ -24,7 +34,7 @@ def evaluate(
     *,
     maps_white: str = "focus",
     masks_white: str = "focus",
-    protocol: str = "paper",
+    protocol: str | metrics.Protocol = "paper",
     suffix: str = "",
     masks_suffix: str = "",
     split: str | Path | None = None,
@@ -44,7 +54,8 @@ def evaluate(
         the masks' do, for a folder.
     split: a text file, one file name or stem a line, with or without those suffixes: only these are scored.
         Without it maps and masks must pair up.
-    resample: resize maps of another size to their mask's (bicubic); the summary then says how many.
+    resample: resize maps of another size to their mask's (bicubic), but none that looks turned by a quarter;
+        the summary then says how many.
     bits: 8, or 16 to score maps of 16 bits in full, not rounded to 8; the notes tell of maps of others.
     resamples, seed: of the bootstrap behind `intervals`.
 
@@ -86,7 +97,7 @@ def evaluate(
         raise MaganError(f"the maps in {maps_dir} hold 0 and 1; expected 0 to 255: multiply them by 255")
     statistics = np.stack([one.statistics for one in counted])
 
-    summary: dict[str, object] = {"protocol": protocol, "rules": str(rules), "images": len(stems)}
+    summary: dict[str, object] = {"protocol": rules.name, "rules": str(rules), "images": len(stems)}
     summary |= {name: round(value, 8) for name, value in metrics.summary(statistics, rules).items()}
     several = len(stems) > 1
     found = metrics.intervals(statistics, rules, resamples=resamples, seed=seed) if several else {}
@@ -98,6 +109,8 @@ def evaluate(
             if bits == 8
             else f"{other} of {len(stems)} maps have 8 bits: their AUC and AUF_beta are not like those of 16"
         )
+    if dim := sum(one.highest == 1 and one.bits == 8 for one in counted):
+        notes.append(f"{dim} of {len(stems)} maps hold nothing above 1 of 255: are theirs 0 and 1 of 1?")
     if highest <= DARK:
         notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")
     if grey := sum(one.grey for one in counted):
@@ -145,7 +158,12 @@ def published_test_list(maps_dir: Path, masks_dir: Path, masks_white: str, suffi
 
 
 def compare(
-    a: str | Path, b: str | Path, *, protocol: str = "paper", resamples: int = 2000, seed: int = 1
+    a: str | Path,
+    b: str | Path,
+    *,
+    protocol: str | metrics.Protocol = "paper",
+    resamples: int = 2000,
+    seed: int = 1,
 ) -> dict[str, metrics.Difference]:
     """Scores of `b` minus scores of `a`, two folders that `evaluate` wrote for the same images, with 95 %
     intervals and p-values (`metrics.paired_difference`).
@@ -258,7 +276,7 @@ def _count(
             "correct the mask, or leave the image out of the test set"
         )
     focus_map = read_map(map_path, bits)
-    highest = round(int(focus_map.max()) / (257 if bits == 16 else 1))
+    highest = int(of_eight_bits(focus_map.max(keepdims=True))[0, 0])
     if maps_white == "blur":
         focus_map = ~focus_map
     resized = focus_map.shape != mask.shape
@@ -266,6 +284,11 @@ def _count(
         raise MaganError(
             f"{map_path}: the map is {_size(focus_map)} and its mask {_size(mask)} pixels; "
             "make the map at the photograph's size, or allow resampling (--resample)"
+        )
+    if resized and _turned(focus_map, mask):
+        raise MaganError(
+            f"{map_path}: the map is {_size(focus_map)} and its mask {_size(mask)} pixels, as if one of them "
+            "were turned by a quarter; make both upright"
         )
     if resized:
         focus_map = resize(focus_map, *mask.shape)
@@ -282,6 +305,12 @@ def _count(
 
 def _more(names: list[str]) -> str:
     return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def _turned(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two pictures have their sides in the same ratio the other way round, and not as they are."""
+    a, b = (array.shape[1] / array.shape[0] for array in (one, other))
+    return abs(a * b - 1) < 0.02 and abs(a / b - 1) > 0.05
 
 
 def _size(array: np.ndarray) -> str:

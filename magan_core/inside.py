@@ -103,8 +103,8 @@ def _group(
 ) -> Group:
     levels = np.repeat(np.arange(first, first + len(channels)), channels)
     before = kept[name]
-    if module is None:
-        return Group(levels, before[0].numpy(), before[0].numpy())
+    if not isinstance(module, ChannelAttention):
+        return Group(levels, before[0].numpy(), kept.get(f"{name}_attended", before)[0].numpy())
     weights = {energy: ChannelAttention(energy, module.axis).weights(before)[0] for energy in ENERGIES}
     return Group(
         levels,

@@ -18,7 +18,7 @@ SMALLEST = {
     256: 96,
 }  # receptive field of Table VI -> least side of its pictures in pixels
 LARGEST = 100_000  # side in pixels to which a photograph may be brought
-ENERGIES = ("mean", "raw")  # of channel attention: models.attention
+ENERGIES = ("mean", "raw")  # of channel attention: what they are is in models.attention
 AXES = ("sources", "printed")
 ADVERSARIAL = ("non_saturating", "minimax")  # losses.generator_adversarial_loss
 SCHEDULES = ("constant", "polynomial", "cosine")  # training.schedule

@@ -1,4 +1,4 @@
-"""The losses of MA-GANet (Eq. 4 to 9). `in focus` is the positive class of all of them."""
+"""The losses of MA-GANet (Eq. 4, 5 and 7). `in focus` is the positive class of all of them."""
 
 import torch
 from torch import Tensor

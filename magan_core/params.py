@@ -11,6 +11,7 @@ from magan_core import limits, paths, roles
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
+from magan_core.roles import PAPER_NAMES
 from magan_core.training.further import FURTHER
 
 RUN = {"set": str, "variant": str, "parts": list, "loss": dict}
@@ -151,6 +152,12 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         )
     limits.check_scales(profile["test_size"], profile["test_scales"], where)
     types(profile["sets"], dict.fromkeys(profile["sets"], dict), f"sets of {where}")
+    for role in profile["sets"]:
+        if role not in PAPER_NAMES:
+            raise MaganError(
+                f"{where} has a set '{role}', but a set takes the place of one of the paper's: "
+                f"{', '.join(PAPER_NAMES)}. For data of your own write `dut: {{source: {role}, ...}}`."
+            )
     limits.check_same_as(profile["sets"], where)
     for baseline in profile["check"]["baselines"]:
         nearest(baseline, BASELINES, f"baseline in {where}")
@@ -204,10 +211,15 @@ def _rows(rows: Any, raw: dict[str, Any]) -> list[dict[str, str]]:
     published = {name for profile in raw["profiles"].values() for name in profile["published"]}
     taken = set()
     for row in rows:
-        keys(row, ROW, "key of rows")
-        types(row, ROW, "rows")
+        keys(row, [*ROW, "against"], "key of rows", ("against",))
+        types(row, ROW | dict.fromkeys(row.keys() - ROW.keys(), str), "rows")
         nearest(row["table"], NUMBERS, f"table of row '{row['row']}'")
         nearest(row["variant"], sorted(known | published), f"variant of row '{row['row']}'")
+        if "against" in row:
+            for key in ("variant", "against"):
+                nearest(
+                    row[key], sorted(known), f"{key} of row '{row['row']}', which is held against another"
+                )
         if row["table"] == "II" and row["variant"] in published:
             raise MaganError(
                 f"row '{row['row']}' of Table II: published maps have no seconds. Take another table."

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from magan_core.data.images import check_bits, read_photo, resize, write_map
+from magan_core.errors import MaganError
 from magan_core.models.generator import MANet
 
 LONGEST = 2.5  # times as long as wide; every photograph of the data sets is shorter
@@ -39,9 +40,15 @@ def predict(
     A photograph of more than LONGEST : 1 is mapped in windows that overlap, and their logits are blended.
     On a CPU `generator` is called in several threads at once where there are several such passes.
     Returns uint8 (H, W), 255 = in focus, or, with `bits` 16, uint16 (H, W), 65535 = in focus. MaganError for
-    any other number of bits.
+    another photograph or number of bits.
     """
     check_bits(bits)
+    kind, shape = getattr(photo, "dtype", type(photo).__name__), getattr(photo, "shape", ())
+    if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise MaganError(
+            f"a photograph is {kind} {tuple(shape)}; expected uint8 (height, width, 3), red, green and blue, "
+            "as data.images.read_photo gives it"
+        )
     parts = windows(*photo.shape[:2])
     if len(parts) == 1:
         return as_map(_logits(generator, photo, size, device, scales, flip), bits)

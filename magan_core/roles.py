@@ -1,9 +1,10 @@
-"""Which set of a profile fills a role: a data set of the paper."""
+"""Which set of a profile fills a role: a data set of the paper, tested or learnt from."""
 
 from collections.abc import Mapping
 from typing import Any
 
 Sets = Mapping[str, Mapping[str, Any]]
+PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
 
 
 def filled_by(sets: Sets, role: str) -> str:

@@ -201,10 +201,10 @@ def test_a_set_of_ones_own_with_the_wrong_white_is_refused(download):
 
 
 def test_three_of_four_photographs_are_no_proof(monkeypatch):
-    for sharper, refused in ((3, False), (4, True)):
-        monkeypatch.setattr(polarity, "white_is_sharper", lambda records, n=sharper: (n, 4))
+    monkeypatch.setattr(polarity, "_sharper", lambda record: record["sign"])
+    for signs, refused in (((1, 1, 1, -1), False), ((1, 1, 1, 0), False), ((1, 1, 1, 1), True)):
         with pytest.raises(MaganError) if refused else contextlib.nullcontext():
-            check_polarity([{"white": "blur"}], "garden")
+            check_polarity([{"white": "blur", "sign": sign} for sign in signs], "garden")
 
 
 @pytest.mark.parametrize("name", ["cuhk", "szu-bd"])

@@ -10,6 +10,7 @@ from magan_core.data.sets import load
 from magan_core.errors import MaganError
 
 SAMPLE = 100  # photographs looked at, at least
+FEWEST = 8  # photographs of which preparation believes it
 
 
 def white_is_sharper(records: Sequence[Record]) -> tuple[int, int]:
@@ -18,16 +19,16 @@ def white_is_sharper(records: Sequence[Record]) -> tuple[int, int]:
 
     On CUHK and SZU-BD, whose white is blurred, that is 2 in 100. Errors as in `sets.load`.
     """
-    looked_at = records[:: max(1, len(records) // SAMPLE)]
-    return sum(_white_is_sharper(record) for record in looked_at), len(looked_at)
+    signs = _signs(records)
+    return signs.count(1), len(signs)
 
 
 def contradicted(records: Sequence[Record]) -> tuple[int, int] | None:
     """Return in how many photographs the masks look as if white meant the other class than the records say,
     and how many were looked at, if that is more than three of four; else None. Errors as in `sets.load`."""
-    sharper, looked_at = white_is_sharper(records)
-    against = looked_at - sharper if records[0]["white"] == "focus" else sharper
-    return (against, looked_at) if against > 0.75 * looked_at else None
+    signs = _signs(records)
+    against = signs.count(-1 if records[0]["white"] == "focus" else 1)
+    return (against, len(signs)) if against > 0.75 * len(signs) else None
 
 
 def check_polarity(records: Sequence[Record], name: str) -> None:
@@ -42,8 +43,14 @@ def check_polarity(records: Sequence[Record], name: str) -> None:
         )
 
 
-def _white_is_sharper(record: Record) -> bool:
+def _signs(records: Sequence[Record]) -> list[int]:
+    return [_sharper(record) for record in records[:: max(1, len(records) // SAMPLE)]]
+
+
+def _sharper(record: Record) -> int:
+    """1 if the class stored as white has the larger mean absolute Laplacian, -1 if the other has, or 0."""
     photo, mask = load(record)
     detail = np.abs(ndimage.laplace(photo.mean(axis=2, dtype=np.float32)))
     focus = mask == 255
-    return bool((detail[focus].mean() > detail[~focus].mean()) == (record["white"] == "focus"))
+    sign = int(np.sign(detail[focus].mean() - detail[~focus].mean()))
+    return sign if record["white"] == "focus" else -sign

@@ -35,6 +35,7 @@ from magan_core.data import sets
 from magan_core.data.images import resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
 from magan_core.data.parts import Parts, check_leaks, folder_parts
+from magan_core.data.polarity import FEWEST, check_polarity
 from magan_core.data.record import Record
 from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
@@ -85,6 +86,10 @@ def prepare(
                 found[name] = folder_parts(name, entry, profile["seed"], folder_of, splits)
         collections = {name: profile["sets"][name]["source"] for name in found}
         check_leaks(found, collections, {(filled_by(profile["sets"], "dut"), "ctcug")})
+        for name, parts in found.items():
+            labelled = parts.train + parts.test
+            if collections[name] != "synthetic" and len(labelled) >= FEWEST:
+                check_polarity(labelled, name)
         summary = {}
         for name, parts in found.items():
             entry = profile["sets"][name]

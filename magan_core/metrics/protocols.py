@@ -65,10 +65,18 @@ class Protocol:
         nearest(self.f_rule, F_RULES, "F rule")
         nearest(self.scaling, SCALINGS, "scaling")
         fixed = self.iou_at, self.level if self.f_rule == "fixed" else 0
-        if self.beta2 <= 0 or self.steps < 1 or self.level < 0 or min(fixed) < 0 or max(fixed) > 4:
+        whole = all(type(value) is int for value in (self.steps, self.level, self.iou_at))
+        if (
+            not (whole and type(self.beta2) in (int, float))
+            or not 0 < self.beta2 < float("inf")
+            or self.steps < 1
+            or self.level < 0
+            or not 0 <= min(fixed) <= max(fixed) <= 4
+        ):
             raise MaganError(
-                f"protocol '{self.name}' has beta2 {self.beta2}, steps {self.steps}, level {self.level}, "
-                f"iou_at {self.iou_at}; expected beta2 above 0, 1 step or more, thresholds of 0 to 4 quarters"
+                f"protocol '{self.name}' has beta2 {self.beta2!r}, steps {self.steps!r}, level "
+                f"{self.level!r}, iou_at {self.iou_at!r}; expected beta2 above 0, 1 step or more, and level "
+                "and iou_at as whole quarters: 2 for a threshold of 0.5, at most 4"
             )
         for name in self.pooled:
             nearest(name, SCORES, "pooled score")
@@ -158,7 +166,9 @@ PROTOCOLS = {
 }
 
 
-def get_protocol(name: str) -> Protocol:
-    """The protocol of this name; MaganError with the nearest valid name if there is none."""
+def get_protocol(name: str | Protocol) -> Protocol:
+    """The protocol of this name, or itself; MaganError with the nearest valid name if there is none."""
+    if isinstance(name, Protocol):
+        return name
     nearest(name, PROTOCOLS, "protocol")
     return PROTOCOLS[name]

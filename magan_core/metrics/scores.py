@@ -18,9 +18,8 @@ from magan_core.metrics.protocols import SCORES, Protocol
 
 Features = dict[str, np.ndarray]
 Span = tuple[np.ndarray, np.ndarray]  # the scores that stand for 0 and for 1
-BLOCK = (
-    1 << 15
-)  # levels of images at a time, so that temporary arrays stay small: half the time of all at once
+# Levels of images at a time, so that temporary arrays stay small: half the time of all at once.
+BLOCK = 1 << 15
 
 
 def summary(statistics: np.ndarray, protocol: Protocol) -> dict[str, float]:
@@ -249,9 +248,10 @@ def _pooled(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
     """Every score that is not the best or the area of a curve, over all pixels together."""
     scores = _unfolded(means)
     above = _at_least(scores)
+    whole = _whole(scores)
     found = {
-        "mae": mae(scores, _whole(scores)),
-        "iou": iou(above, _lowest(protocol.iou_at, 4, _whole(scores))),
+        "mae": mae(scores, whole),
+        "iou": iou(above, _lowest(protocol.iou_at, 4, whole)),
         "auc": auc(scores, above),
     }
     if "hit" in means:

@@ -1,11 +1,19 @@
 """The two attention modules of MANet (sections III-A.1 and III-A.2)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from magan_core.limits import check
+
+# What the softmax takes: from the inner products x_i . x_j of channels of N = H W pixels (B, C, C), and N.
+# `raw` is as printed, and reaches 1e6 with VGG features, which makes the softmax one-hot.
+ENERGIES: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "mean": lambda products, count: products / count,
+    "raw": lambda products, count: products,
+}
 
 
 class ChannelAttention(nn.Module):
@@ -13,8 +21,7 @@ class ChannelAttention(nn.Module):
 
     The scale alpha starts at zero, so that the module starts as the identity.
 
-    energy: `raw` takes the inner products x_i . x_j as printed; `mean` divides them by N = H W. The raw ones
-        reach 1e6 with VGG features, which makes the softmax one-hot.
+    energy: what the softmax takes, of ENERGIES.
     axis: `sources` normalises the weights over the channels that are summed, as the text and the transpose in
         section III-A.1 say (each output is a convex combination); `printed` takes the indices of Eq. 1 and 2
         to the letter, where the weights of one output channel need not sum to one.
@@ -41,8 +48,7 @@ class ChannelAttention(nn.Module):
                 # one product instead of two. The bracket is zero but for its gradient.
                 product = x.transpose(1, 2) @ x.detach()  # B, C, C
                 energy = product + (product.transpose(1, 2) - product.detach())
-            if self.energy == "mean":
-                energy = energy / x.shape[1]
+            energy = ENERGIES[self.energy](energy, x.shape[1])
             return energy.softmax(dim=2 if self.axis == "sources" else 1)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -52,14 +52,25 @@ class TimmBackbone(nn.Module):
         from timm.data import resolve_model_data_config
 
         super().__init__()
-        nearest(name.partition(".")[0], [*OWN, *timm.list_models()], "backbone")
+        plain, _, tag = name.partition(".")
+        nearest(plain, [*OWN, *timm.list_models()], "backbone")
+        if tag:
+            known = [one.partition(".")[2] for one in timm.list_pretrained(f"{plain}.*")]
+            nearest(tag, known, f"tag of timm's weights for {plain}")
         try:
             self.features = timm.create_model(name, features_only=True, out_indices=(0, 1, 2, 3, 4))
         except (IndexError, AssertionError, AttributeError, RuntimeError) as error:
             raise MaganError(
-                f"backbone '{name}' has no pyramid of five feature levels in timm ({error}). Take one that "
-                "has, for example vgg16, tf_efficientnet_lite0 or resnet50."
+                f"backbone '{name}' has no pyramid of five feature levels in timm{_levels(name)}. Take one "
+                "that has, for example vgg16, tf_efficientnet_lite0 or resnet50, or wrap it "
+                "(docs/extending.md)."
             ) from error
+        if self.features.pretrained_cfg.get("fixed_input_size"):
+            side = self.features.pretrained_cfg["input_size"][1]
+            raise MaganError(
+                f"backbone '{name}' takes pictures of {side} x {side} px alone, but training and mapping "
+                "have sides of their own. Take a convolutional network, for example resnet50."
+            )
         self.channels = list(self.features.feature_info.channels())
         self.strides = list(self.features.feature_info.reduction())
         config = resolve_model_data_config(self.features)
@@ -68,6 +79,16 @@ class TimmBackbone(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Normalised images (B, 3, H, W) -> five feature maps, shallowest first."""
         return self.features(images)
+
+
+def _levels(name: str) -> str:
+    """How many feature levels a timm model has, in brackets, if timm can say."""
+    import timm
+
+    try:
+        return f" (but {len(timm.create_model(name, features_only=True).feature_info)})"
+    except (IndexError, AssertionError, AttributeError, RuntimeError):
+        return ""
 
 
 def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn.Module:

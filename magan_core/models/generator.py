@@ -65,7 +65,7 @@ class MANet(nn.Module):
         if attention:
             maps["high"] = high
         if self.high_attention is not None:
-            if attention:
+            if attention and hasattr(self.high_attention, "weights"):
                 maps["high_channels"] = self.high_attention.weights(high)
             high = self.high_attention(high)
             if attention:
@@ -76,7 +76,7 @@ class MANet(nn.Module):
             if attention:
                 maps["low"] = low
             if self.low_attention is not None:
-                if attention:
+                if attention and hasattr(self.low_attention, "weights"):
                     maps["low_channels"] = self.low_attention.weights(low)
                 low = self.low_attention(low)
                 if attention:
@@ -94,7 +94,7 @@ class MANet(nn.Module):
     def alphas(self) -> dict[str, float]:
         """The learnt scales of the channel attention that the network has (Eq. 2): alpha_hca, alpha_lca."""
         modules = {"alpha_hca": self.high_attention, "alpha_lca": self.low_attention}
-        return {name: module.alpha.item() for name, module in modules.items() if module is not None}
+        return {name: module.alpha.item() for name, module in modules.items() if hasattr(module, "alpha")}
 
 
 def convolution(inputs: int, outputs: int, norm: bool) -> nn.Sequential:

@@ -23,19 +23,23 @@ WITHOUT_TENSORS = ("backbone", "pooling", "dilation", "energy", "axis")
 
 
 def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -> str:
-    """Give a timm backbone its ImageNet weights, from `file` if named, otherwise from timm's hub; or give the
-    whole generator the weights of a model of this project, if `file` is one, to train it further.
+    """Give a backbone its pretrained weights, from `file` if named, otherwise one of timm's from its hub; or
+    give the whole generator the weights of a model of this project, if `file` is one, to train it further.
 
     settings: those that the generator was built from. Returns where the weights came from. Files may name
-    VGG's layers `features.N.` (torchvision) or `features_N.` (timm). Errors: MaganError when neither the file
-    nor the hub can be had, or the file does not fit.
+    VGG's layers `features.N.` (torchvision) or `features_N.` (timm); those of a backbone of one's own have
+    the names of its state_dict. Errors: MaganError when neither the file nor the hub can be had, or the file
+    does not fit.
     """
     if file is not None and Path(file).is_file() and "magan" in read_metadata(file):
         return _go_on_from(generator, settings, Path(file))
     name = settings["backbone"]
-    if name in OWN:
-        raise MaganError(f"backbone '{name}' has no ImageNet weights; set `pretrained: false` for it.")
-    backbone = generator.backbone.features
+    backbone = generator.backbone if name in OWN else generator.backbone.features
+    if file is None and name in OWN:
+        raise MaganError(
+            f"backbone '{name}' is not timm's, which has no weights for it. Name a file of them, or set "
+            "`pretrained: false`."
+        )
     if file is None:
         try:
             import timm  # here: it takes longer to import than a photograph to map
@@ -56,7 +60,9 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
             "those in build), set MAGAN_WEIGHTS to its folder where params.yaml names none, set `file: null` "
             "to download timm's, or use a profile that trains from scratch."
         )
-    state = {key.replace("features.", "features_"): tensor.float() for key, tensor in read(file).items()}
+    state = {key: tensor.float() for key, tensor in read(file).items()}
+    if name not in OWN:
+        state = {key.replace("features.", "features_"): tensor for key, tensor in state.items()}
     wanted = backbone.state_dict()
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
     misshapen = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]

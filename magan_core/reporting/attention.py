@@ -87,8 +87,8 @@ def matrices(groups: Mapping[str, Group]) -> Drawing:
 
 @styled
 def entropy(groups: Mapping[str, Group]) -> Drawing:
-    """How many channels take part in each output channel, exp(entropy), with either energy of Eq. 1 on the
-    same features.
+    """How many channels take part in each output channel, exp(entropy), with each energy on the same
+    features.
 
     groups: those with `taking_part`, by name.
     """
@@ -100,7 +100,7 @@ def entropy(groups: Mapping[str, Group]) -> Drawing:
         size = len(group.levels)
         place = (np.arange(size) + 0.5) / size
         for energy in ENERGIES:
-            label, color = ENERGY_LOOKS[energy]
+            label, color = ENERGY_LOOKS.get(energy, (energy, "#009E73"))
             own = energy == group.energy
             values = np.sort(group.taking_part[energy])
             middle = float(np.median(values))

@@ -103,10 +103,13 @@ def _banner(sources: Results, trained: int) -> list[str]:
             f"Not in this profile: {listed([PAPER_NAMES[role] for role in absent])}; cells that need "
             f"{'it' if len(absent) == 1 else 'them'} are empty."
         )
-    if sources.backbone != PAPER_BACKBONE:
-        lines.append(
-            f"The backbone is {sources.backbone}, not the paper's VGG-16, in every network of this profile."
-        )
+    runs_of: dict[str, list[str]] = {}
+    for run in sources.listed:
+        runs_of.setdefault(sources.backbone_of(run), []).append(run)
+    for backbone, runs in runs_of.items():
+        if backbone != PAPER_BACKBONE:
+            where = "every network of this profile" if len(runs_of) == 1 else listed(runs)
+            lines.append(f"The backbone is {backbone}, not the paper's VGG-16, in {where}.")
     if trained < len(sources.listed):
         lines.append(f"{trained} of the profile's {counted(len(sources.listed), 'run')} were trained.")
     return lines

@@ -20,9 +20,9 @@ from magan_core.data.images import read_map, read_mask, read_photo
 from magan_core.errors import MaganError, nearest
 from magan_core.files import read_json
 from magan_core.metrics import SCORES
+from magan_core.roles import PAPER_NAMES
 from magan_core.score_files import read_pair, read_statistics
 
-PAPER_NAMES = {"shi": "Shi's", "zhao": "Shi's (Zhao's split)", "dut": "DUT", "ctcug": "CTCUG", "frd": "FRD"}
 REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}  # raw folders of these
 TRAINED_ON = {"ctcug": "dut"}  # a test-only role is scored with the models of this one (paper, IV-A)
 SAME = "same data"
@@ -35,8 +35,9 @@ class Results:
 
     listed: the runs of the profile, name -> {variant, set, ...}. roles: its `sets`, role -> {source, ...} or
     {same_as}. others: folders of maps that are not runs: baselines and classical detectors. published: maps
-    that the authors of other methods published, name -> {method, set, ...}. backbone: of the runs. rows: of
-    the tables beside the paper's, {table, row, variant}.
+    that the authors of other methods published, name -> {method, set, ...}. backbone: of the runs whose
+    `model` names no other. rows: of the tables beside the paper's, {table, row, variant},
+    perhaps with the variant that it is held `against`.
     """
 
     prepared: Path
@@ -147,9 +148,13 @@ class Results:
             parts.append(f"also trained on {pseudo['source']}, labelled by a network")
         if (extra := self.filling(run["unlabelled"]) if "unlabelled" in run else SAME) != SAME:
             parts.append(f"unlabelled {extra}")
-        if self.backbone != PAPER_BACKBONE and tested == SAME:
-            parts.append(f"network {self.backbone}")
+        if (backbone := self.backbone_of(method)) != PAPER_BACKBONE and tested == SAME:
+            parts.append(f"network {backbone}")
         return ", ".join(parts)
+
+    def backbone_of(self, run: str) -> str:
+        """The backbone of a run, without the tag of its weights."""
+        return self.listed[run].get("model", {}).get("backbone", self.backbone).partition(".")[0]
 
     def as_published(self, method: str) -> bool:
         """Whether a run or other method is what its authors published, not a reconstruction of it."""

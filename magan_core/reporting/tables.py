@@ -63,7 +63,7 @@ VARIANTS = {  # row of the paper -> variant in params.yaml, baseline or classica
 }
 
 
-PAIRS = (  # (other, what the paper says is better)
+PAIRS = (  # (other, what the paper says is better; of `manet-raw`, which is its own form, we say so)
     ("baseline", "hl-ll"),
     ("hl-ll", "hl-ll-hca"),
     ("hl-ll", "hl-ll-sa"),
@@ -172,7 +172,8 @@ def write_claims(results: Results, tolerance: Mapping[str, float | None], path: 
 
 
 def write_differences(results: Results, path: Path, *, resamples: int, seed: int) -> pd.DataFrame:
-    """Write PAIRS of methods on the same test photographs as one CSV; returns it.
+    """Write PAIRS of methods, and rows of one's own with what they are held against, on the same test
+    photographs as one CSV; returns it.
 
     Columns: dataset, data, without, with, metric, difference (with - without), low, high, p, seeds. One row a
     pair that the profile has, a role and a score. Two methods with several seeds in common are compared over
@@ -180,7 +181,8 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
     one seed that both have, else the first of each. p is not corrected for the number of comparisons.
     """
     rows = []
-    for role, (first, second) in product(PAPER_NAMES, PAIRS):
+    own = [(row["against"], row["variant"]) for row in results.rows if "against" in row]
+    for role, (first, second) in product(PAPER_NAMES, dict.fromkeys((*PAIRS, *own))):
         pairs = _same_seed(results, first, second, role)
         if not pairs or results.sets[results.filled_by(role)]["test"] < 2:
             continue

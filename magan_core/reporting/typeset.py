@@ -24,21 +24,24 @@ TITLES = {
     "VI": "Receptive field of the discriminator",
 }
 SCORED = (
-    "Bold and underlined: best and second best of a column, as in the paper. Own scores follow protocol "
-    "`paper`: blurred is positive, beta squared 0.3, 101 thresholds, mean over images; small: 95 % interval "
-    "over the test images, or the standard deviation over seeds."
+    "Bold and underlined: best and second best of a column (the paper colours them in Table I). Own scores "
+    "follow protocol `paper`: blurred is positive, beta squared 0.3, 101 thresholds, mean over images; "
+    "small: 95 % interval over the test images, or the standard deviation over seeds."
 )
 NOTES = {
     "I": (
         SCORED,
         "The paper's MANet on DUT has the scores of the CE-only row of Table V, though the text says CE + "
         "IoU for all: its step to MA-GANet may add both losses. The own MANet is CE + IoU.",
+        "The paper's AUFβ is above its Fβ in four rows (SS, DefuNet and DefuNetV2 on Shi's, BTBNet on "
+        "CTCUG), as no area under a curve is above its maximum: their Fβ cannot be that of protocol `paper`.",
         "The paper's IoU, AUC and AUFβ of DBDF and SS on DUT are identical, probably a slip of copying. "
         "The gaps that its text quotes for MAE (0.628) and IoU (0.882) are not "
         "the differences of its table (0.552, 0.846).",
     ),
     "II": (
-        "The paper timed an Intel 3.4 GHz CPU and an Nvidia GTX Titan Xp. Own seconds hold for the pictures "
+        "The paper timed an Intel 3.4 GHz CPU and an Nvidia GTX Titan Xp. Own seconds are medians over the "
+        "photographs, reading and writing apart, and hold for the pictures "
         "and the network of this profile, and for the hardware named beside them (in the report: under "
         "Provenance).",
     ),

@@ -252,7 +252,8 @@ def step_once(
     ce = losses.cross_entropy(logits[:count], masks)
     iou = losses.iou_loss(maps[:count], masks)
     total = weights.ce * ce + weights.iou * iou + weights.adv * adv
-    own = {name: further(name)(maps[:count], masks) for name in weights.further}
+    more = {"logits": logits[:count], "images": images[:count]}
+    own = {name: further(name)(maps[:count], masks, **more) for name in weights.further}
     for name, value in own.items():
         total = total + weights.further[name] * value
     objective = 0.5 * total + 0.5 * unlabelled_loss if count < len(images) else total
