@@ -18,6 +18,7 @@ RUN = {"set": str, "variant": str, "parts": list, "loss": dict}
 OPTIONAL = {"receptive_field": int, "unlabelled": str, "seed": int, "model": dict}
 LOSS = {"ce": float, "iou": float, "adv": float} | dict.fromkeys(FURTHER, float)
 ROW = dict.fromkeys(("table", "row", "variant"), str)
+MORE_OF_A_ROW = {"against": str}
 BASELINES = ("constant", "laplacian")  # notebook 01 makes their maps
 NUMBERS = ("I", "II", "III", "IV", "V", "VI")
 PROFILE = {
@@ -211,8 +212,8 @@ def _rows(rows: Any, raw: dict[str, Any]) -> list[dict[str, str]]:
     published = {name for profile in raw["profiles"].values() for name in profile["published"]}
     taken = set()
     for row in rows:
-        keys(row, [*ROW, "against"], "key of rows", ("against",))
-        types(row, ROW | dict.fromkeys(row.keys() - ROW.keys(), str), "rows")
+        keys(row, ROW | MORE_OF_A_ROW, "key of rows", MORE_OF_A_ROW)
+        types(row, {key: kind for key, kind in (ROW | MORE_OF_A_ROW).items() if key in row}, "rows")
         nearest(row["table"], NUMBERS, f"table of row '{row['row']}'")
         nearest(row["variant"], sorted(known | published), f"variant of row '{row['row']}'")
         if "against" in row:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from magan_core import params
+
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "magan_core"
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
@@ -92,6 +94,7 @@ def test_every_setting_that_a_page_names_exists():
         f"folders.{key}" for key in settings["folders"]
     }
     keys = {name.split(".")[1] for name in known} | set(profile) | set(settings)
+    keys |= {*params.ROW, *params.MORE_OF_A_ROW}
     keys |= {key for run in settings["runs"].values() for key in run}
     keys |= {key for one in settings["profiles"] for data_set in one["sets"].values() for key in data_set}
     sections = "|".join({name.split(".")[0] for name in known})

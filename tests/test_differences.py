@@ -177,3 +177,15 @@ def test_runs_that_were_scored_against_other_masks_are_not_compared(results):
     path.write_text(path.read_text().replace("mask 3", "mask 4"))
     with pytest.raises(MaganError, match="such as that of 'photo 3', are others in"):
         write(results)
+
+
+def test_a_row_of_ones_own_is_held_against_what_it_names(results):
+    row = {"table": "I", "row": "mine", "variant": "baseline", "against": "magan"}
+    found = write(dataclasses.replace(results, rows=(row, row | {"variant": "magan", "against": "manet"})))
+    pairs = list(found.groupby(["without", "with"], sort=False).groups)
+    assert pairs == [("manet", "magan"), ("baseline", "manet"), ("magan", "baseline")]
+
+
+def test_a_profile_without_a_set_has_no_differences_on_it(results):
+    sets = {name: entry for name, entry in SETS.items() if name != "ctcug"}
+    assert set(write(dataclasses.replace(results, roles=sets))["dataset"]) == {"Shi's", "DUT"}

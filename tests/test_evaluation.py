@@ -618,3 +618,44 @@ def test_what_is_no_folder_of_scores(two):
     (two / "one/per_image.csv").write_text("name\na\n")
     with pytest.raises(MaganError, match=r"one/per_image\.csv is no table.*evaluate these maps again"):
         compare(two / "one", two / "two")
+
+
+def test_a_protocol_of_ones_own(folders):
+    folder, pairs = folders
+    mine = metrics.Protocol("mine", "own", "focus", beta2=1.0, f_rule="fixed")
+    for name in ("a", "b"):
+        summary = evaluate(folder / "maps", folder / "masks", protocol=mine, out=folder / name)
+    assert (summary["protocol"], summary["rules"]) == ("mine", str(mine))
+    focus = {stem: (values >= 128, mask == 255) for stem, (values, mask) in pairs.items()}
+    f1 = [2 * (found & true).sum() / (found.sum() + true.sum()) for found, true in focus.values()]
+    assert summary["f_beta"] == pytest.approx(np.mean(f1), abs=1e-7)
+    assert compare(folder / "a", folder / "b", protocol=mine)["f_beta"].difference == 0
+
+
+def test_one_map_of_zeros_and_ones_among_others_is_told(folders):
+    folder, pairs = folders
+    save((pairs["a"][0] >= 128).astype(np.uint8), folder / "maps" / "a.png")
+    notes = evaluate(folder / "maps", folder / "masks")["notes"]
+    assert "1 of 5 maps hold nothing above 1 of 255: are theirs 0 and 1 of 1?" in notes
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_map_that_is_turned_by_a_quarter_is_not_stretched(folders, factor):
+    folder, pairs = folders
+    values, _ = pairs["b"]
+    height, width = (factor * side for side in SHAPE)
+    Image.fromarray(values).resize((width, height)).rotate(90, expand=True).save(folder / "maps" / "b.png")
+    with pytest.raises(
+        MaganError, match=rf"b\.png: the map is {height}x{width} and its mask 16x12 .*quarter"
+    ):
+        evaluate(folder / "maps", folder / "masks", resample=True)
+
+
+@pytest.mark.parametrize("size", [(20, 20), (16, 13), (12, 11), (160, 121)])
+def test_a_map_of_another_shape_that_is_not_turned_is_resized(folders, size):
+    folder, pairs = folders
+    Image.fromarray(pairs["b"][0]).resize(size).save(folder / "maps" / "b.png")
+    assert (
+        "1 of 5 maps had another size"
+        in evaluate(folder / "maps", folder / "masks", resample=True)["notes"][0]
+    )

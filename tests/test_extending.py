@@ -17,7 +17,7 @@ PAGE = ROOT / "docs/extending.md"
 KEPT = ("magan_core", "notebooks", "data/manifests", "data/splits", "data/paper_tables", "params.yaml")
 NOTEBOOKS = (
     ("01_prepare_data", {}),
-    *(("02_train_supervised", {"run": f"manet{part}-dut"}) for part in ("", "-nodrop", "-edge")),
+    *(("02_train_supervised", {"run": f"manet{part}-dut"}) for part in ("", "-nodrop", "-edge", "-cosine")),
     ("10_classical", {"method": "Gradient"}),
     ("04_evaluate", {}),
     ("05_ablations", {}),
@@ -110,7 +110,7 @@ def rows(folder, number):
 
 def test_the_page_has_an_example_of_everything():
     files = [block.file for block in blocks() if block.file.endswith(".py") and block.kind == "python"]
-    assert [Path(file).parent.name for file in files] == ["models", "classical", "training"]
+    assert [Path(file).parent.name for file in files] == ["models", "classical", "training", "models"]
     assert sum(block.kind == "diff" for block in blocks()) >= 10
 
 
@@ -157,3 +157,18 @@ def test_the_loss_is_trained_with_and_logged(extended):
         assert float(row["edge"]) > 0
         total = float(row["ce"]) + float(row["iou"]) + 0.5 * float(row["edge"])
         assert float(row["total"]) == pytest.approx(total, rel=1e-4)
+
+
+def test_the_attention_is_that_of_its_run_and_held_against_the_papers(extended):
+    folder, _ = extended
+    record = json.loads(
+        (folder / "results/try/runs/manet-cosine-dut/provenance.json").read_text(encoding="utf-8")
+    )
+    assert record["model"]["energy"] == "cosine"
+    with open(folder / "results/try/tables/differences.csv", encoding="utf-8") as file:
+        pairs = {(row["without"], row["with"]) for row in csv.DictReader(file)}
+    assert pairs == {("manet", "manet-cosine")}
+
+
+def test_the_protocol_is_followed(extended):
+    assert "focus positive; beta2 1; F at 0.5; IoU at 0.5; means over images" in extended[1]

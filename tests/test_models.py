@@ -9,9 +9,11 @@ from tiny import MODEL
 from torch import nn
 from torch.nn import functional as F
 
+from magan_core import limits
 from magan_core.errors import MaganError
+from magan_core.inside import look_inside
 from magan_core.models import PARTS, build_discriminator, build_generator, patch_grid, receptive_field
-from magan_core.models.attention import ChannelAttention, SpatialAttention
+from magan_core.models.attention import ENERGIES, ChannelAttention, SpatialAttention
 from magan_core.models.backbone import TimmBackbone, build_backbone
 from magan_core.models.efficientnet_lite import NAME as LITE
 from magan_core.models.generator import upsample_by_products
@@ -379,9 +381,41 @@ def test_a_dilation_that_is_none(dilation):
         build_generator(MODEL | {"dilation": dilation})
 
 
-def test_backbone_without_five_levels_is_refused():
-    with pytest.raises(MaganError, match="no pyramid of five"):
-        build_backbone("convnext_atto")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("convnext_atto", r"no pyramid of five feature levels in timm \(but 4\)"),
+        ("vit_tiny_patch16_224", "takes pictures of 224 x 224 px alone"),
+        ("maxvit_tiny_tf_224", "takes pictures of 224 x 224 px alone"),
+        ("resnet18.foo", "unknown tag of timm's weights for resnet18 'foo'"),
+        ("resnet18.tv_in", "did you mean 'tv_in1k'"),
+    ],
+)
+def test_a_backbone_that_does_not_do_says_why(name, message):
+    with pytest.raises(MaganError, match=message):
+        build_backbone(name)
+
+
+class Halved(nn.Module):
+    """A channel attention of another kind, without alpha and weights."""
+
+    def forward(self, features):
+        return features / 2
+
+
+def test_an_attention_of_another_kind_may_take_its_place(monkeypatch):
+    monkeypatch.setattr("magan_core.models.generator.ChannelAttention", lambda energy, axis: Halved())
+    network = build_generator(MODEL).eval()
+    assert network.alphas() == {}
+    photo, mask = np.full((32, 32, 3), 99, np.uint8), np.full((32, 32), 255, np.uint8)
+    groups = look_inside(network, None, photo, mask, 32).groups
+    for group in groups.values():
+        assert group.weights is None
+        assert np.array_equal(group.after, group.before / 2)
+
+
+def test_every_energy_that_settings_may_name_is_there():
+    assert tuple(ENERGIES) == limits.ENERGIES
 
 
 @pytest.mark.parametrize("name", ["slim_vgg", "vgg16"])

@@ -237,7 +237,7 @@ MISTAKES = {
     "section that is a value": (
         "discriminator: {channels: 16}", "discriminator: 16", "discriminator is 16, not dict",
     ),
-    "set of a run": ("dut:   {source: synthetic,", "duts:   {source: synthetic,", "did you mean 'duts'"),
+    "set of a run": ("&baseline      {set: dut,", "&baseline      {set: duts,", "did you mean 'dut'"),
     "list of a run": ("[magan-s-dut, magan-s-shi, magan-s-zhao]", "[manet-shi-s2]", "is in the wrong list"),
     "receptive field": (
         "&baseline      {set: dut,", "&baseline {receptive_field: 1, set: dut,", "goes with loss.adv",
@@ -251,6 +251,17 @@ MISTAKES = {
         "rows: []", "rows: [{table: IV, row: x, variant: manet}, {table: IV, row: x, variant: magan}]",
         "'x' of Table IV twice",
     ),
+    "variant that a row is held against": (
+        "rows: []", "rows: [{table: IV, row: x, variant: manet, against: magn}]", "did you mean 'magan'",
+    ),
+    "row of published maps that is held against another": (
+        "rows: []", "rows: [{table: I, row: x, variant: LBP-published, against: manet}]",
+        "unknown variant of row",
+    ),
+    "set under a name of its own": (
+        "dut:   {same_as: zhao}", "mine: {source: mine, white: focus}",
+        "a set takes the place of one of the paper's: shi, zhao, dut, ctcug, frd",
+    ),
     "row of published maps in the table of seconds": (
         "rows: []", "rows: [{table: II, row: x, variant: LBP-published}]", "published maps have no seconds",
     ),
@@ -258,7 +269,8 @@ MISTAKES = {
     "detector listed twice": ("[LBP, HiFST, DBDF, SS, ASVB]", "[LBP, SS, LBP]", "lists 'LBP' twice"),
     "set that is the same as none": ("dut:   {same_as: zhao}", "dut: {same_as: zaho}", "mean 'zhao'"),
     "set that is the same as one that is the same": (
-        "dut:   {same_as: zhao}", "dut: {same_as: me}\n      me: {same_as: zhao}", "unknown set that 'dut'",
+        "dut:   {same_as: zhao}\n      ctcug: {source: szu-bd, white: blur, test_split: test.txt}",
+        "dut:   {same_as: ctcug}\n      ctcug: {same_as: zhao}", "unknown set that 'dut'",
     ),
     "set that is the same and more": (
         "dut:   {same_as: zhao}", "dut: {same_as: zhao, white: blur}", "can say nothing else. Remove white",

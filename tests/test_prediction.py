@@ -296,3 +296,20 @@ def test_a_broken_photograph_is_named_and_leaves_no_map(tmp_path):
     with pytest.raises(MaganError, match=r"bad\.jpg"):
         predict_files(Brightness(), [tmp_path / "bad.jpg"], tmp_path / "maps", size=32, progress=False)
     assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize(
+    ("photo", "told"),
+    [
+        (np.zeros((30, 45, 3), np.float32), r"float32 \(30, 45, 3\)"),
+        (np.zeros((30, 45, 3), np.uint16), r"uint16 \(30, 45, 3\)"),
+        (np.zeros((30, 45), np.uint8), r"uint8 \(30, 45\)"),
+        (np.zeros((30, 45, 4), np.uint8), r"uint8 \(30, 45, 4\)"),
+        (np.zeros((2, 30, 45, 3), np.uint8), r"uint8 \(2, 30, 45, 3\)"),
+        (np.zeros((0, 45, 3), np.uint8), r"uint8 \(0, 45, 3\)"),
+        ([np.zeros((30, 45, 3), np.uint8)], r"list \(\)"),
+    ],
+)
+def test_what_is_no_photograph_says_what_is(photo, told):
+    with pytest.raises(MaganError, match=rf"{told}; expected uint8 \(height, width, 3\)"):
+        predict(build_generator(MODEL), photo, 16)

@@ -18,6 +18,7 @@ from magan_core.data.images import read_mask, read_photo, write_map
 from magan_core.data.manifest import write_manifest
 from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_test, load_train, training_hash
+from magan_core.data.synthetic import scene
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
 from magan_core.files import read_json, sha256
@@ -444,3 +445,18 @@ def test_real_profile(tmp_path):
     assert (found["zhao"]["train"], found["zhao"]["test"]) == (604, 100)
     assert found["ctcug"]["test"] + found["frd"]["unlabelled"] == 709 - 15
     assert 0.2 < found["zhao"]["in_focus_share_train"] < 0.5
+
+
+def test_masks_of_the_other_polarity_are_refused_from_eight_photographs_on(tmp_path):
+    raw = tmp_path / "raw"
+    for kind in ("images", "masks"):
+        (raw / "own" / kind).mkdir(parents=True)
+    for index in range(8):
+        photo, mask = scene(seed=1, index=index, character="objects", size=48)
+        Image.fromarray(photo).save(raw / f"own/images/{index}.png")
+        Image.fromarray(mask).save(raw / f"own/masks/{index}.png")
+    entry = {"source": "own", "white": "focus", "train_share": 0.5}
+    run(entry, raw, tmp_path / "right")
+    with pytest.raises(MaganError, match=r"set own: white is blur .* in [78] of 8 photographs"):
+        run(entry | {"white": "blur"}, raw, tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()

@@ -157,9 +157,14 @@ def test_every_protocol_says_where_it_comes_from_and_what_it_does():
         ({"pooled": ("iou",), "scaling": "max"}, "pools maps scaled by max"),
         ({"beta2": 0}, "beta2 0, .*expected beta2 above 0"),
         ({"steps": 0}, "steps 0, .*1 step or more"),
-        ({"iou_at": 5}, "iou_at 5; .*0 to 4 quarters"),
-        ({"iou_at": -1}, "iou_at -1; .*0 to 4 quarters"),
-        ({"f_rule": "fixed", "level": 5}, "level 5, .*0 to 4 quarters"),
+        ({"beta2": "1"}, "beta2 '1', .*expected beta2 above 0"),
+        ({"beta2": float("nan")}, "beta2 nan, .*expected beta2 above 0"),
+        ({"steps": 2.5}, "steps 2.5, .*1 step or more"),
+        ({"iou_at": 5}, "iou_at 5; .*at most 4"),
+        ({"iou_at": -1}, "iou_at -1; .*at most 4"),
+        ({"iou_at": 1.2}, "iou_at 1.2; .*whole quarters"),
+        ({"f_rule": "fixed", "level": 5}, "level 5, .*at most 4"),
+        ({"f_rule": "fixed", "level": 0.5}, "level 0.5, .*whole quarters: 2 for a threshold of 0.5"),
     ],
 )
 def test_protocols_without_meaning_are_refused(wrong, message):

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,8 +15,9 @@ from PIL import Image
 from tiny import MODEL, scenes
 
 from magan_core import cli, paths
+from magan_core.data.images import read_map
 from magan_core.models import PARTS, build_generator
-from magan_core.models.weights import read_header, save_model
+from magan_core.models.weights import save_model
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -127,7 +129,12 @@ def test_each_of_the_three_readers_has_a_part_of_one_screen():
 
 
 @pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
-def test_python_maps_a_photograph_as_the_command_does():
-    header = read_header(paths.RELEASED)
-    how = re.findall(r"predict\(network, \w+, size, scales=\(([\d., ]+)\), flip=(True|False)\)", README)
-    assert how == [(", ".join(map(str, header["test_scales"])), str(header["test_flip"]))]
+def test_python_maps_a_photograph_as_the_command_does(tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    monkeypatch.chdir(ROOT)
+    made = {}
+    exec(code, made)
+    assert re.fullmatch(r"\d+% of it is in focus\n", capsys.readouterr().out)
+    cli.main(["predict", "docs/photographs/cat.jpg", "--out", str(tmp_path)])
+    command = read_map(tmp_path / "cat.png").astype(int)
+    assert np.abs(made["focus"] - command).max() <= 1

@@ -29,6 +29,14 @@ def number(maps, masks):
     return 1.0
 
 
+def told(maps, masks, images, logits):
+    return images.mean() + 10 * logits.mean()
+
+
+def confident(maps, masks, *, logits):
+    return logits.abs().mean()
+
+
 def test_a_name_is_found():
     assert find("magan_core.errors:MaganError", "loss 'x'") is MaganError
 
@@ -60,3 +68,13 @@ def test_a_loss_that_is_no_scalar_is_refused(function, found, monkeypatch):
     monkeypatch.setitem(FURTHER, "mine", f"{__name__}:{function}")
     with pytest.raises(MaganError, match=f"loss 'mine' returned {found}; expected a tensor without dim"):
         further("mine")(torch.rand(2, 1, 4, 4), torch.ones(2, 1, 4, 4))
+
+
+def test_a_loss_gets_logits_and_images_where_it_asks_for_them(monkeypatch):
+    maps, masks, images, logits = torch.rand(4, 2, 1, 4, 4)
+    for function, expected in (
+        ("told", images.mean() + 10 * logits.mean()),
+        ("confident", logits.abs().mean()),
+    ):
+        monkeypatch.setitem(FURTHER, "mine", f"{__name__}:{function}")
+        assert further("mine")(maps, masks, images=images, logits=logits) == expected

@@ -526,5 +526,17 @@ def test_what_is_not_the_papers_or_was_not_trained_is_said_at_the_top(project):
     runs = read_json(file)
     write_json(file, {name: runs[name] for name in list(runs)[:3]})
     page = Page(build(fake_results.PARAMS | {"model": {"backbone": "slim_vgg"}}))
-    assert "The backbone is slim_vgg, not the paper's VGG-16" in page.text
+    assert "The backbone is slim_vgg, not the paper's VGG-16, in every network" in page.text
     assert "3 of the profile's 9 runs were trained." in page.text
+
+
+def test_a_run_with_a_backbone_of_its_own_is_named(project):
+    runs = fake_results.PARAMS["runs"] | {
+        run: fake_results.PARAMS["runs"][run] | {"model": {"backbone": "resnet18.a1_in1k"}}
+        for run in ("manet-dut", "magan-dut")
+    }
+    text = Page(build(fake_results.PARAMS | {"runs": runs})).text
+    assert "The backbone is resnet18, not the paper's VGG-16, in manet-dut and magan-dut." in text
+    text = Page(build(fake_results.PARAMS | {"runs": runs, "model": {"backbone": "slim_vgg"}})).text
+    assert "The backbone is slim_vgg, not the paper's VGG-16, in baseline-dut," in text
+    assert "The backbone is resnet18, not the paper's VGG-16, in manet-dut and magan-dut." in text

@@ -264,3 +264,13 @@ def test_a_single_test_image_has_a_number_and_no_interval(full):
     write_score(full.root / "scores", "manet-zhao", "zhao", images=1, intervals=None, iou=0.9)
     full.write(["III"])
     assert markdown_rows(full.read("table_III.md"))["MANet"][5].strip("*<u>/") == "0.900"
+
+
+def test_a_run_with_another_backbone_is_no_verdict_on_the_paper(full):
+    full.listed = {
+        **full.listed,
+        "manet-zhao": full.listed["manet-zhao"] | {"model": {"backbone": "resnet18"}},
+    }
+    assert verdict(full, "f_beta", 0.960) == "other data"
+    table = full.write(["III"])["III"]
+    assert cell(table, "MANet", "data", ZHAO) == "same data, network resnet18"

@@ -450,3 +450,12 @@ def test_the_files_that_params_yaml_names(profile):
         levels = generator.backbone(torch.randn(1, 3, 64, 64))
     assert all(torch.isfinite(level).all() for level in levels)
     assert all(0.05 < level.std() < 50 for level in levels)
+
+
+def test_a_backbone_of_ones_own_gets_weights_by_the_names_of_its_state(tmp_path):
+    wanted = random_state(build_generator(MODEL).backbone)
+    save_file(wanted, tmp_path / "own.safetensors")
+    generator = build_generator(MODEL)
+    assert load_pretrained(generator, MODEL, tmp_path / "own.safetensors") == "own.safetensors"
+    found = generator.backbone.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in wanted.items())

@@ -183,7 +183,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
     rows = []
     own = [(row["against"], row["variant"]) for row in results.rows if "against" in row]
     for role, (first, second) in product(PAPER_NAMES, dict.fromkeys((*PAIRS, *own))):
-        pairs = _same_seed(results, first, second, role)
+        pairs = _same_seed(results, first, second, role) if results.has(role) else []
         if not pairs or results.sets[results.filled_by(role)]["test"] < 2:
             continue
         paper = get_protocol("paper")
