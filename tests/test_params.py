@@ -237,7 +237,10 @@ MISTAKES = {
     "section that is a value": (
         "discriminator: {channels: 16}", "discriminator: 16", "discriminator is 16, not dict",
     ),
-    "set of a run": ("&baseline      {set: dut,", "&baseline      {set: duts,", "did you mean 'dut'"),
+    "set of a run": (
+        "      dut:   {source: synthetic, character: clutter, train: 160, test: 40, size: 128}\n", "",
+        "unknown set of run baseline-dut in profile demo 'dut'",
+    ),
     "list of a run": ("[magan-s-dut, magan-s-shi, magan-s-zhao]", "[manet-shi-s2]", "is in the wrong list"),
     "receptive field": (
         "&baseline      {set: dut,", "&baseline {receptive_field: 1, set: dut,", "goes with loss.adv",
