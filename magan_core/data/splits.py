@@ -13,7 +13,7 @@ from magan_core.data.record import Record
 from magan_core.data.sets import divide, read_names
 from magan_core.files import write_text
 
-FIRST = 604  # "the first 604 images for training and the rest 100 for testing" (section IV-A)
+FIRST = 604  # "the first 604 images for training and the rest 100 images for testing" (section IV-A)
 SHARE, SEED = 0.5, 1  # of SZU-BD without what it shares with CUHK: the pool without masks; the rest tests
 VALIDATION, VALIDATION_SEED = 0.1, 1  # of Zhao's training split: what choices are made on
 
