@@ -14,6 +14,10 @@ from typing import Any
 
 from magan_core.errors import MaganError
 
+_umask = os.umask(0o077)  # it can be read only by setting it: once, and to what lets nobody else in
+os.umask(_umask)
+MODE = 0o666 & ~_umask  # of the files written here, as of any other new file
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -29,7 +33,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(MODE)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

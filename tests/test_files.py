@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from magan_core import files
 from magan_core.errors import MaganError
 from magan_core.files import atomic, fingerprint, read_json, sha256, write_json, write_text
+
+ROOT = Path(files.__file__).parent.parent
 
 
 def names(folder):
@@ -25,7 +29,16 @@ def test_folders_are_made_and_an_old_file_is_replaced(tmp_path):
     write_text(path, "zwei ü\n")
     assert path.read_bytes() == "zwei ü\n".encode()
     assert names(path.parent) == ["file.txt"]
-    assert path.stat().st_mode & 0o777 == 0o644  # readable by others, unlike a file of tempfile's
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o027, 0o077])
+def test_the_umask_says_who_may_read(tmp_path, umask):
+    """Who shares a folder with a group, or with nobody, has said so; a temporary file is its owner's."""
+    code = "import os; from magan_core.files import write_text; write_text('a', ''); print(os.umask(0))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, umask=umask, capture_output=True,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)  # fmt: skip
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert int(done.stdout) == umask
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -15,6 +15,7 @@ from tiny import MODEL, decided
 
 from magan_core import params, paths
 from magan_core.errors import MaganError
+from magan_core.files import MODE
 from magan_core.models import PARTS, build_discriminator, build_generator
 from magan_core.models.discriminator import DEPTHS
 from magan_core.models.weights import (
@@ -59,7 +60,7 @@ def test_equal_models_give_equal_bytes_whatever_the_memory_format(tmp_path):
         (tmp_path / f"{n}.safetensors").read_bytes() for n in ("one", "two", "three", "four")
     )
     assert one == two == three != four
-    assert (tmp_path / "one.safetensors").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "one.safetensors").stat().st_mode & 0o777 == MODE
 
 
 @pytest.mark.parametrize("converted", [False, True], ids=["by save_model", "before"])
