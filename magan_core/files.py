@@ -29,6 +29,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.lstat()  # a name that is too long is refused here, not by the rename
         handle, name = tempfile.mkstemp(prefix=unfinished(path), suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)

@@ -18,7 +18,7 @@ from magan_core.data.images import (
     write_map,
 )
 from magan_core.errors import MaganError
-from magan_core.files import fingerprint
+from magan_core.files import atomic, fingerprint
 
 
 def overlay_of(target: Path) -> Path:
@@ -71,22 +71,21 @@ def draw(
     photo: Path, target: Path, origin: str, with_overlay: bool, map_of: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Write the map that `map_of` makes of the photograph, and the overlay or, where it is not wanted, remove
-    that of another map. Returns the map's values, uint8 (H, W), rounded from 16 bits."""
+    that of another map. Where the overlay cannot be made or written, what was there before stays as it was.
+    Returns the map's values, uint8 (H, W), rounded from 16 bits."""
     pixels = read_photo(photo)
-    values = map_of(pixels)
-    write_map(target, values, origin)
-    values = of_eight_bits(values)
+    drawn = map_of(pixels)
+    values = of_eight_bits(drawn)
     if with_overlay:
-        from magan_core.overlay import overlay, write_overlay  # scipy, which maps alone do not need
+        from magan_core.overlay import encode_overlay, overlay  # scipy, which maps alone do not need
 
         profile = colour_profile(photo) if os.path.isfile(photo) else None
-        try:
-            write_overlay(overlay_of(target), overlay(pixels, values), profile, origin)
-        except MaganError:
-            for file in (overlay_of(target), target):  # neither without the other
-                _remove_own(file)
-            raise
+        content = encode_overlay(overlay(pixels, values), profile, origin)
+        with atomic(overlay_of(target)) as temporary:  # neither without the other
+            temporary.write_bytes(content)
+            write_map(target, drawn, origin)
     else:
+        write_map(target, drawn, origin)
         _remove_own(overlay_of(target))
     return values
 

@@ -42,15 +42,16 @@ def overlay(photo: np.ndarray, values: np.ndarray) -> np.ndarray:
     return result
 
 
-def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None, origin: str = "") -> None:
-    """Write uint8 (H, W, 3) as JPEG that says who made it and what of, whole or not at all.
+def encode_overlay(picture: np.ndarray, profile: bytes | None = None, origin: str = "") -> bytes:
+    """Encode uint8 (H, W, 3) as JPEG that says who made it and what of.
 
     profile: the photograph's ICC profile, so that the colours look as in the photograph. origin: as in
-    `images.write_map`. Errors: MaganError when the file cannot be written.
+    `images.write_map`. Errors: MaganError for a picture larger than a JPEG can be.
     """
     if max(picture.shape) > 65500:
         raise MaganError(
-            f"{path}: JPEG holds 65500 px a side, found {picture.shape[:2]}. Leave out --overlay."
+            f"an overlay is a JPEG, which holds 65500 px a side, found {picture.shape[:2]}. Leave out "
+            "--overlay."
         )
     content = io.BytesIO()
     Image.fromarray(picture).save(
@@ -61,4 +62,10 @@ def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None,
         icc_profile=profile,
         comment=f"{MAKER}\n{origin}" if origin else MAKER,
     )
-    write_bytes(path, content.getbuffer())
+    return content.getvalue()
+
+
+def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None, origin: str = "") -> None:
+    """Write what `encode_overlay` makes, whole or not at all. Errors: also MaganError when the file cannot be
+    written."""
+    write_bytes(path, encode_overlay(picture, profile, origin))

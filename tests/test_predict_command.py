@@ -292,6 +292,35 @@ def test_a_name_too_long_for_its_overlay_does_not_stop_the_rest(folder, run):
     assert "x.y.overlay.jpg" in files(folder / "maps")
 
 
+@pytest.mark.parametrize("fault", ["name", "side", "disk"])
+def test_an_overlay_that_fails_leaves_the_map_of_before(folder, run, monkeypatch, fault):
+    stem = "a" * 245 if fault == "name" else "x"
+    Image.new("RGB", (65501 if fault == "side" else 40, 2)).save(f"{stem}.png")
+    monkeypatch.setattr("magan_core.prediction.predict", lambda _, pixels, *more, **how: pixels[..., 0])
+    assert run(f"{stem}.png")[0] == 0
+    before = Path(f"maps/{stem}.png").read_bytes()
+    monkeypatch.setattr("magan_core.prediction.predict", lambda _, pixels, *more, **how: ~pixels[..., 0])
+    if fault == "disk":
+        write = Path.write_bytes
+
+        def full(path, content):
+            if path.suffix == ".jpg":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(path, content)
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+    status, _, err = run(f"{stem}.png", "--overlay")
+    assert status == 1
+    reason = {
+        "name": "File name too long. What was there before is as it was",
+        "side": "x.png: an overlay is a JPEG, which holds 65500 px a side",
+        "disk": "cannot write maps/x.overlay.jpg: No space left on device",
+    }
+    assert reason[fault] in err
+    assert files(folder / "maps") == [f"{stem}.png"]
+    assert Path(f"maps/{stem}.png").read_bytes() == before
+
+
 def test_in_a_thread(folder, run):
     """Which can set no handler for SIGTERM."""
     with ThreadPoolExecutor() as pool:
