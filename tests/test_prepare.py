@@ -414,6 +414,22 @@ def test_damaged_arrays_are_named(tmp_path):
         load_test(tmp_path / "out")
 
 
+def test_a_list_of_photographs_that_was_cut_is_named(tmp_path):
+    run(profile(shi=SCENES), tmp_path, tmp_path / "out")
+    train, test = (tmp_path / f"out/shi/{name}.csv" for name in ("train", "test"))
+    train.write_text(train.read_text().rsplit("\n", 2)[0] + "\n")
+    with pytest.raises(MaganError, match=r"as many .*, found 2 in train\.csv, 3 in train_images.*again"):
+        load_train(tmp_path / "out/shi")
+    (tmp_path / "out/shi/train_sizes.npy").write_bytes(b"")
+    with pytest.raises(MaganError, match=r"shi: cannot read its training arrays"):
+        load_train(tmp_path / "out/shi")
+    whole = test.read_text()
+    for end in (whole.rindex(","), whole.rindex("mask") - 2, whole.index("\n") + 1, 3, 0):
+        test.write_text(whole[:end])
+        with pytest.raises(MaganError, match=r"test\.csv: cannot read the list .*; prepare the data again"):
+            load_test(tmp_path / "out/shi")
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", '{"shi": 5}'])
 def test_a_summary_without_the_set_is_named(tmp_path, content):
     sets = run(profile(shi=SCENES), tmp_path, tmp_path / "out")

@@ -395,6 +395,27 @@ def test_what_another_version_wrote_is_an_error_in_words(project, file, content)
     assert not Path("results/demo/report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "end", "message"),
+    [
+        ("claims.csv", "\nI,Shi's,MANet", r"row \d+: fewer fields than the 14 columns"),
+        ("claims.csv", ",more", r"row \d+: more fields"),
+        ("claims.csv", "", r"has no rows, not even that of the columns' names"),
+        ("differences.csv", "", r"has no rows, not even that of the columns' names"),
+        ("differences.csv", "dataset,data,wi", r"has no 'without': damaged"),
+        ("differences.csv", "\nShi's,synthetic: objects,man", r"row \d+: fewer fields than the 10 columns"),
+        ("differences.csv", "\nDUT,x,a,b,mae,0.1,0,0.2,1,1\n", r"'b' against 'a' has no 'f_beta'"),
+    ],
+)
+def test_a_table_that_was_cut_is_refused(project, file, end, message):
+    path = Path("results/demo/tables") / file
+    whole = path.read_text(encoding="utf-8").rstrip("\n")
+    path.write_text(whole + end if end[:1] in ("\n", ",") else end, encoding="utf-8")
+    with pytest.raises(MaganError, match=rf"{file}.*{message}.*`make repro`"):
+        build()
+    assert not Path("results/demo/report.html").exists()
+
+
 def test_a_damaged_picture_is_named(project):
     Path("results/demo/figures/figure_7.png").write_bytes(b"no picture")
     with pytest.raises(MaganError, match=r"figure_7\.png"):

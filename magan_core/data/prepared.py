@@ -42,9 +42,17 @@ def load_train(folder: str | Path) -> Training:
         )
         with open(folder / "train.csv", encoding="utf-8", newline="") as file:
             stems = [row["stem"] for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError) as error:
+        counts = {
+            "train.csv": len(stems),
+            "train_images.npy": len(images),
+            "train_sizes.npy": len(sizes),
+        } | ({} if masks is None else {"train_masks.npy": len(masks)})
+        if len(set(counts.values())) > 1:
+            told = ", ".join(f"{count} in {name}" for name, count in counts.items())
+            raise ValueError(f"expected as many photographs in each file, found {told}")
+    except (OSError, ValueError, KeyError, TypeError, EOFError, csv.Error) as error:
         raise MaganError(
-            f"{folder}: cannot read its training arrays ({error}); prepare the data again"
+            f"{folder}: cannot read its training arrays ({error}); prepare the data again (`make repro`)"
         ) from error
     return Training(images, masks, sizes, stems)
 
@@ -73,11 +81,16 @@ def load_test(folder: str | Path) -> list[Record]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
+        if not rows:
+            raise ValueError("no photograph is listed; expected one or more")
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a line has more or fewer fields than the first; expected as many")
         return [
             Record(stem=r["stem"], image=root / r["image"], mask=root / r["mask"], white=r["white"])
             for r in rows
         ]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise MaganError(
-            f"{path}: cannot read the list of test photographs ({error}); prepare the data again"
+            f"{path}: cannot read the list of test photographs ({error}); prepare the data again "
+            "(`make repro`)"
         ) from error

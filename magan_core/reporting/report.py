@@ -42,8 +42,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     results = Path(results)
     tables = results / "tables"
     sources = replace(Results.of(profile, params), prepared=tables)
-    numbers = read_rows(tables / "claims.csv")
-    _require(numbers[0], COMPARISON, tables / "claims.csv")
+    numbers = read_rows(tables / "claims.csv", columns=COMPARISON)
     filled = {sources.filled_by(role) for role in PAPER_NAMES if sources.has(role)}
     _require(sources.sets, filled, tables / "sets.json")
     differences = tables / "differences.csv"
@@ -141,15 +140,15 @@ def _verdicts(numbers: Rows) -> list[list[str]]:
 
 def _differences(file: Path) -> list[dict[str, Any]]:
     """Groups by data set of one line a pair of methods, a cell a metric of COMPARED."""
-    rows = read_rows(file, empty=True)
-    if rows:
-        _require(rows[0], DIFFERENCES, file)
+    rows = read_rows(file, empty=True, columns=DIFFERENCES)
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
         pairs = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
         pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row)
     shown: list[dict[str, Any]] = []
     for name, pairs in groups.items():
+        for (after, before), cells in pairs.items():
+            _require(cells, COMPARED, f"{file}: '{after}' against '{before}'")
         lines = [
             {
                 "with": _named(after),

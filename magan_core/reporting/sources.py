@@ -6,7 +6,7 @@ that the profile lists must have its files; a run that it does not list is simpl
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -245,15 +245,32 @@ class Results:
         return self.scores / method / self.filled_by(role) / file
 
 
-def read_rows(path: Path, empty: bool = False) -> list[dict[str, str]]:
-    """The rows of a CSV file as text. Raises MaganError, naming it, when it is absent, unreadable or has no
-    rows, unless it may be `empty`.
+def read_rows(path: Path, empty: bool = False, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file as text.
+
+    Raises MaganError, naming it, when it is absent or unreadable, lacks its first line, one of `columns` or
+    a field, or has no rows, unless it may be `empty`.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            header, rows = reader.fieldnames, list(reader)
     except (OSError, ValueError, csv.Error) as error:
         raise MaganError(f"cannot read {path}: {error}. `make repro` writes it again.") from error
+    if header is None:
+        raise MaganError(
+            f"{path} has no rows, not even that of the columns' names. `make repro` writes it again."
+        )
+    if missing := [name for name in columns if name not in header]:
+        raise MaganError(
+            f"{path} has no '{missing[0]}': damaged, or of another version. `make repro` writes it again."
+        )
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise MaganError(
+                f"{path}, row {number}: {'more' if None in row else 'fewer'} fields than the {len(header)} "
+                "columns; expected one for each: damaged. `make repro` writes it again."
+            )
     if not rows and not empty:
         raise MaganError(f"{path} has no rows; expected at least one. `make repro` writes it again.")
     return rows
