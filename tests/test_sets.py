@@ -1,6 +1,8 @@
 """Folders of photographs and masks: matched, or refused with the file's name and the remedy."""
 
 import os
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from magan_core.data.manifest import read_manifest, verify, write_manifest
 from magan_core.data.record import Record
 from magan_core.errors import MaganError
 
+ROOT = Path(sets.__file__).parents[2]
 HALF = np.zeros((8, 10), np.uint8)
 HALF[:, :5] = 255
 
@@ -201,3 +204,22 @@ def test_committed_manifests_hold_the_real_sets(name):
         assert row["image_sha256"] == sums[f"images/{record['image'].name}"]
         assert row["mask_sha256"] == sums[f"masks/{record['mask'].name}"]
     assert not manifest
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "out", "err"),
+    [
+        (["a", "a/manifest.csv"], 0, "1 photographs, 1 masks\n", ""),
+        (["b", "b/manifest.csv"], 1, "", "manifest: b/images: no such folder; "),
+        ([], 2, "", "usage: "),
+    ],
+)
+def test_the_command_that_writes_manifests_fails_in_words(tmp_path, words, status, out, err):
+    put(tmp_path / "a", "photo")
+    done = subprocess.run([sys.executable, "-m", "magan_core.data.manifest", *words], cwd=tmp_path,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (status, out)
+    assert done.stderr.startswith(err)
+    assert done.stderr.count("\n") == status
+    assert (tmp_path / "a/manifest.csv").exists() == (not status)

@@ -3,6 +3,7 @@
 python -m magan_core.data.manifest data/raw/cuhk data/manifests/cuhk.csv
 """
 
+import argparse
 import csv
 import sys
 from pathlib import Path
@@ -57,6 +58,20 @@ def verify(record: Record, manifest: dict[str, dict[str, str]], name: str) -> No
             )
 
 
-if __name__ == "__main__":
-    written = write_manifest(*sys.argv[1:])
+def main() -> None:
+    """The command: a MaganError becomes one line on standard error and exit status 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m magan_core.data.manifest", description="Write the manifest of a data set."
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="with images/, and masks/ if any")
+    parser.add_argument("path", metavar="MANIFEST", type=Path, help="the CSV file to write")
+    options = parser.parse_args()
+    try:
+        written = write_manifest(options.folder, options.path)
+    except MaganError as error:
+        sys.exit(f"manifest: {error}")
     print(f"{len(written)} photographs, {sum(bool(record['mask']) for record in written)} masks")
+
+
+if __name__ == "__main__":
+    main()
