@@ -6,7 +6,9 @@ import io
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any, TextIO
 
 from magan_core import __version__
 from magan_core.commands import data, evaluate, predict, train
@@ -26,6 +28,35 @@ NAMED = {
 }  # fmt: skip
 
 
+class Outlet:
+    """Standard output or error, of which what is printed once its reader is gone, say `head`, is lost without
+    a word: the work goes on, and the exit status is that of the work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self.lose()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self.lose()
+
+    def lose(self) -> None:
+        """Let go of what is printed from here on, and of what the stream still holds."""
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Parse and run; a MaganError becomes one line on standard error and exit status 1."""
     # Before torch is loaded: threads that spin while they wait starve beside a busy neighbour.
@@ -33,13 +64,21 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # names of files may be no text of its encoding
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    with (
+        redirect_stdout(sys.stdout and Outlet(sys.stdout)),
+        redirect_stderr(sys.stderr and Outlet(sys.stderr)),
+    ):
+        _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> None:
     try:
         try:
             options = parser().parse_args(arguments)
             options.function(options)
         finally:
             if sys.stdout:  # closed from the start it is None
-                sys.stdout.flush()  # here, where a broken pipe can still be caught
+                sys.stdout.flush()  # here, where a full disk can still be told of
     except MaganError as error:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)
@@ -47,13 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
         if error.filename and error.errno in NAMED:
             print(f"magan: {error.filename}: {error.strerror}", file=sys.stderr)
             sys.exit(1)
-        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+        if error.errno != errno.ENOSPC:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # A broken pipe is no failure: the reader, say `head`, has seen enough.
-        if error.errno == errno.ENOSPC:
-            print(f"magan: cannot write what is printed: {error.strerror}", file=sys.stderr)
-            sys.exit(1)
+        sys.stdout.lose()
+        print(f"magan: cannot write what is printed: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt as stop:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one, while threads of torch end, would abort
         if str(stop):  # training says where it stopped

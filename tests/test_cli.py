@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tiny import MODEL, scenes
 
 from magan_core import cli, metrics
 from magan_core.commands.evaluate import chance
-from magan_core.errors import Interrupted
+from magan_core.errors import Interrupted, MaganError
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import save_model
 
@@ -215,6 +216,46 @@ def test_a_reader_that_has_seen_enough_is_no_error(command, buffered):
     with process.stderr:
         assert process.stderr.read() == b""
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize("gone", [["stdout"], ["stderr"], ["stdout", "stderr"]], ids=str)
+@pytest.mark.parametrize("lines", [False, True], ids=["held back", "line by line"])
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (None, 0),
+        (SystemExit(3), 3),
+        (MaganError("what failed"), 1),
+        (Interrupted("stopped", signal.SIGTERM), 143),
+    ],
+    ids=["done", "some failed", "failed", "stopped"],
+)
+def test_the_status_is_that_of_the_work_also_where_nobody_reads(monkeypatch, gone, lines, end, status):
+    """`magan data verify | true`, `magan predict ... 2>&1 | true`."""
+    worked = []
+
+    def work(options):
+        for stream in (sys.stdout, sys.stderr):
+            print("told", file=stream)
+            print("more", file=stream, flush=True)
+        worked.append("to the end")
+        if end:
+            raise end
+
+    monkeypatch.setattr(cli, "profile", work)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with ExitStack() as stack:
+        for name in gone:
+            reader, writer = os.pipe()
+            os.close(reader)
+            stream = stack.enter_context(open(writer, "w", buffering=1 if lines else -1))
+            monkeypatch.setattr(sys, name, stream)
+        left = 0
+        try:
+            cli.main(["profile"])
+        except SystemExit as stop:
+            left = stop.code
+        assert (left, worked) == (status, ["to the end"])
 
 
 def evaluate(folder, *more):
