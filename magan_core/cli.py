@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,10 +64,11 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # names of files may be no text of its encoding
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    with (
-        redirect_stdout(sys.stdout and Outlet(sys.stdout)),
-        redirect_stderr(sys.stderr and Outlet(sys.stderr)),
-    ):
+    with ExitStack() as stack:
+        for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
+            if stream is None:  # closed from the start, as by some launchers; tqdm and others want one
+                stream = stack.enter_context(open(os.devnull, "w", errors="backslashreplace"))
+            stack.enter_context(redirect(Outlet(stream)))
         _run(arguments)
 
 
@@ -77,8 +78,7 @@ def _run(arguments: list[str] | None) -> None:
             options = parser().parse_args(arguments)
             options.function(options)
         finally:
-            if sys.stdout:  # closed from the start it is None
-                sys.stdout.flush()  # here, where a full disk can still be told of
+            sys.stdout.flush()  # here, where a full disk can still be told of
     except MaganError as error:
         print(f"magan: {error}", file=sys.stderr)
         sys.exit(1)

@@ -258,6 +258,17 @@ def test_the_status_is_that_of_the_work_also_where_nobody_reads(monkeypatch, gon
         assert (left, worked) == (status, ["to the end"])
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_what_is_closed_from_the_start_can_be_written_to(monkeypatch, closed):
+    def work(options):
+        getattr(sys, closed).write("as tqdm does, \udcff of a name too")
+
+    monkeypatch.setattr(cli, "profile", work)
+    monkeypatch.setattr(sys, closed, None)
+    cli.main(["profile"])
+    assert getattr(sys, closed) is None
+
+
 def evaluate(folder, *more):
     return ("evaluate", "--maps", folder / "maps", "--masks", folder / "masks", "--out", folder / "s", *more)
 

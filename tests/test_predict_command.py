@@ -343,11 +343,26 @@ def test_a_picture_of_the_users_is_not_told_as_left_from_before(folder, run):
     assert {"b.png.png", "b.jpg.png"} < set(files(folder))
 
 
-def test_a_closed_output(folder):
-    command = f"{sys.executable} -m magan_core predict photos --out maps --model model.safetensors >&-"
-    done = subprocess.run(command, shell=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
-                          stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output(folder, closed):
+    Path("photos/empty.jpg").touch()
+    command = f"{sys.executable} -W error -m magan_core predict photos --out maps --model model.safetensors"
+    done = subprocess.run(f"{command} {closed}", shell=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 3
+    assert done.stdout.startswith("3 maps in maps") == (">&-" not in closed.split())
+    assert done.stderr.startswith("magan: 1 of 4 failed:") == ("2>&-" not in closed.split())
+    assert len(files(folder / "maps")) == 3
+
+
+@pytest.mark.parametrize("reader", ["2>/dev/null | :", "2>&1 | :"])
+def test_what_failed_is_in_the_exit_status_also_where_nobody_reads(folder, reader):
+    Path("photos/empty.jpg").touch()
+    command = f"{sys.executable} -m magan_core predict photos --out maps --model model.safetensors"
+    done = subprocess.run(["bash", "-c", f"{command} {reader}; exit $PIPESTATUS"],
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")
 
 
 def test_the_home_folder_of_an_option(folder, run, monkeypatch):
