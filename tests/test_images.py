@@ -14,7 +14,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageCms, ImageFile, features
+from PIL import Image, ImageCms, ImageFile, TiffImagePlugin, features
 from PIL.PngImagePlugin import PngInfo
 
 from magan_core.data import images
@@ -217,6 +217,36 @@ def test_white_at_zero_is_white_or_refused(tmp_path):
     for read in (read_photo, read_map, lambda path: read_map(path, 16)):
         with pytest.raises(MaganError, match=r"b\.tif: 16-bit grey with white at 0.*white at 65535"):
             read(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"),
+    [
+        ("a.NEF", {254: 1}),
+        ("a.tif", {254: 1}),
+        ("a.dng", {50706: b"\1\4\0\0"}),
+        ("a.CR2", {}),
+    ],
+)
+def test_a_raw_file_is_not_read_from_its_preview(tmp_path, name, tags):
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        info[tag] = value
+        info.tagtype[tag] = 1 if tag == 50706 else 4
+    Image.fromarray(COLOUR).save(tmp_path / name, format="TIFF", tiffinfo=info)
+    if name == "a.CR2":
+        content = (tmp_path / name).read_bytes()
+        moved = struct.pack("<I", len(content))  # the directory goes to the end, and `CR` to its place
+        (tmp_path / name).write_bytes(content[:4] + moved + b"CR" + content[10:] + content[8:])
+    for read in (read_photo, read_map, colour_profile):
+        with pytest.raises(MaganError, match=rf"{name}: a RAW file.*6 x 4 pixels.*as TIFF or JPEG"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [0, 2, 4])
+def test_a_page_of_a_tiff_is_no_preview(tmp_path, kind):
+    path = saved(tmp_path / "a.tif", Image.fromarray(COLOUR), tiffinfo={254: kind})
+    assert np.array_equal(read_photo(path), COLOUR)
 
 
 def test_sixteen_bit_pgm_is_read(tmp_path):

@@ -481,6 +481,18 @@ def test_sigterm_does_too_and_leaves_no_part_of_a_map(folder, run, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_a_raw_file_beside_its_jpeg_is_not_mapped_from_its_preview(folder, run):
+    Image.new("RGB", (16, 12)).save("photos/x.y.NEF", format="TIFF", tiffinfo={254: 1})
+    status, _, err = run("photos")
+    assert status == 0
+    assert err == "passed over: 1 .nef\n"
+    assert files(folder / "maps") == ["a b.png", "grün.png", "x.y.png"]
+    status, _, err = run("photos/x.y.JPG", "photos/x.y.NEF", out="named")
+    assert status == 3
+    assert "photos/x.y.NEF: a RAW file" in err
+    assert files(folder / "named") == ["x.y.JPG.png"]
+
+
 def test_single_files_and_a_pattern(folder, run):
     assert run("photos/grün.png", "photos/*.JPG")[0] == 0
     assert files(folder / "maps") == ["grün.png", "x.y.png"]

@@ -24,9 +24,9 @@ Map what is in focus in photographs, with the model that comes with magan or tha
 
 Each IMAGE_OR_FOLDER is a file, a folder, or a pattern such as 'photos/*.jpg'. JPEG, PNG, TIFF, WebP, HEIC,
 AVIF and BMP are read, up to 178 megapixels: of several pages the first; what is transparent over white; of 16
-bits a sample the higher 8, with white at 65535. A folder's sub-folders count with --recursive, and appear in
-the output too. Maps and overlays that this command made are no photographs there, nor are files whose name
-begins with a dot.
+bits a sample the higher 8, with white at 65535. RAW files are not: export them as TIFF or JPEG. A folder's
+sub-folders count with --recursive, and appear in the output too. Maps and overlays that this command made are
+no photographs there, nor are files whose name begins with a dot.
 
 The map of a.jpg is OUT/a.png: grey, of the photograph's size, white = in focus. Where photographs would
 share a name the suffix stays (a.jpg.png, a.heic.png), or the folder (day1/a.png, day2/a.png). A map or

@@ -25,6 +25,8 @@ TINT = 16  # how far apart red, green and blue of a grey picture may be; colour 
 DARK = 16  # the highest grey value that 12 bits can have where 16 are expected
 CUT = 128  # grey values from here on are the white class of a mask
 PHOTOMETRIC = 262  # TIFF 6.0, section 3: PhotometricInterpretation, 0 = WhiteIsZero
+KIND = 254  # TIFF 6.0, section 8: NewSubfileType, bit 0 = a smaller version of another picture of the file
+DNG_VERSION = 50706  # DNG 1.4, chapter 4, in every DNG
 ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: where the first row and column of the pixels belong
 TURNS = dict(
     zip(
@@ -52,9 +54,9 @@ def read_photo(path: str | Path) -> np.ndarray:
     white, as a viewer shows them; of several frames the first one counts.
 
     Raises MaganError, naming the file, for a missing, unreadable, truncated or absurdly large one (Pillow's
-    limit of about 179 million pixels), for float or 32-bit samples, whose white level nobody has stated, and
-    for 16-bit samples that all fit into 12 bits, as a camera's may, which would come out all but black: white
-    is at 65535.
+    limit of about 179 million pixels), for a RAW file, of which Pillow would read a preview, for float or
+    32-bit samples, whose white level nobody has stated, and for 16-bit samples that all fit into 12 bits, as
+    a camera's may, which would come out all but black: white is at 65535.
     """
     with _decoded(Path(path), lit=True) as picture:
         if _has_alpha(picture):
@@ -251,6 +253,7 @@ def _opened(path: Path):
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 89 megapixels are no attack
             picture = _open(path)
         with picture:
+            _refuse_raw(picture, path)
             yield picture
     except MaganError:
         raise
@@ -290,6 +293,24 @@ def _open(path: Path) -> Image.Image:
         ) from error
     register_heif_opener()
     return Image.open(path)
+
+
+def _refuse_raw(picture: Image.Image, path: Path) -> None:
+    """MaganError for RAW files that are TIFFs: DNG, CR2, and the many that begin with a preview, as NEF."""
+    if picture.format != "TIFF":
+        return
+    kind = picture.tag_v2.get(KIND)
+    small = isinstance(kind, int) and kind & 1
+    place = picture.fp.tell()
+    picture.fp.seek(8)
+    canon = picture.fp.read(2) == b"CR"  # of CR2, whose first picture is a JPEG of any size
+    picture.fp.seek(place)
+    if small or canon or DNG_VERSION in picture.tag_v2:
+        size = f"{picture.width} x {picture.height}"
+        raise MaganError(
+            f"{path}: a RAW file, or a TIFF that begins with a preview, of which {size} pixels would be "
+            "read; expected a photograph that is developed: export it as TIFF or JPEG"
+        )
 
 
 def _is_heic(path: Path) -> bool:
