@@ -4,10 +4,12 @@ import os
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from magan_core.data.images import write_map
 from magan_core.data.photographs import find, map_names
 from magan_core.errors import MaganError
 
@@ -104,6 +106,23 @@ def test_maps_of_an_earlier_run_are_no_photographs(root):
     assert not any("maps" in name for name, _ in names(found))
     with pytest.raises(MaganError, match="Choose another folder for --out"):
         find(["photos"], root / "photos")
+
+
+def test_the_output_folder_beside_photographs_is_passed_over(root):
+    """As `*` names it from the second call on, and `**` what lies in it."""
+    for name in ("maps/a.png", "maps/day 1/c.png"):
+        write_map(root / name, np.zeros((2, 2), np.uint8))
+    for words in (["*"], ["photos", "maps"], ["photos/*", "maps/**"]):
+        found = find(words, Path("maps"))
+        assert [name for name, _ in names(found)][:2] == ["photos/a.png", "photos/b.JPG"]
+        assert not any(path.is_relative_to("maps") for path in found.photos)
+        assert found.passed_over["(output folder)"] == 1
+        assert not found.failed
+    with pytest.raises(MaganError, match="maps, the folder for the maps, is all that is named"):
+        find(["ma*"], Path("maps"))
+    (root / "maps/own.jpg").touch()
+    with pytest.raises(MaganError, match=r"maps is named .* holds maps/own\.jpg.*Choose another folder"):
+        find(["*"], Path("maps"))
 
 
 def test_a_pipe_in_a_folder_is_passed_over_and_a_broken_link_is_not(root):

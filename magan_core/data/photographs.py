@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from magan_core.errors import MaganError
 class Found:
     """photos: each photograph once, with its path below the folder that was named, in the order of the names.
     failed: what was named and is not there, and folders that cannot be listed, with the reason. passed_over:
-    files of other kinds in the folders, counted by suffix, maps and overlays of ours, links to folders, and
-    sub-folders unless `recursive`."""
+    files of other kinds in the folders, counted by suffix, maps and overlays of ours, links to folders,
+    sub-folders unless `recursive`, and the output folder where it is named beside photographs."""
 
     photos: dict[Path, Path] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -29,31 +29,70 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
 
     A named file counts whatever its suffix; of a folder count the files with a suffix in `SUFFIXES`, with
     those of its sub-folders if `recursive`. Names that begin with a dot are left out, and so are `out` and
-    the maps and overlays of earlier calls: they are no photographs. Errors: MaganError when `out` is one of
-    the folders.
+    the maps and overlays of earlier calls: they are no photographs. Errors: MaganError when `out` is all
+    that is named, or is named and holds a picture that is not ours.
     """
     found = Found()
     seen: set[str] = set()
+    paths: list[Path] = []
     for name in map(str, named):
         matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
         if not matches:
             reason = "matches no file" if glob.has_magic(name) else "does not exist"
             found.failed[name] = f"{name} {reason}. Name a photograph or a folder of photographs."
-        for path in map(Path, matches):
-            photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
-            for photo, below in photos.items():
-                if os.path.abspath(photo) not in seen:
-                    seen.add(os.path.abspath(photo))
-                    found.photos[photo] = below
+        paths += map(Path, matches)
+    for path in _beside(out, paths, recursive, found):
+        photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
+        for photo, below in photos.items():
+            if os.path.abspath(photo) not in seen:
+                seen.add(os.path.abspath(photo))
+                found.photos[photo] = below
     return found
 
 
-def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[Path, Path]:
-    if os.path.realpath(folder) == os.path.realpath(out):
+def _beside(out: Path, paths: list[Path], recursive: bool, found: Found) -> list[Path]:
+    """`paths` without the output folder, which a pattern matches from the second call on, and without what of
+    ours lies in it, which `**` matches too. MaganError: see `find`."""
+    top = os.path.realpath(out)
+    if not os.path.isdir(top) or top not in map(os.path.realpath, paths):
+        return paths
+    foreign = next(_foreign(out, recursive), None)
+    if foreign:
         raise MaganError(
-            f"{out} holds the photographs: the maps in it would be taken for photographs the next time, or "
-            "would overwrite them. Choose another folder for --out."
+            f"{out} is named as a folder of photographs, and holds {foreign}: the maps in it would be taken "
+            "for photographs the next time, or would overwrite them. Choose another folder for --out."
         )
+
+    def ours(path: Path) -> bool:
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(top):
+            return False
+        return not any(_foreign(path, recursive)) if real.is_dir() else _is_ours(path)
+
+    others = [path for path in paths if not ours(path)]
+    if not others:
+        raise MaganError(
+            f"{out}, the folder for the maps, is all that is named, and holds no photograph. Name "
+            "photographs, or choose another folder for --out."
+        )
+    found.passed_over["(output folder)"] += 1
+    return others
+
+
+def _foreign(out: Path, recursive: bool) -> Iterator[Path]:
+    """The pictures in the output folder that magan did not write."""
+    for parent, folders, files in os.walk(out):
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        for path in (Path(parent, name) for name in sorted(files) if not name.startswith(".")):
+            if path.suffix.lower() in SUFFIXES and path.is_file() and not _is_ours(path):
+                yield path
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix.lower() in (".png", ".jpg") and read_origin(path) is not None
+
+
+def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[Path, Path]:
     photos, deeper, others = {}, False, Counter()
 
     def closed(error: OSError) -> None:
@@ -71,7 +110,7 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
             suffix = path.suffix.lower()
             if os.path.exists(path) and not os.path.isfile(path):
                 others["(no file: a pipe or a device)"] += 1
-            elif suffix in (".png", ".jpg") and read_origin(path) is not None:
+            elif _is_ours(path):
                 others["(map or overlay of magan)"] += 1
             elif suffix in SUFFIXES:
                 photos[path] = path.relative_to(folder)
