@@ -104,6 +104,10 @@ def test_maps_of_an_earlier_run_are_no_photographs(root):
     (root / "photos/maps/a.png").touch()
     found = find(["photos"], root / "photos" / "maps", recursive=True)
     assert not any("maps" in name for name, _ in names(found))
+    assert found.passed_over["(picture in the output folder)"] == 1  # this one is nobody's map
+    write_map(root / "photos/maps/a.png", np.zeros((2, 2), np.uint8))
+    again = find(["photos"], root / "photos" / "maps", recursive=True)
+    assert "(picture in the output folder)" not in again.passed_over
     with pytest.raises(MaganError, match="Choose another folder for --out"):
         find(["photos"], root / "photos")
 

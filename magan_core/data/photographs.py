@@ -17,7 +17,8 @@ class Found:
     """photos: each photograph once, with its path below the folder that was named, in the order of the names.
     failed: what was named and is not there, and folders that cannot be listed, with the reason. passed_over:
     files of other kinds in the folders, counted by suffix, maps and overlays of ours, links to folders,
-    sub-folders unless `recursive`, and the output folder where it is named beside photographs."""
+    sub-folders unless `recursive`, the output folder where it is named beside photographs, and pictures
+    in it that are not ours."""
 
     photos: dict[Path, Path] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -94,17 +95,16 @@ def _is_ours(path: Path) -> bool:
 
 def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[Path, Path]:
     photos, deeper, others = {}, False, Counter()
+    top = os.path.realpath(out)
 
     def closed(error: OSError) -> None:
         found.failed[error.filename] = f"{error.filename} cannot be listed: {error.strerror}."
 
     for parent, folders, files in os.walk(folder, onerror=closed):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and os.path.realpath(os.path.join(parent, name)) != os.path.realpath(out)
-        )
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in [name for name in folders if os.path.realpath(os.path.join(parent, name)) == top]:
+            folders.remove(name)
+            others["(picture in the output folder)"] += sum(1 for _ in _foreign(out, True)) * recursive
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
             suffix = path.suffix.lower()
