@@ -186,6 +186,11 @@ def test_of_names_that_differ_in_how_accents_are_written_one_has_its_map():
     assert "only in upper and lower case, or in how accents are written" in next(iter(failed.values()))
 
 
+def test_a_sharp_s_is_two_to_some_file_systems_which_is_said():
+    _, failed = map_names({Path(name): Path(name) for name in ("straße.png", "strasse.png")})
+    assert "or in ß for ss, which some file systems take for the same" in failed["strasse.png"]
+
+
 def test_names_that_differ_in_how_accents_are_written_keep_their_folders():
     photos = {Path(folder, unicodedata.normalize(form, "ä.jpg")): Path(unicodedata.normalize(form, "ä.jpg"))
               for folder, form in (("d1", "NFC"), ("d2", "NFD"))}  # fmt: skip

@@ -132,7 +132,7 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
 def map_names(photos: dict[Path, Path]) -> tuple[dict[Path, Path], dict[str, str]]:
     """A path below the output folder for the map of each photograph, no two alike on any file system, and the
     reasons for those that get none: their name differs from another's only in upper and lower case, or in how
-    accents are written.
+    accents are written, or has ß for ss, which APFS, the file system of Macs, takes for the same.
 
     photos: {photograph: its path below the folder that was named}. The map's name is that path with the
     suffix .png. Where several would be the same, each of those keeps its own suffix (`a.jpg.png`,
@@ -165,5 +165,6 @@ def map_names(photos: dict[Path, Path]) -> tuple[dict[Path, Path], dict[str, str
                     del names[photo]
                     failed[str(photo)] = (
                         f"{photo} differs from {first} only in upper and lower case, or in how accents are "
-                        "written, and so would its map. Map it into another folder."
+                        "written, or in ß for ss, which some file systems take for the same, and so would its "
+                        "map. Map it into another folder."
                     )
