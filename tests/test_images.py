@@ -301,6 +301,17 @@ def test_mask_of_zeros_and_ones_and_unknown_polarity_are_refused(tmp_path):
         read_mask(path, "blurred")
 
 
+@pytest.mark.parametrize("highest", [100, 127])
+def test_a_mask_without_white_is_refused_for_its_values(tmp_path, highest):
+    values = np.eye(4, dtype=np.uint8)
+    path = saved(tmp_path / "m.png", Image.fromarray(values * np.uint8(highest)))
+    for white in ("focus", "blur"):
+        with pytest.raises(MaganError, match=rf"m\.png: no mask value is above {highest} of 255; expected 0"):
+            read_mask(path, white)
+    assert not read_mask(saved(tmp_path / "m.png", Image.fromarray(values * 0)), "focus").any()
+    assert read_mask(saved(tmp_path / "m.png", Image.fromarray(values * 128)), "focus").any()
+
+
 def test_map_round_trip(tmp_path):
     path = tmp_path / "neu er" / "ü.png"
     write_map(path, GREY)

@@ -99,7 +99,8 @@ def read_mask(path: str | Path, white: str) -> np.ndarray:
     `white` is the class stored as white: "focus" or "blur". Grey levels are cut at 128 (128 and above are
     white), transparency is ignored.
 
-    Raises MaganError as `read_map` does, and for a mask of 0 and 1, which would come out black.
+    Raises MaganError as `read_map` does, and for a mask that is not black and has no value from 128 on,
+    such as one of 0 and 1, which would come out black.
     """
     return cut(read_map(path), white, path)
 
@@ -110,8 +111,11 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
         raise MaganError(f"mask polarity is {white!r}; expected 'focus' or 'blur': the class stored as white")
     if grey.max() == 1 and bits_of_map(path) == 8:
         raise MaganError(f"{path}: mask values are 0 and 1; expected 0 and 255: multiply the mask by 255")
-    if 0 < grey.max() <= DARK:
-        raise MaganError(f"{path}: no mask value is above {grey.max()} of 255; expected 0 and 255")
+    if 0 < grey.max() < CUT:
+        raise MaganError(
+            f"{path}: no mask value is above {grey.max()} of 255; expected 0 and 255: white is from {CUT} on, so "
+            "scale the mask"
+        )
     is_white = grey >= CUT
     return np.where(is_white == (white == "focus"), np.uint8(255), np.uint8(0))
 
