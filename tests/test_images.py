@@ -105,6 +105,38 @@ def test_sixteen_bit_colour_keeps_the_high_byte(tmp_path):
     assert np.array_equal(read_photo(tmp_path / "a.png"), COLOUR)
 
 
+def keyed(path: Path, values: np.ndarray, key: list[int]) -> Path:
+    """A PNG of uint16 (H, W, 3) or (H, W), `key` of which is transparent."""
+    if values.ndim == 2:
+        saved(path, Image.fromarray(values))
+    else:
+        save_deep_colour(path, values)
+    content, data = path.read_bytes(), b"tRNS" + np.array(key, ">u2").tobytes()
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    place = content.index(b"IDAT") - 4
+    path.write_bytes(content[:place] + chunk + content[place:])
+    return path
+
+
+def test_a_transparent_value_of_sixteen_bit_grey_is_white(tmp_path):
+    values = np.uint16([[0, 1, 0x1200, 0x12FF], [0x8000, 0x8001, 0xFF00, 0xFFFF]])
+    for key in (0, 0x12FF, 0x8000, 0x00FF):
+        path = keyed(tmp_path / "a.png", values, [key])
+        assert np.array_equal(read_photo(path)[..., 0], np.where(values == key, 255, values >> 8))
+        assert np.array_equal(read_map(path, 16), values)
+
+
+def test_a_transparent_colour_of_sixteen_bits_is_refused_where_a_pixel_may_have_it(tmp_path):
+    values = np.uint16([[[0, 0, 0], [0x12FF, 0x12FF, 0x12FF], [0xFFFF, 0xFFFF, 0xFFFF]]])
+    for key in (0x12FF, 0x1200, 0):
+        path = keyed(tmp_path / "a.png", values, [key] * 3)
+        with pytest.raises(MaganError, match=r"a\.png: 16-bit colours, one of them transparent.*alpha"):
+            read_photo(path)
+        assert np.array_equal(read_map(path)[0], [0, 0x12, 0xFF])
+    for key in ([0xFF00, 0xFF00, 0], [0x3400] * 3):
+        assert np.array_equal(read_photo(keyed(tmp_path / "a.png", values, key)), values >> 8)
+
+
 def test_palette_and_one_bit_become_colours(tmp_path):
     palette = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), mode=None).convert("P")
     palette.putpalette([10, 20, 30, 200, 100, 50])

@@ -56,7 +56,8 @@ def read_photo(path: str | Path) -> np.ndarray:
     Raises MaganError, naming the file, for a missing, unreadable, truncated or absurdly large one (Pillow's
     limit of about 179 million pixels), for a RAW file, of which Pillow would read a preview, for float or
     32-bit samples, whose white level nobody has stated, and for 16-bit samples that all fit into 12 bits, as
-    a camera's may, which would come out all but black: white is at 65535.
+    a camera's may, which would come out all but black: white is at 65535. And for 16-bit colours, one
+    of which is transparent, where a pixel may have it.
     """
     with _decoded(Path(path), lit=True) as picture:
         if _has_alpha(picture):
@@ -227,6 +228,8 @@ def _decoded(path: Path, fraction: int | None = None, lit: bool = False, whole: 
                 f"{path}: 16-bit grey with white at 0 (WhiteIsZero); save it with white at 65535, or it "
                 "would come out inverted"
             )
+        if deep and lit and picture.mode == "RGB" and "transparency" in picture.info:
+            _drop_key(picture, path)
         shallow = _known(_upright(picture), path, whole)
         # Of colours Pillow keeps the high byte alone, so that values of 8 bits and black look alike.
         if deep and (lit or picture.mode not in SIXTEEN_BIT):
@@ -336,20 +339,38 @@ def _is_sixteen_bit_grey(picture: Image.Image) -> bool:
 
 
 def _known(picture: Image.Image, path: Path, whole: bool) -> Image.Image:
-    """With 8 bits a sample; of 16-bit grey the higher 8, or all where the whole is asked for."""
+    """With 8 bits a sample; of 16-bit grey the higher 8, with alpha where one value is transparent, or all
+    where the whole is asked for."""
     if _is_sixteen_bit_grey(picture):
         values = np.asarray(picture)
         if 0 < values.max() <= 255 and picture.info.get("Software") != MAKER:
             raise MaganError(
                 f"{path}: 16-bit samples, none of them above 255 of 65535, so black; save it with 8 bits"
             )
-        return Image.fromarray(values.astype(np.uint16) if whole else (values >> 8).astype(np.uint8))
+        if whole:
+            return Image.fromarray(values.astype(np.uint16))
+        high = Image.fromarray((values >> 8).astype(np.uint8))
+        if (key := picture.info.get("transparency")) is not None:
+            opaque = np.where(values == key, np.uint8(0), np.uint8(255))
+            return Image.merge("LA", [high, Image.fromarray(opaque)])
+        return high
     if picture.mode in ("F", "I"):
         raise MaganError(
             f"{path}: {'float' if picture.mode == 'F' else '32-bit'} samples, whose white level is "
             "not known; save it with 8 or 16 bits a sample"
         )
     return picture
+
+
+def _drop_key(picture: Image.Image, path: Path) -> None:
+    """Forget which 16-bit colour of a PNG is transparent, if no pixel has it. Of the pixels Pillow keeps the
+    high bytes alone, so that one of these may be of that colour or of another: MaganError."""
+    key = [value >> 8 for value in picture.info.pop("transparency")]
+    if (np.asarray(picture) == key).all(2).any():
+        raise MaganError(
+            f"{path}: 16-bit colours, one of them transparent (tRNS), which cannot be told from colours near "
+            "it; save it with 8 bits, or with an alpha channel"
+        )
 
 
 def _has_alpha(picture: Image.Image) -> bool:
