@@ -79,8 +79,7 @@ def read_origin(path: str | Path) -> str | None:
     None for any other file, a mask for one. Nothing that Pillow cannot open, or thinks too large, is ours.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 89 megapixels are no attack
+        with _quietly():
             if not os.path.isfile(path):
                 return None
             with Image.open(path) as picture:
@@ -253,13 +252,20 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 @contextmanager
+def _quietly():
+    """Without Pillow's warnings: 89 megapixels are no attack, and of damage in what is said beside the pixels
+    nothing depends on, such as EXIF, it does not name the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+@contextmanager
 def _opened(path: Path):
     """Open without decoding; every failure, also in the body, becomes a MaganError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 89 megapixels are no attack
-            picture = _open(path)
-        with picture:
+        with _quietly(), _open(path) as picture:
             _refuse_raw(picture, path)
             yield picture
     except MaganError:
