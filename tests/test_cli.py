@@ -368,6 +368,7 @@ def test_profile(folder, capsys, monkeypatch):
     assert "unknown profile 'no'" in fails(capsys, "report", "no")
     monkeypatch.chdir(folder / "photos")
     assert "holds params.yaml" in fails(capsys, "profile")
+    assert "holds params.yaml" in fails(capsys, "data", "fetch", "cuhk")
 
 
 def test_a_full_disk_is_that_of_the_file_that_is_named(monkeypatch, capsys):

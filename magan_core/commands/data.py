@@ -149,9 +149,10 @@ def fetch(options: argparse.Namespace) -> None:
                 "FOLDER`"
             )
     for name in options.names:
+        folder = _folder(name)  # the first to say that the current folder is not the project's
         files = wanted(name)
-        count = fetch_files(files, _folder(name), options.url or data_set(name).repository)
-        print(f"{name}: {count} of {counted(len(files), 'file')} fetched; all are in {_folder(name)}")
+        count = fetch_files(files, folder, options.url or data_set(name).repository)
+        print(f"{name}: {count} of {counted(len(files), 'file')} fetched; all are in {folder}")
 
 
 def add(options: argparse.Namespace) -> None:
