@@ -1,7 +1,6 @@
 """A photograph that shows its own focus: what is blurred turns grey and dark, a line runs around the rest."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -9,7 +8,6 @@ from scipy.ndimage import maximum_filter
 
 from magan_core.data.images import CUT, MAKER
 from magan_core.errors import MaganError
-from magan_core.files import write_bytes
 
 LUMA = np.float32([0.299, 0.587, 0.114])  # Rec. 601
 DIM = np.float32(0.5)  # brightness of what is blurred
@@ -63,9 +61,3 @@ def encode_overlay(picture: np.ndarray, profile: bytes | None = None, origin: st
         comment=f"{MAKER}\n{origin}" if origin else MAKER,
     )
     return content.getvalue()
-
-
-def write_overlay(path: Path, picture: np.ndarray, profile: bytes | None = None, origin: str = "") -> None:
-    """Write what `encode_overlay` makes, whole or not at all. Errors: also MaganError when the file cannot be
-    written."""
-    write_bytes(path, encode_overlay(picture, profile, origin))

@@ -29,7 +29,7 @@ from magan_core.data.images import (
     write_map,
 )
 from magan_core.errors import MaganError
-from magan_core.overlay import write_overlay
+from magan_core.overlay import encode_overlay
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
 COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], 2)
@@ -487,6 +487,7 @@ HEIC = first_box(b"heic", b"mif1") + bytes(8)
 @pytest.fixture
 def no_heic(monkeypatch):
     """Pillow as it is before pillow-heif has been asked for."""
+    Image.init()  # else the formats that the test makes Pillow load would be gone after it
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
 
@@ -593,8 +594,8 @@ def test_the_colour_profile_of_rgb_only(tmp_path):
 def test_what_is_ours_says_what_it_is_of(tmp_path):
     write_map(tmp_path / "map.png", GREY)
     write_map(tmp_path / "told.png", GREY, "abc")
-    write_overlay(tmp_path / "map.overlay.jpg", COLOUR)
-    write_overlay(tmp_path / "told.overlay.jpg", COLOUR, origin="abc")
+    (tmp_path / "map.overlay.jpg").write_bytes(encode_overlay(COLOUR))
+    (tmp_path / "told.overlay.jpg").write_bytes(encode_overlay(COLOUR, origin="abc"))
     ours = ("map.png", "map.overlay.jpg", "told.png", "told.overlay.jpg")
     assert [read_origin(tmp_path / name) for name in ours] == ["", "", "abc", "abc"]
     assert (read_map(tmp_path / "told.png") == GREY).all()

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from magan_core.errors import MaganError
-from magan_core.overlay import LINE, overlay, write_overlay
+from magan_core.overlay import LINE, encode_overlay, overlay
 
 RNG = np.random.default_rng(3)
 PHOTO = RNG.integers(0, 256, (300, 400, 3), np.uint8)  # taller than one block of rows
@@ -59,7 +59,8 @@ def test_odd_shapes(shape):
 def test_the_file_is_a_jpeg_with_the_photographs_colour_profile(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = np.repeat(np.repeat(PHOTO[:10, :10], 30, 0), 40, 1)  # flat patches: JPEG keeps them
-    write_overlay(tmp_path / "new" / "a.overlay.jpg", picture, profile)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.overlay.jpg").write_bytes(encode_overlay(picture, profile))
     with Image.open(tmp_path / "new" / "a.overlay.jpg") as found:
         assert (found.format, found.size) == ("JPEG", (400, 300))
         assert found.info["icc_profile"] == profile
@@ -68,5 +69,5 @@ def test_the_file_is_a_jpeg_with_the_photographs_colour_profile(tmp_path):
 
 def test_wider_than_a_jpeg_can_be(tmp_path):
     with pytest.raises(MaganError, match="65500 px a side"):
-        write_overlay(tmp_path / "a.jpg", np.zeros((1, 65501, 3), np.uint8))
+        encode_overlay(np.zeros((1, 65501, 3), np.uint8))
     assert not list(tmp_path.iterdir())

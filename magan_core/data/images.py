@@ -74,7 +74,7 @@ def colour_profile(path: str | Path) -> bytes | None:
 
 
 def read_origin(path: str | Path) -> str | None:
-    """The origin that `write_map` or `overlay.write_overlay` put into the file at `path`, perhaps "".
+    """The origin that `write_map` or `overlay.encode_overlay` put into the file at `path`, perhaps "".
 
     None for any other file, a mask for one. Nothing that Pillow cannot open, or thinks too large, is ours.
     """
@@ -113,8 +113,8 @@ def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
         raise MaganError(f"{path}: mask values are 0 and 1; expected 0 and 255: multiply the mask by 255")
     if 0 < grey.max() < CUT:
         raise MaganError(
-            f"{path}: no mask value is above {grey.max()} of 255; expected 0 and 255: white is from {CUT} on, so "
-            "scale the mask"
+            f"{path}: no mask value is above {grey.max()} of 255; expected 0 and 255: white is from {CUT} "
+            "on, so scale the mask"
         )
     is_white = grey >= CUT
     return np.where(is_white == (white == "focus"), np.uint8(255), np.uint8(0))

@@ -165,6 +165,6 @@ def map_names(photos: dict[Path, Path]) -> tuple[dict[Path, Path], dict[str, str
                     del names[photo]
                     failed[str(photo)] = (
                         f"{photo} differs from {first} only in upper and lower case, or in how accents are "
-                        "written, or in ß for ss, which some file systems take for the same, and so would its "
-                        "map. Map it into another folder."
+                        "written, or in ß for ss, which some file systems take for the same, and so would "
+                        "its map. Map it into another folder."
                     )
