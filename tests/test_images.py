@@ -2,8 +2,11 @@
 
 import os
 import struct
+import subprocess
 import sys
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,10 +79,40 @@ def test_a_jpeg_with_a_damaged_exif_block_says_nothing(tmp_path):
     path = saved(tmp_path / "a.jpg", Image.fromarray(flat), exif=block, quality=95)
     with pytest.warns(UserWarning, match="EXIF data"), Image.open(path) as picture:
         picture.getexif()
-    assert abs(read_photo(path).astype(int) - flat).max() <= 3
-    assert read_map(path).shape == (8, 8)
-    assert colour_profile(path) is None
-    assert read_origin(path) is None
+    program = (
+        "import sys; from magan_core.data.images import colour_profile, read_map, read_origin, read_photo; "
+        "path = sys.argv[1]; print(abs(read_photo(path).astype(int) - 200).max() <= 3, read_map(path).shape, "
+        "colour_profile(path), read_origin(path))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, path], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True (8, 8) None None\n", "")
+
+
+def test_reading_in_threads_leaves_the_filters_of_warnings(tmp_path):
+    path = saved(tmp_path / "a.jpg", Image.fromarray(np.full((64, 64, 3), 200, np.uint8)))
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read_photo, [path] * 40))
+    assert warnings.filters == before
+
+
+def directory(shape, place):
+    """A TIFF's, of RGB pixels that lie at `place`."""
+    entries = {256: shape[1], 257: shape[0], 258: 8, 259: 1, 262: 2, 273: place, 277: 3, 278: shape[0]}
+    entries |= {279: 3 * shape[0] * shape[1]}
+    listed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items())
+    return struct.pack("<H", len(entries)) + listed + bytes(4)
+
+
+def test_a_tiff_whose_pixels_look_like_a_raw_file_is_read(tmp_path):
+    """The pixels come first in the file, from byte 8 on, where those of Canon say CR."""
+    photo = np.full((10, 12, 3), (67, 82, 2), np.uint8)
+    header = b"II*\0" + struct.pack("<I", 8 + photo.size)
+    path = tmp_path / "a.tif"
+    path.write_bytes(header + photo.tobytes() + directory(photo.shape, 8))
+    assert np.array_equal(read_photo(path), photo)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -279,9 +312,9 @@ def test_a_raw_file_is_not_read_from_its_preview(tmp_path, name, tags):
         info.tagtype[tag] = 1 if tag == 50706 else 4
     Image.fromarray(COLOUR).save(tmp_path / name, format="TIFF", tiffinfo=info)
     if name == "a.CR2":
-        content = (tmp_path / name).read_bytes()
-        moved = struct.pack("<I", len(content))  # the directory goes to the end, and `CR` to its place
-        (tmp_path / name).write_bytes(content[:4] + moved + b"CR" + content[10:] + content[8:])
+        header = b"II*\0\x10\0\0\0CR\2\0" + bytes(4)
+        place = len(header) + len(directory(COLOUR.shape, 0))
+        (tmp_path / name).write_bytes(header + directory(COLOUR.shape, place) + COLOUR.tobytes())
     for read in (read_photo, read_map, colour_profile):
         with pytest.raises(MaganError, match=rf"{name}: a RAW file.*6 x 4 pixels.*as TIFF or JPEG"):
             read(tmp_path / name)

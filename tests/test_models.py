@@ -384,11 +384,13 @@ def test_a_dilation_that_is_none(dilation):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("convnext_atto", r"no pyramid of five feature levels in timm \(but 4\)"),
-        ("vit_tiny_patch16_224", "takes pictures of 224 x 224 px alone"),
-        ("maxvit_tiny_tf_224", "takes pictures of 224 x 224 px alone"),
+        ("convnext_atto", r"no pyramid of five feature levels in timm \(it has 4\)"),
+        ("tresnet_m", r"no pyramid of five feature levels in timm \(Return layers .* not present"),
+        ("vit_tiny_patch16_224", "is one of a fixed size, 224 x 224 px"),
+        ("maxvit_tiny_tf_224", "is one of a fixed size, 224 x 224 px"),
         ("resnet18.foo", "unknown tag of timm's weights for resnet18 'foo'"),
         ("resnet18.tv_in", "did you mean 'tv_in1k'"),
+        ("vgg16.", "unknown tag of timm's weights for vgg16 ''"),
     ],
 )
 def test_a_backbone_that_does_not_do_says_why(name, message):

@@ -216,3 +216,13 @@ def test_no_two_maps_ever_share_a_name(parts, from_folder):
     assert len({str(name).casefold() for name in found.values()}) == len(photos)
     assert all(name.suffix == ".png" and not name.is_absolute() for name in found.values())
     assert not any(".." in name.parts for name in found.values())
+
+
+@pytest.mark.parametrize("pattern", ["**/*.*", "**/*.png", "**"])
+def test_a_pattern_passes_over_the_maps_of_earlier_calls(root, pattern):
+    for name in ("a.png", "day 1/c.png"):
+        write_map(root / "maps" / name, np.zeros((2, 2), np.uint8))
+    found = find([pattern], Path("maps"), recursive=True)
+    assert not [path for path in found.photos if path.is_relative_to("maps")]
+    assert Path("photos/a.png") in found.photos
+    assert list(find(["maps/a.png"], Path("maps")).photos) == [Path("maps/a.png")]  # named by itself

@@ -176,3 +176,15 @@ def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(MaganError, match="unknown protocol 'papper'; did you mean 'paper'"):
         metrics.get_protocol("papper")
     assert metrics.get_protocol("paper") is PAPER
+
+
+def test_a_protocol_may_not_take_the_name_of_another():
+    assert metrics.get_protocol(replace(PAPER)) == PAPER
+    with pytest.raises(
+        MaganError, match=r"'paper' is the name of another protocol \(blurred positive; .*rename"
+    ):
+        metrics.get_protocol(replace(PAPER, beta2=1.0))
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert replace(PAPER, beta2=np.float64(0.3), steps=np.int64(100)) == PAPER

@@ -27,6 +27,7 @@ CUT = 128  # grey values from here on are the white class of a mask
 PHOTOMETRIC = 262  # TIFF 6.0, section 3: PhotometricInterpretation, 0 = WhiteIsZero
 KIND = 254  # TIFF 6.0, section 8: NewSubfileType, bit 0 = a smaller version of another picture of the file
 DNG_VERSION = 50706  # DNG 1.4, chapter 4, in every DNG
+CR2 = b"II*\0\x10\0\0\0CR\x02"  # how Canon's files begin, whose first picture is a JPEG of any size
 ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4: where the first row and column of the pixels belong
 TURNS = dict(
     zip(
@@ -43,6 +44,10 @@ TURNS = dict(
         strict=True,
     )
 )
+# Of damage beside the pixels, as in EXIF, Pillow warns without naming the file, and 89 megapixels are no
+# attack. Once for all: a filter around each reading would not be safe where several threads read.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 
@@ -79,15 +84,14 @@ def read_origin(path: str | Path) -> str | None:
     None for any other file, a mask for one. Nothing that Pillow cannot open, or thinks too large, is ours.
     """
     try:
-        with _quietly():
-            if not os.path.isfile(path):
-                return None
-            with Image.open(path) as picture:
-                words = picture.info
-                if picture.format == "JPEG":
-                    maker, _, origin = words["comment"].decode().partition("\n")
-                else:
-                    maker, origin = words["Software"], words.get("Comment", "")
+        if not os.path.isfile(path):
+            return None
+        with Image.open(path) as picture:
+            words = picture.info
+            if picture.format == "JPEG":
+                maker, _, origin = words["comment"].decode().partition("\n")
+            else:
+                maker, origin = words["Software"], words.get("Comment", "")
     except Exception:  # decoders of damaged files raise nearly anything
         return None
     return origin if maker == MAKER else None
@@ -252,20 +256,10 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _quietly():
-    """Without Pillow's warnings: 89 megapixels are no attack, and of damage in what is said beside the pixels
-    nothing depends on, such as EXIF, it does not name the file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        yield
-
-
-@contextmanager
 def _opened(path: Path):
     """Open without decoding; every failure, also in the body, becomes a MaganError."""
     try:
-        with _quietly(), _open(path) as picture:
+        with _open(path) as picture:
             _refuse_raw(picture, path)
             yield picture
     except MaganError:
@@ -315,8 +309,8 @@ def _refuse_raw(picture: Image.Image, path: Path) -> None:
     kind = picture.tag_v2.get(KIND)
     small = isinstance(kind, int) and kind & 1
     place = picture.fp.tell()
-    picture.fp.seek(8)
-    canon = picture.fp.read(2) == b"CR"  # of CR2, whose first picture is a JPEG of any size
+    picture.fp.seek(0)
+    canon = picture.fp.read(11) == CR2
     picture.fp.seek(place)
     if small or canon or DNG_VERSION in picture.tag_v2:
         size = f"{picture.width} x {picture.height}"

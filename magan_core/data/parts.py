@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from magan_core.data import leaks, sets
-from magan_core.data.images import read_mask
+from magan_core.data.images import CUT, read_map
 from magan_core.data.record import Record
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError, nearest
@@ -125,7 +125,7 @@ def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits
             f"{maps}; `magan predict {folder / 'images'} --out {maps}` draws them"
         )
     for record in records:
-        if len(np.unique(read_mask(record["mask"], record["white"]))) == 1:
+        if len(np.unique(read_map(record["mask"]) >= CUT)) == 1:
             raise MaganError(
                 f"{record['mask']} is all on one side of one half; expected both classes: take "
                 f"'{record['stem']}' out of the split {given['split']} of `pseudo`"

@@ -37,11 +37,15 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     seen: set[str] = set()
     paths: list[Path] = []
     for name in map(str, named):
-        matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
+        literal = os.path.lexists(name)
+        matches = [name] if literal else sorted(glob.glob(name, recursive=True))
         if not matches:
             reason = "matches no file" if glob.has_magic(name) else "does not exist"
             found.failed[name] = f"{name} {reason}. Name a photograph or a folder of photographs."
-        paths += map(Path, matches)
+        kept = [path for path in map(Path, matches) if literal or not _is_earlier(path, out)]
+        if passed := len(matches) - len(kept):
+            found.passed_over["(map or overlay of magan)"] += passed
+        paths += kept
     for path in _beside(out, paths, recursive, found):
         photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
         for photo, below in photos.items():
@@ -89,6 +93,12 @@ def _foreign(out: Path, recursive: bool) -> Iterator[Path]:
                 yield path
 
 
+def _is_earlier(path: Path, out: Path) -> bool:
+    """Whether a file lies in the output folder and is a map or overlay of an earlier call."""
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out))
+    return inside and path.is_file() and _is_ours(path)
+
+
 def _is_ours(path: Path) -> bool:
     return path.suffix.lower() in (".png", ".jpg") and read_origin(path) is not None
 
@@ -104,7 +114,8 @@ def _of_folder(folder: Path, out: Path, recursive: bool, found: Found) -> dict[P
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in [name for name in folders if os.path.realpath(os.path.join(parent, name)) == top]:
             folders.remove(name)
-            others["(picture in the output folder)"] += sum(1 for _ in _foreign(out, True)) * recursive
+            if recursive:
+                others["(picture in the output folder)"] += sum(1 for _ in _foreign(out, True))
         for name in sorted(name for name in files if not name.startswith(".")):
             path = Path(parent, name)
             suffix = path.suffix.lower()

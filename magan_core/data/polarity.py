@@ -10,7 +10,7 @@ from magan_core.data.sets import load
 from magan_core.errors import MaganError
 
 SAMPLE = 100  # photographs looked at, at least
-FEWEST = 8  # photographs of which preparation believes it
+FEWEST = 4  # photographs by which preparation judges a set
 
 
 def white_is_sharper(records: Sequence[Record]) -> tuple[int, int]:

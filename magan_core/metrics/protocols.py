@@ -16,6 +16,7 @@ they work in floats, we in whole numbers.
 """
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from magan_core.errors import MaganError, nearest
 
@@ -65,9 +66,9 @@ class Protocol:
         nearest(self.f_rule, F_RULES, "F rule")
         nearest(self.scaling, SCALINGS, "scaling")
         fixed = self.iou_at, self.level if self.f_rule == "fixed" else 0
-        whole = all(type(value) is int for value in (self.steps, self.level, self.iou_at))
+        whole = all(_is(Integral, value) for value in (self.steps, self.level, self.iou_at))
         if (
-            not (whole and type(self.beta2) in (int, float))
+            not (whole and _is(Real, self.beta2))
             or not 0 < self.beta2 < float("inf")
             or self.steps < 1
             or self.level < 0
@@ -104,6 +105,10 @@ class Protocol:
         parts = [f"{self.positive} positive", f"beta2 {self.beta2:g}", f, f"IoU at {self.iou_at / 4:g}"]
         parts.append(f"pooled over pixels: {', '.join(self.pooled)}" if self.pooled else "means over images")
         return "; ".join(parts + [f"maps scaled by {self.scaling}"] * (self.scaling != "none"))
+
+
+def _is(kind: type, value: object) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 _OWN = "a variation of `paper`, to show what this choice alone does"
@@ -167,8 +172,13 @@ PROTOCOLS = {
 
 
 def get_protocol(name: str | Protocol) -> Protocol:
-    """The protocol of this name, or itself; MaganError with the nearest valid name if there is none."""
+    """The protocol of this name, or itself. MaganError with the nearest valid name if there is none, and for
+    another protocol under the name of one."""
     if isinstance(name, Protocol):
+        if PROTOCOLS.get(name.name, name) != name:
+            raise MaganError(
+                f"'{name.name}' is the name of another protocol ({PROTOCOLS[name.name]}); rename this one"
+            )
         return name
     nearest(name, PROTOCOLS, "protocol")
     return PROTOCOLS[name]

@@ -54,22 +54,22 @@ class TimmBackbone(nn.Module):
         super().__init__()
         plain, _, tag = name.partition(".")
         nearest(plain, [*OWN, *timm.list_models()], "backbone")
-        if tag:
+        if "." in name:
             known = [one.partition(".")[2] for one in timm.list_pretrained(f"{plain}.*")]
             nearest(tag, known, f"tag of timm's weights for {plain}")
         try:
             self.features = timm.create_model(name, features_only=True, out_indices=(0, 1, 2, 3, 4))
         except (IndexError, AssertionError, AttributeError, RuntimeError) as error:
             raise MaganError(
-                f"backbone '{name}' has no pyramid of five feature levels in timm{_levels(name)}. Take one "
-                "that has, for example vgg16, tf_efficientnet_lite0 or resnet50, or wrap it "
+                f"backbone '{name}' has no pyramid of five feature levels in timm ({_why(name, error)}). "
+                "Take one that has, for example vgg16, tf_efficientnet_lite0 or resnet50, or wrap it "
                 "(docs/extending.md)."
             ) from error
         if self.features.pretrained_cfg.get("fixed_input_size"):
             side = self.features.pretrained_cfg["input_size"][1]
             raise MaganError(
-                f"backbone '{name}' takes pictures of {side} x {side} px alone, but training and mapping "
-                "have sides of their own. Take a convolutional network, for example resnet50."
+                f"backbone '{name}' is one of a fixed size, {side} x {side} px, says timm; training and "
+                "mapping take several. Take a convolutional network, for example resnet50."
             )
         self.channels = list(self.features.feature_info.channels())
         self.strides = list(self.features.feature_info.reduction())
@@ -81,14 +81,15 @@ class TimmBackbone(nn.Module):
         return self.features(images)
 
 
-def _levels(name: str) -> str:
-    """How many feature levels a timm model has, in brackets, if timm can say."""
+def _why(name: str, error: Exception) -> str:
+    """How many feature levels a timm model has, or else timm's own words."""
     import timm
 
     try:
-        return f" (but {len(timm.create_model(name, features_only=True).feature_info)})"
+        count = len(timm.create_model(name, features_only=True).feature_info)
     except (IndexError, AssertionError, AttributeError, RuntimeError):
-        return ""
+        return str(error)
+    return f"it has {count}" if count != 5 else str(error)
 
 
 def build_backbone(name: str, *, width: float = 1.0, pooling: bool = True) -> nn.Module:
