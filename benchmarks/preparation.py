@@ -76,11 +76,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     count, hardware = options.images, machine.hardware()
-    files = {"source": "files", "white": "blur", "train_share": 1}
+    files = {"source": "files", "train_share": 1}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cuhk = paths.raw("cuhk")
         real = (cuhk / "images").is_dir()
+        files["white"] = "blur" if real else "focus"
         if real:
             count = taken_from(cuhk, folder / "raw/files", count)
         else:
