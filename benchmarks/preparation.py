@@ -76,12 +76,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     count, hardware = options.images, machine.hardware()
-    files = {"source": "files", "train_share": 1}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cuhk = paths.raw("cuhk")
         real = (cuhk / "images").is_dir()
-        files["white"] = "blur" if real else "focus"
+        files = {"source": "files", "white": "blur" if real else "focus", "train_share": 1}
         if real:
             count = taken_from(cuhk, folder / "raw/files", count)
         else:

@@ -11,7 +11,6 @@ from magan_core import limits, paths, roles
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
-from magan_core.roles import PAPER_NAMES
 from magan_core.training.further import FURTHER
 
 RUN = {"set": str, "variant": str, "parts": list, "loss": dict}
@@ -154,10 +153,10 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
     limits.check_scales(profile["test_size"], profile["test_scales"], where)
     types(profile["sets"], dict.fromkeys(profile["sets"], dict), f"sets of {where}")
     for role in profile["sets"]:
-        if role not in PAPER_NAMES:
+        if role not in roles.PAPER_NAMES:
             raise MaganError(
                 f"{where} has a set '{role}', but a set takes the place of one of the paper's: "
-                f"{', '.join(PAPER_NAMES)}. For data of your own write `dut: {{source: {role}, ...}}`."
+                f"{', '.join(roles.PAPER_NAMES)}. For data of your own write `dut: {{source: {role}, ...}}`."
             )
     limits.check_same_as(profile["sets"], where)
     for baseline in profile["check"]["baselines"]:

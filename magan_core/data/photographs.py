@@ -69,10 +69,9 @@ def _beside(out: Path, paths: list[Path], recursive: bool, found: Found) -> list
         )
 
     def ours(path: Path) -> bool:
-        real = Path(os.path.realpath(path))
-        if not real.is_relative_to(top):
-            return False
-        return not any(_foreign(path, recursive)) if real.is_dir() else _is_ours(path)
+        if path.is_dir():
+            return _is_inside(path, out) and not any(_foreign(path, recursive))
+        return _is_earlier(path, out)
 
     others = [path for path in paths if not ours(path)]
     if not others:
@@ -95,8 +94,11 @@ def _foreign(out: Path, recursive: bool) -> Iterator[Path]:
 
 def _is_earlier(path: Path, out: Path) -> bool:
     """Whether a file lies in the output folder and is a map or overlay of an earlier call."""
-    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out))
-    return inside and path.is_file() and _is_ours(path)
+    return _is_inside(path, out) and path.is_file() and _is_ours(path)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _is_ours(path: Path) -> bool:
