@@ -1,22 +1,14 @@
 """The table of classical methods: what it promises of each, and a method of one's own."""
 
-import os
-import re
-import shutil
 import subprocess
 import sys
-import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from scipy.ndimage import gaussian_filter
 from threadpoolctl import threadpool_limits
 
 from magan_core.classical import METHODS, Method, get_method
 from magan_core.errors import MaganError
-from magan_core.evaluation import evaluate
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (48, 52, 3), np.uint8)
 
@@ -100,51 +92,6 @@ def test_a_method_of_ones_own_is_a_file_and_a_line(own):
     method = own("def bright(photo, floor=0):\n    return photo.max(axis=2).clip(floor)\n")
     assert np.array_equal(method(PHOTO), PHOTO.max(axis=2))
     assert method(PHOTO, floor=200).min() == 200
-
-
-@pytest.mark.slow
-def test_the_example_in_the_documentation_runs_as_it_stands(tmp_path):
-    """The file, the line and the script of docs/methods.md, in a copy of the package and of params.yaml."""
-    root = Path(__file__).parents[1]
-    text = (root / "docs/methods.md").read_text(encoding="utf-8").partition("## A method of one's own")[2]
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE)
-    file, line, script = [textwrap.dedent(block).strip() + "\n" for block in blocks if block.strip()]
-    package = tmp_path / "magan_core"
-    shutil.copytree(root / "magan_core", package, ignore=shutil.ignore_patterns("released", "__pycache__"))
-    (package / "classical/mine.py").write_text(file, encoding="utf-8")
-    table = package / "classical/__init__.py"
-    before, last, after = table.read_text(encoding="utf-8").rpartition('Method("HiFST"')
-    table.write_text(before + line + last + after, encoding="utf-8")
-    settings = (root / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(settings.replace("classical: [SS]", "classical: [SS, Mine]"))
-    (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    for name in ("photos", "masks"):
-        (tmp_path / name).mkdir()
-    for index in range(2):
-        picture = np.random.default_rng(index).normal(120, 40, (60, 80))
-        picture[:, 40:] = gaussian_filter(picture, 2)[:, 40:]
-        mask = np.repeat(np.uint8([[255, 0]]), 40, axis=1).repeat(60, axis=0)
-        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).convert("RGB").save(
-            tmp_path / f"photos/{index}.jpg", quality=95
-        )
-        Image.fromarray(mask).save(tmp_path / f"masks/{index}.png")
-    show = (
-        "from magan_core.params import load; from magan_core.reporting.tables import VARIANTS; "
-        "listed = [name for name, profile in load()['profiles'].items() if 'Mine' in profile['classical']]; "
-        "print(listed, 'Mine' in VARIANTS['I'])"
-    )
-    for command in (["script.py"], ["-c", show]):
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    assert done.stdout == "['smoke'] True\n"
-    assert evaluate(tmp_path / "maps", tmp_path / "masks")["auc"] > 0.95
 
 
 def test_a_method_runs_in_one_thread(own):

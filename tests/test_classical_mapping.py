@@ -118,3 +118,14 @@ def test_a_photograph_that_the_method_cannot_take_is_named(photos, tmp_path):
     with pytest.raises(MaganError, match=f"{photos[1].name}.*3 x 3"):
         go(photos, tmp_path / "out", tmp_path / "resume")
     assert not (tmp_path / "out").exists()
+
+
+def test_no_photographs_are_an_error(tmp_path):
+    with pytest.raises(MaganError, match="no photographs to map by SS; expected one at least"):
+        go([], tmp_path / "out", tmp_path / "resume")
+
+
+def test_two_photographs_with_one_map_are_an_error(photos, tmp_path):
+    with pytest.raises(MaganError, match=f"several photographs would have the map .*{photos[0].stem}.png"):
+        go([*photos, tmp_path / "elsewhere" / photos[0].name], tmp_path / "out", tmp_path / "resume")
+    assert not (tmp_path / "out").exists()

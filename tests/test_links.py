@@ -22,9 +22,9 @@ NAMED = re.compile(  # docs/a.md, magan_core/a/b.py, data/splits/a/b.txt
     r"(?<![\w/.-])((?:docs|data|magan_core|notebooks|benchmarks|tests)/[\w./-]*\w\."
     r"(?:md|py|ipynb|txt|csv|json|yaml))\b"
 )
-MADE = re.compile(  # by `make repro`, by a fetch, or by the readers of docs/extending.md and docs/methods.md
+MADE = re.compile(  # by `make repro`, by a fetch, or by the readers of docs/extending.md
     r"data/(prepared|raw|weights|published_maps)/|magan_core/released/|"
-    r"magan_core/(models/(ladder|cosine)|classical/(gradient|mine)|training/edge)\.py"
+    r"magan_core/(models/(ladder|cosine)|classical/gradient|training/edge)\.py"
 )
 
 

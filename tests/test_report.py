@@ -156,7 +156,7 @@ def test_only_numbers_on_the_papers_data_are_marked_as_reproduced_or_not(project
     page = Page(build())
     assert page.row("table-I", "MANet") == ["0.860", "0.820 −0.040 ✓ 0.800–0.830"] * 5
     worse, better = (["0.940", f"0.880 −0.060 {mark} 0.860–0.890"] for mark in "✗▲")
-    assert page.row("table-I", "MA-GANet") == [*worse, *better, *worse * 3]  # an MAE is better when it is less
+    assert page.row("table-I", "MA-GANet") == [*worse, *better, *worse * 3]  # less MAE is better
     assert not re.search("[✓✗▲]", str([page.rows[f"table-{number}"] for number in ("II", "III", "IV", "V")]))
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
@@ -36,8 +37,14 @@ def map_photographs(
     their number. resume: folder that keeps the maps until its owner empties it, under a hash of the
     methods' code, the settings (which JSON can hold) and the photograph, so that nothing of a changed method
     is taken up again.
-    MaganError, naming the photograph, for one that the method cannot take.
+    MaganError without photographs, for two that would have the same map, and, naming the photograph, for one
+    that the method cannot take.
     """
+    if not photos:
+        raise MaganError(f"no photographs to map by {name}; expected one at least")
+    twice = [stem for stem, count in Counter(photo.stem for photo in photos).items() if count > 1]
+    if twice:
+        raise MaganError(f"several photographs would have the map {out / twice[0]}.png; rename all but one")
     settings = dict(settings or {})
     kept = resume / f"{name}-{fingerprint(settings, _code(name))}"
     jobs = [(name, settings, photo, kept / f"{sha256(photo)[:16]}-{photo.stem}.png") for photo in photos]
