@@ -18,7 +18,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 repro: setup
-	$(if $(PROFILE),python -m magan_core profile $(PROFILE),python -m magan_core profile)
+	python -m magan_core profile $(PROFILE)
 	scripts/train_grid.sh $(JOBS)
 	python -m dvc repro
 	@echo "Open results/$$(python -m magan_core profile --current)/report.html"

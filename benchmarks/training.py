@@ -18,7 +18,7 @@ from magan_core import params
 from magan_core.data.images import read_photo, write_map
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import nearest
-from magan_core.files import write_json
+from magan_core.files import read_json, write_json
 from magan_core.limits import PRECISIONS
 
 SIDES = ("ours", "plain")
@@ -161,6 +161,21 @@ def main() -> None:
     profile["threads"] = options.threads or profile["threads"]
     profile["workers"] = options.workers
     plain_threads = os.cpu_count() if options.stock else profile["threads"]
+    names = [options.profile, options.device]
+    names += [options.precision] * bool(options.precision)
+    names += [f"{options.threads}threads"] * bool(options.threads)
+    names += ["beside"] * (options.beside > 1)
+    names += [name for name in ("compile", "stock", "busy") if getattr(options, name)]
+    how = {
+        "run": options.run,
+        "trainings of ours at once": options.beside,
+        "workers of the plain loop": options.workers,
+        "scenes": options.scenes,
+    }
+    out = options.out or machine.RESULTS / f"training_{'_'.join(names)}.json"
+    kept = read_json(out) if out.exists() and not options.out else how
+    if other := [key for key in how if kept.get(key, how[key]) != how[key]]:
+        parser.error(f"{out.name} was measured otherwise ({', '.join(other)}); say --out FILE for this")
     hardware = machine.hardware(options.device)
     with tempfile.TemporaryDirectory() as name:
         write_scenes(Path(name), options.scenes, profile["training_size"])
@@ -168,33 +183,28 @@ def main() -> None:
         plain = ours | {"profile": profile | {"threads": plain_threads}}
         tasks = {"ours": ours, "plain": plain}
         measured = measure(tasks, options.steps, options.trials, options.busy, options.beside)
-    names = [options.profile, options.device]
-    names += [options.precision] * bool(options.precision)
-    names += [f"{options.threads}threads"] * bool(options.threads)
-    names += ["beside"] * (options.beside > 1)
-    names += [name for name in ("compile", "stock", "busy") if getattr(options, name)]
-    result = {
-        "run": options.run,
-        "profile": options.profile,
-        "device": options.device,
-        "backbone": profile["model"]["backbone"],
-        "batch": training["batch"],
-        "crop": training["crop"],
-        "precision": training["precision"],
-        "compile": training["compile"],
-        "threads": profile["threads"],
-        "threads of the plain loop": plain_threads,
-        "trainings of ours at once": options.beside,
-        "workers of the plain loop": options.workers,
-        "scenes": options.scenes,
-        "the plain loop's threads spin": options.stock,
-        "busy neighbour": options.busy,
-        "trials": options.trials,
-        "steps": options.steps,
-        "hardware": hardware,
-        "versions": machine.versions("torch", "torchvision", "numpy", "pillow"),
-    } | measured
-    write_json(options.out or machine.RESULTS / f"training_{'_'.join(names)}.json", result)
+    result = (
+        how
+        | {
+            "profile": options.profile,
+            "device": options.device,
+            "backbone": profile["model"]["backbone"],
+            "batch": training["batch"],
+            "crop": training["crop"],
+            "precision": training["precision"],
+            "compile": training["compile"],
+            "threads": profile["threads"],
+            "threads of the plain loop": plain_threads,
+            "the plain loop's threads spin": options.stock,
+            "busy neighbour": options.busy,
+            "trials": options.trials,
+            "steps": options.steps,
+            "hardware": hardware,
+            "versions": machine.versions("torch", "torchvision", "numpy", "pillow"),
+        }
+        | measured
+    )
+    write_json(out, result)
     print(table.training([result]))
 
 

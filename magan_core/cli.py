@@ -320,15 +320,16 @@ def pages(options: argparse.Namespace) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """`magan check`."""
-    from magan_core import params, paths
+    from magan_core import params, paths, roles
     from magan_core.checks import beats_baselines
     from magan_core.files import read_json, write_text
 
     profile = params.get_profile(params.load(), options.name)
     _made(paths.results(options.name) / "metrics.json", options.name)
-    own = {run: params.test_sets(profile, definition)[0] for run, definition in profile["runs"].items()}
+    own = {run: roles.test_sets(profile, definition)[0] for run, definition in profile["runs"].items()}
     results = paths.results(options.name)
     out = results / "check.txt"
+    out.unlink(missing_ok=True)  # that of an earlier check says nothing of these scores
     lines = beats_baselines(read_json(results / "metrics.json"), own, profile["check"])
     write_text(out, "\n".join(lines) + "\n")
     unchecked = profile["check"]["mae_margin"] is None

@@ -167,7 +167,9 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
         nearest(entry["set"], profile["sets"], f"set of published maps {name} in {where}")
         for key in ("white", "masks_white"):
             nearest(entry[key], ("blur", "focus"), f"{key} of published maps {name} in {where}")
-    shown = [(entry["method"], source_set(profile, entry["set"])) for entry in profile["published"].values()]
+    shown = [
+        (entry["method"], roles.source_set(profile, entry["set"])) for entry in profile["published"].values()
+    ]
     if twice := {one for one in shown if shown.count(one) > 1}:
         method, name = min(twice)
         raise MaganError(
@@ -288,24 +290,6 @@ def grid(profile: dict[str, Any]) -> list[str]:
     """Names of the stages of dvc.yaml that need each other's results in no way, in the profile's order."""
     kinds = {"train": "supervised", "train-semi": "semi_supervised", "classical": "classical"}
     return [f"{stage}@{profile['name']}-{entry}" for stage, key in kinds.items() for entry in profile[key]]
-
-
-def test_sets(profile: dict[str, Any], run: dict[str, Any]) -> list[str]:
-    """Sets that a run is tested on: its own, and CTCUG for the runs of DUT, as in the paper."""
-    own = source_set(profile, run["set"])
-    transfers = {"dut", "ctcug"} <= set(profile["sets"]) and own == source_set(profile, "dut")
-    return [own, "ctcug"] if transfers else [own]
-
-
-def source_set(profile: dict[str, Any], role: str) -> str:
-    """The set that fills a role, which the profile must have."""
-    name = nearest(role, profile["sets"], f"set of profile {profile['name']}")
-    return roles.filled_by(profile["sets"], name)
-
-
-def judging_set(profile: dict[str, Any]) -> str:
-    """The set that methods are shown on where one must do: see `roles.judging`."""
-    return source_set(profile, roles.judging(profile["sets"], profile["runs"]))
 
 
 def switch(name: str, path: Path = paths.PARAMS) -> None:

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from magan_core import params, paths
+from magan_core import params, paths, roles
 from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_test
 from magan_core.errors import MaganError
@@ -94,7 +94,7 @@ def _scored(profile: dict, run: str, definition: dict, out: Path) -> bool:
     """Score the maps of a run and put it into `out`; False, and said why, where that cannot be done."""
     name, growing = profile["name"], out / "runs" / f".{run}"
     try:
-        for role in params.test_sets(profile, definition):
+        for role in roles.test_sets(profile, definition):
             maps = paths.maps(name) / run / role
             evaluate(maps, load_test(paths.prepared(name) / role), out=out / "scores" / run / role)
         growing.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from magan_core.metrics import histograms
+
 QUALITY = {"laplacian": 0.55, "baseline": 0.7, "hl-ll-sa": 0.8, "hl-ll-hca-lca": 0.78, "manet": 0.85}
 QUALITY |= {"magan": 0.92, "magan-s": 0.95}
 OURS = ("manet", "magan", "magan-s")
@@ -128,14 +130,16 @@ def write_profile(
             run: QUALITY[entry["variant"]] for run, entry in PARAMS["runs"].items() if entry["set"] == trained
         }
         for method, quality in methods.items():
-            errors = {}
+            errors, counts = {}, []
             for own, mask in masks.items():
                 values = np.full_like(mask, 77) if method == "constant" else map_of(mask, quality, rng)
                 target = results / "maps" / method / name / f"{own}.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(values).save(target)
                 errors[own] = float(np.abs(values / 255 - mask / 255).mean())
+                counts.append(histograms(values, mask))
             scores_of(results / "scores" / method / name, quality, errors)
+            np.save(results / "scores" / method / name / "statistics.npy", counts)
     for run in PARAMS["runs"]:
         write_run(results / "runs" / run, adversarial=run.startswith("magan"), rng=rng)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from magan_core.reporting import claims
-from magan_core.reporting.sources import Results
+from magan_core.reporting.sources import REAL, Results
 from magan_core.reporting.tables import VARIANTS, write_claims, write_tables
 
 ALL = list(claims.NUMBERS)
@@ -15,7 +15,7 @@ METRICS = ("f_beta", "mae", "iou", "auc", "auf_beta")
 TOLERANCE = dict.fromkeys(METRICS, 0.01) | {"seconds": None}
 SETS = {
     "shi": {"source": "synthetic", "character": "objects"},
-    "zhao": {"source": "cuhk", "white": "blur"},
+    "zhao": REAL["zhao"] | {"white": "blur"},
     "dut": {"source": "synthetic", "character": "clutter_&_100%"},
     "ctcug": {"source": "szu-bd", "white": "blur"},
     "frd": {"source": "szu-bd", "use": "unlabelled"},

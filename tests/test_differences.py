@@ -10,14 +10,14 @@ import pytest
 
 from magan_core import metrics
 from magan_core.errors import MaganError
-from magan_core.reporting.sources import Results
+from magan_core.reporting.sources import REAL, Results
 from magan_core.reporting.tables import write_differences
 from magan_core.score_files import write_scores
 
 SETS = {
-    "shi": {"source": "cuhk", "white": "blur"},
+    "shi": REAL["shi"] | {"white": "blur"},
     "dut": {"source": "synthetic", "character": "clutter"},
-    "ctcug": {"source": "ctcug", "white": "focus"},
+    "ctcug": REAL["ctcug"] | {"white": "focus"},
     "frd": {"source": "synthetic", "character": "pool"},
 }
 RUNS = ("baseline-dut", "manet-dut", "magan-dut", "manet-shi", "magan-shi")

@@ -141,9 +141,27 @@ def test_without_prepared_data_every_figure_says_what_is_missing(name, tmp_path,
 
 
 @pytest.mark.parametrize("draw", [figures.figure_9, figures.figure_10, figures.training_curves])
-def test_a_profile_without_runs_is_refused(draw, results):
-    with pytest.raises(MaganError, match="lists n"):
+def test_a_profile_without_runs_has_no_figure_of_them(draw, results):
+    with pytest.raises(figures.Absent, match=r"this profile has n.* (run|MA-GANet)"):
         draw(only(results))
+
+
+def test_a_profile_without_masks_has_no_figure_of_them(results):
+    pool = dataclasses.replace(results, listed={}, roles={"frd": results.roles["frd"]})
+    with pytest.raises(figures.Absent, match="this profile has no set with masks"):
+        figures.figure_5(pool)
+
+
+@pytest.mark.parametrize("draw", [figures.figure_7, figures.figure_8])
+def test_without_the_sets_of_the_paper_the_judging_one_is_shown(draw, breakable):
+    for folder in (breakable.prepared, *breakable.maps.iterdir(), *breakable.scores.iterdir()):
+        if (folder / "shi").exists():
+            (folder / "shi").rename(folder / "zhao")
+    runs = {name: run | {"set": "zhao"} for name, run in breakable.listed.items() if run["set"] == "shi"}
+    alone = dataclasses.replace(breakable, listed=runs, roles={"zhao": breakable.roles["shi"]})
+    caption = draw(alone).caption
+    assert "MA-GANet-s" not in caption or "Left out" in caption
+    assert "no such run was trained here: MANet" not in caption
 
 
 def test_scores_of_an_image_that_is_not_in_the_test_set_are_refused(breakable):
@@ -295,7 +313,7 @@ def lab_of(color: str, blindness: str) -> np.ndarray:
 @pytest.mark.parametrize("blindness", BLINDNESS)
 def test_methods_stay_apart_for_every_colour_vision(blindness):
     """A difference of 10 is plain at a glance; methods that share a line style need it."""
-    solid = [style.look(method) for method in figures.OURS]
+    solid = [style.look(method) for method in figures.OURS.values()]
     pairs = [(one, two) for one in solid for two in solid if one < two]
     pairs.append((style.Look("", style.FOCUS_COLOR), style.Look("", style.BLUR_COLOR)))
     for one, two in pairs:

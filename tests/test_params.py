@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from magan_core import limits, params, paths
+from magan_core import limits, params, paths, roles
 from magan_core.errors import MaganError
 from magan_core.models.discriminator import DEPTHS, build_discriminator
 from magan_core.reporting import claims
@@ -137,16 +137,16 @@ def test_ctcug_is_scored_with_the_models_of_dut():
     settings = params.load(SHIPPED)
     for name, role in (("demo", "dut"), ("cuhk", "zhao")):
         profile = settings["profiles"][name]
-        assert params.test_sets(profile, {"set": "dut"}) == [role, "ctcug"]
-        assert params.test_sets(profile, {"set": "shi"}) == ["shi"]
-    assert params.source_set(settings["profiles"]["cuhk"], "dut") == "zhao"
+        assert roles.test_sets(profile, {"set": "dut"}) == [role, "ctcug"]
+        assert roles.test_sets(profile, {"set": "shi"}) == ["shi"]
+    assert roles.source_set(settings["profiles"]["cuhk"], "dut") == "zhao"
     own = {"name": "own", "sets": {"mine": {"source": "photos"}}}
-    assert params.test_sets(own, {"set": "mine"}) == ["mine"]
+    assert roles.test_sets(own, {"set": "mine"}) == ["mine"]
 
 
 def test_the_set_that_methods_are_shown_on():
     profiles = params.load(SHIPPED)["profiles"]
-    assert {name: params.judging_set(profile) for name, profile in profiles.items()} == {
+    assert {name: roles.judging_set(profile) for name, profile in profiles.items()} == {
         "demo": "dut",
         "smoke": "dut",
         "cuhk": "zhao",
@@ -163,7 +163,7 @@ def test_the_set_that_methods_are_shown_on():
     }
     runs = {"manet-b": {"set": "b"}, "manet-a": {"set": "a"}}
     without_dut = {"name": "own", "sets": {"a": {"source": "photos"}, "b": {"same_as": "a"}}, "runs": runs}
-    assert params.judging_set(without_dut) == "a"
+    assert roles.judging_set(without_dut) == "a"
 
 
 def test_a_run_may_have_a_seed_and_a_model_of_its_own(edited):
@@ -403,7 +403,7 @@ def test_unknown_profile_and_run():
     with pytest.raises(MaganError, match="unknown run of profile smoke 'magan-s-shi'"):
         params.get_run(smoke, "magan-s-shi")
     with pytest.raises(MaganError, match="unknown set of profile smoke 'szu'"):
-        params.source_set(smoke, "szu")
+        roles.source_set(smoke, "szu")
 
 
 def test_crops_of_every_profile_fit_its_set():

@@ -9,7 +9,6 @@ import pytest
 import tiny
 import torch
 
-from magan_core import paths
 from magan_core.models import build_generator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,7 +82,6 @@ def test_the_benchmark_of_growth_measures_each_row(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
 def test_the_benchmark_of_predict_tells_a_photograph_from_the_whole_command(tmp_path):
     printed = script("predict", "--photographs", "2", "--trials", "1", "--out", str(tmp_path / "r.json"))
     result = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))

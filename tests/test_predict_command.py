@@ -734,10 +734,6 @@ def test_several_models_map_together(folder, run):
     assert "need one test size, but have a.safetensors at 32 px, b.safetensors at 48 px" in err
 
 
-needs_released = pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
-
-
-@needs_released
 def test_the_released_model(folder, run):
     status, out, _ = run("photos", "--json", model=())
     assert status == 0
@@ -783,7 +779,7 @@ def test_an_empty_out_is_no_folder(folder, run):
     "model",
     [
         pytest.param(["--model", "model.safetensors"], id="slim"),
-        pytest.param([], id="released", marks=needs_released),
+        pytest.param([], id="released"),
     ],
 )
 def test_it_loads_only_what_it_needs(folder, model):

@@ -128,7 +128,6 @@ def test_each_of_the_three_readers_has_a_part_of_one_screen():
     assert README.index(table) < 1500  # it is seen without scrolling
 
 
-@pytest.mark.skipif(not paths.RELEASED.exists(), reason="there is no released model yet")
 def test_python_maps_a_photograph_as_the_command_does(tmp_path, monkeypatch, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
     monkeypatch.chdir(ROOT)

@@ -16,7 +16,7 @@ from magan_core.errors import MaganError
 from magan_core.files import read_json, write_json
 from magan_core.reporting import paper, style
 from magan_core.reporting.report import build_report
-from magan_core.reporting.sources import read_rows
+from magan_core.reporting.sources import REAL, read_rows
 
 PAGES = "pages/index.html"  # the one link that leaves the page
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -293,9 +293,16 @@ def test_stand_ins_are_said_at_the_top(project):
     assert "The paper's own data" not in page.text
 
 
+def test_a_figure_that_the_profile_has_no_run_for_is_told(project):
+    style.leave_out("results/demo/figures", "figure_10", "this profile has neither MANet nor MA-GANet on DUT")
+    assert not Path("results/demo/figures/figure_10.png").exists()
+    page = Page(build())
+    assert "Not here: this profile has neither MANet nor MA-GANet on DUT." in page.text
+
+
 def test_real_data_are_said_to_be_real(project):
     params = copy.deepcopy(fake_results.PARAMS)
-    params["sets"]["shi"] = {"source": "cuhk", "white": "blur"}
+    params["sets"]["shi"] = REAL["shi"] | {"white": "blur"}
     page = Page(build(params))
     assert "The paper's own data: Shi's." in page.text
     assert "here: synthetic scenes: clutter for DUT;" in page.text

@@ -127,7 +127,7 @@ def test_every_third_party_import_is_declared():
                 used.add(node.module.split(".")[0])
     used -= set(sys.stdlib_module_names) | {"magan_core"}
     missing = {canonicalize_name(names.get(name, name)) for name in used} - declared
-    assert missing <= {"nbclient"}  # papermill is built on it, and one of its exceptions is caught
+    assert not missing
 
 
 # What no stage depends on. They decide how a stage is run, named or reported, not what it computes: messages,

@@ -18,10 +18,11 @@ from magan_core.device import choose_device, choose_precision
 from magan_core.errors import MaganError
 from magan_core.files import MODE, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
+from magan_core.models.cost import multiply_adds
 from magan_core.models.weights import load_discriminator, load_model, read_header
 from magan_core.prediction import predict
 from magan_core.training.log import ALPHAS, COLUMNS, TERMS
-from magan_core.training.run import add_timing, multiply_adds, train_run
+from magan_core.training.run import add_timing, train_run
 from magan_core.training.schedule import SCHEDULES, factor
 from magan_core.training.stream import place
 from magan_core.training.trainer import Recipe, Weights, adam, step_once, train

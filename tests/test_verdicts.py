@@ -9,6 +9,7 @@ import pytest
 from fake_scores import RUNS, TOLERANCE, Folder, cell, markdown_rows, score, write_score
 
 from magan_core.errors import MaganError
+from magan_core.reporting.sources import REAL
 from magan_core.reporting.tables import RAW, write_claims
 
 ZHAO = "Shi's (Zhao's split)"
@@ -55,20 +56,41 @@ def test_stand_ins_are_never_a_verdict_on_the_paper(full):
     """Not even with the very number of the paper, nor on its test set with a model trained on other data."""
     for role, claimed in (("dut", 0.078), ("ctcug", 0.119)):
         write_score(full.root / "scores", "manet-dut", role, mae=claimed)
-    full.sets["ctcug"] = {"source": "ctcug", "white": "focus"}
+    full.sets["ctcug"] = REAL["ctcug"] | {"white": "focus"}
     first = full.write(["I"])["I"]
     for dataset, data in (("DUT", "synthetic: "), ("CTCUG", "same data, trained on synthetic: ")):
         assert cell(first, "MANet", "mae_own", dataset) == cell(first, "MANet", "mae_claimed", dataset)
         assert cell(first, "MANet", "mae_verdict", dataset) == "other data"
         assert cell(first, "MANet", "data", dataset).startswith(data)
-    full.sets["dut"] = {"source": "dut", "white": "focus"}
+    full.sets["dut"] = REAL["dut"] | {"white": "focus"}
     assert cell(full.write(["I"])["I"], "MANet", "mae_verdict", "CTCUG") == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("entry", "data"),
+    [
+        ({"train_split": "zhao_fit.txt"}, "same data, trained on cuhk, train_split zhao_fit.txt"),
+        ({"test_split": "last100_test.txt"}, "cuhk, test_split last100_test.txt"),
+        ({"exclude": "some.txt"}, "cuhk, exclude some.txt"),
+    ],
+)
+def test_the_papers_photographs_divided_otherwise_are_no_verdict_on_it(full, entry, data):
+    full.sets["zhao"] = full.sets["zhao"] | entry
+    assert verdict(full, "f_beta", 0.960) == "other data"
+    assert cell(full.write(["III"])["III"], "MANet", "data", ZHAO) == data
+
+
+def test_a_share_of_the_papers_photographs_is_no_verdict_on_it(full):
+    full.sets["zhao"] = {"source": "cuhk", "white": "blur", "train_share": 0.3}
+    assert verdict(full, "f_beta", 0.960) == "other data"
+    told = cell(full.write(["III"])["III"], "MANet", "data", ZHAO)
+    assert told == "cuhk, test_split none, train_share 0.3, train_split none"
 
 
 def test_photographs_that_a_network_labelled_are_told(full):
     """MANet was trained on them; LBP, on the same test photographs, was not."""
     for role in ("ctcug", "dut"):
-        full.sets[role] = {"source": role, "white": "focus"}
+        full.sets[role] = REAL[role] | {"white": "focus"}
     full.sets["dut"]["pseudo"] = {"source": "garden", "split": "all.txt", "maps": "build/pseudo"}
     full.others = ("LBP",)
     for role in ("shi", "dut", "ctcug"):
@@ -93,7 +115,7 @@ def test_a_number_that_was_not_run_and_one_that_the_paper_lacks(full):
 
 
 def test_a_detector_without_training_stands_on_the_test_set_alone(full):
-    full.sets["ctcug"] = {"source": "ctcug", "white": "focus"}
+    full.sets["ctcug"] = REAL["ctcug"] | {"white": "focus"}
     full.others = ("LBP", "laplacian")
     for role in ("shi", "dut", "ctcug"):
         for other in full.others:
@@ -105,6 +127,22 @@ def test_a_detector_without_training_stands_on_the_test_set_alone(full):
     assert cell(first, "MANet", "mae_verdict", "CTCUG") == "other data"
     full.write_timing("LBP")
     assert cell(full.write(["II"])["II"], "LBP", "seconds_own", "CTCUG") == 3.01234
+
+
+def test_a_detector_keeps_the_papers_rows_of_sets_that_are_not_there(full):
+    """Listing it, or not, changes own cells alone."""
+    del full.sets["ctcug"], full.sets["dut"]
+    full.listed = {name: run for name, run in full.listed.items() if run["set"] != "dut"}
+    for name in RUNS.keys() - full.listed.keys():
+        shutil.rmtree(full.root / "scores" / name)
+    before = full.write(["I"])["I"]
+    full.others = ("LBP",)
+    write_score(full.root / "scores", "LBP", "shi", mae=0.25)
+    after = full.write(["I"])["I"]
+    rows = ["dataset", "method", "mae_claimed"]
+    assert after[rows].equals(before[rows])
+    assert cell(after, "LBP", "mae_own", "Shi's") == 0.25
+    assert cell(after, "LBP", "mae_verdict", "CTCUG") == "not run"
 
 
 def test_a_listed_detector_must_be_scored(full):
@@ -140,7 +178,7 @@ def test_published_maps_have_a_row_beside_their_method_on_their_data(with_publis
 
 def test_published_maps_are_no_verdict_on_the_paper(with_published):
     """Nobody says that they are what the paper scored. Our own maps of the same method have one."""
-    with_published.sets["shi"] = {"source": "cuhk", "white": "blur"}
+    with_published.sets["shi"] = REAL["shi"] | {"white": "blur"}
     with_published.others = ("DBDF", "HiFST")
     for role in ("shi", "dut", "ctcug"):
         for method in ("DBDF", "HiFST"):

@@ -27,7 +27,7 @@ def add_parser(commands) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """`magan train`: what the notebooks 02 and 03 do, in as many processes as torchrun starts."""
-    from magan_core import params, paths
+    from magan_core import params, paths, roles
     from magan_core.data.prepared import load_test
     from magan_core.device import choose_device
     from magan_core.models.weights import load_model
@@ -46,13 +46,13 @@ def train(options: argparse.Namespace) -> None:
             f"`dvc repro prepare@{profile['name']}`, that alone."
         )
     data, out = paths.prepared(profile["name"]), paths.runs(profile["name"]) / options.run
-    tested = {name: load_test(data / name) for name in params.test_sets(profile, run)}
-    unlabelled = data / params.source_set(profile, run["unlabelled"]) if "unlabelled" in run else None
+    tested = {name: load_test(data / name) for name in roles.test_sets(profile, run)}
+    unlabelled = data / roles.source_set(profile, run["unlabelled"]) if "unlabelled" in run else None
     with joined(choose_device(options.device), options.timeout) as (team, device):
         train_run(
             run,
             profile,
-            labelled=data / params.source_set(profile, run["set"]),
+            labelled=data / roles.source_set(profile, run["set"]),
             unlabelled=unlabelled,
             weights_folder=paths.weights(settings["folders"]["weights"]),
             out=out,

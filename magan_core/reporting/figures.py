@@ -3,7 +3,8 @@ profile.
 
 Every function takes `Results` and returns a `Drawing`; `style.save` writes it. Which images are shown follows
 from a rule that the caption states, never from choice. What the profile has no run or no data for is left
-out, and the caption says so; what it should have and cannot be read is a MaganError that names the file.
+out, and the caption says so, or the whole figure is `Absent`; what it should have and cannot be read is a
+MaganError that names the file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,17 +17,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from magan_core.errors import MaganError
-from magan_core.reporting import style
+from magan_core.reporting import behaviour, style
 from magan_core.reporting.grid import grid
-from magan_core.reporting.sources import PAPER_NAMES, Results, read_columns, read_rows
+from magan_core.reporting.sources import OURS, PAPER_NAMES, Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, listed, look, styled
 from magan_core.training.log import COLUMNS
 from magan_core.wording import counted
 
-OURS = ("manet", "magan", "magan-s")
-ABLATION = ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS)
-JUDGES = (*OURS, "laplacian", "constant")  # the first that is there says which images are shown
+ABLATION = ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS.values())
+JUDGES = (*OURS.values(), "laplacian", "constant")  # the first that is there says which images are shown
 COMPARED = ("shi", "dut", "ctcug")
+
+
+class Absent(MaganError):
+    """A figure for which the profile has no run or no data, and why."""
 
 
 @styled
@@ -43,7 +47,7 @@ def figure_1(results: Results) -> Drawing:
     best = max(range(len(entries)), key=lambda index: found[index][0])
     entry, (_, top, left, height, width) = entries[best], found[best]
 
-    methods, missing = _methods(results, role, ("laplacian", *OURS))
+    methods, missing = _methods(results, role, ("laplacian", *OURS.values()))
     truth = results.mask(entry)
     titles, pictures, notes = ["Photograph"], [results.photo(entry)], [""]
     for variant, method in methods:
@@ -84,7 +88,7 @@ def figure_5(results: Results) -> Drawing:
         if results.filled_by(role) == role and results.has(role)
     ]
     if not roles:
-        raise MaganError("no labelled data set is prepared; expected at least one of shi, zhao, dut, ctcug")
+        raise Absent("this profile has no set with masks")
     shares = [_focus_shares(results, role) for role in roles]
     figure = style.new_figure(style.PAGE, 0.9 + 0.42 * len(roles))
     bars, spread = figure.subplots(1, 2, sharey=True)
@@ -98,7 +102,7 @@ def figure_5(results: Results) -> Drawing:
             (1 + mean) / 2, place, f"{1 - mean:.0%}", ha="center", va="center", color=style.INK, weight="bold"
         )
     bars.set(xlim=(0, 1), xlabel="share of pixels (mean over images)")
-    bars.set_yticks(places, [_two_lines(results.data_name(role)) for role in roles])
+    bars.set_yticks(places, [_two_lines(results.data_name(role, "")) for role in roles])
     bars.invert_yaxis()
     bars.grid(axis="y", visible=False)
     spread.boxplot(
@@ -115,15 +119,14 @@ def figure_5(results: Results) -> Drawing:
     spread.set(xlim=(-0.02, 1.02), xlabel="in-focus share of an image")
     spread.grid(axis="y", visible=False)
     figure.legend(*bars.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    counts = [
-        f"{results.data_name(role)}: {len(share)} images" for role, share in zip(roles, shares, strict=True)
-    ]
+    names = [results.data_name(role, "") for role in roles]
+    counts = [f"{name}: {len(share)} images" for name, share in zip(names, shares, strict=True)]
     caption = (
         "In-focus and out-of-focus pixels of the masks, training and test images together "
         f"({'; '.join(counts)}). Left: mean over images. Right: median, quartiles, 5th to 95th percentile, "
         "and the images beyond, as dots."
     )
-    shown = (f"{results.data_name(role)} {mean:.0%}" for role, mean in zip(roles, means, strict=True))
+    shown = (f"{name} {mean:.0%}" for name, mean in zip(names, means, strict=True))
     return Drawing(
         figure, caption, "Bars and box plots of the in-focus share of pixels: " + ", ".join(shown) + "."
     )
@@ -132,14 +135,12 @@ def figure_5(results: Results) -> Drawing:
 @styled
 def figure_7(results: Results) -> Drawing:
     """Figure 7: precision-recall, F_beta and ROC curves on Shi's, DUT and CTCUG, one colour a method."""
-    roles = [role for role in COMPARED if results.has(role)]
-    if not roles:
-        raise MaganError("no test set is prepared; expected at least one of shi, dut, ctcug")
+    roles = _compared(results)
     figure = style.new_figure(style.PAGE, 0.7 + 2.05 * len(roles))
     panels = figure.subplots(len(roles), 3, squeeze=False)
     shown, missing = {}, {}
     for role, (pr, f_beta, roc) in zip(roles, panels, strict=True):
-        methods, absent = _methods(results, role, (*results.others, *OURS))
+        methods, absent = _methods(results, role, (*results.others, *OURS.values()))
         missing[role] = absent
         for variant, method in methods:
             file = results.score(method, role, "curves.csv")
@@ -186,11 +187,11 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
 
     Images: of each set those at the given quantiles (0..1) of the MAE of the MANet run.
     """
-    roles = [role for role in COMPARED if results.has(role)]
-    methods = {role: _methods(results, role, (*results.others, *OURS)) for role in roles}
+    roles = _compared(results)
+    methods = {role: _methods(results, role, (*results.others, *OURS.values())) for role in roles}
     variants = [
         variant
-        for variant in (*results.others, *OURS)
+        for variant in (*results.others, *OURS.values())
         if variant != "constant" and any(variant in dict(found) for found, _ in methods.values())
     ]
     rows, labels, stems, fewest = [], [], [], len(quantiles)
@@ -206,8 +207,6 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
             rows.append([results.photo(entry), *maps, results.mask(entry)])
             labels.append(_two_lines(results.data_name(role)))
             stems.append(entry["stem"])
-    if not rows:
-        raise MaganError("no test set is prepared; expected at least one of shi, dut, ctcug")
     titles = ["Photograph", *(look(variant).label for variant in variants), "Ground truth"]
     figure, _ = grid(rows, titles, labels)
     found = {_judge(results, role)[0] for role in roles}
@@ -221,7 +220,7 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
         "The constant map is one shade everywhere and not shown. A dash marks a method without a run on "
         "that set."
     )
-    absent = [variant for variant in OURS if variant not in variants]
+    absent = [variant for variant in OURS.values() if variant not in variants]
     return Drawing(
         figure, caption + _left_out(absent), f"A grid of {len(rows)} photographs with maps: {listed(titles)}."
     )
@@ -237,9 +236,7 @@ def figure_9(results: Results, quantiles: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
     role = results.judging
     methods, missing = _methods(results, role, ABLATION)
     if not methods:
-        raise MaganError(
-            f"the profile lists no ablation run on {role}; expected at least one of {', '.join(ABLATION)}"
-        )
+        raise Absent(f"this profile has no run on {PAPER_NAMES[role]} of {', '.join(ABLATION)}")
     entries = _picked(results, role, quantiles)
     rows = [
         [
@@ -271,9 +268,7 @@ def figure_10(results: Results) -> Drawing:
     role = results.judging
     methods, missing = _methods(results, role, ("manet", "magan"))
     if not methods:
-        raise MaganError(
-            f"the profile lists neither MANet nor MA-GANet on {role}; Figure 10 needs one of them"
-        )
+        raise Absent(f"this profile has neither MANet nor MA-GANet on {PAPER_NAMES[role]}")
     figure = style.new_figure(style.COLUMN, 2.5)
     axes = figure.subplots()
     undecided = []
@@ -289,8 +284,8 @@ def figure_10(results: Results) -> Drawing:
             drawstyle="steps-mid",
             zorder=1.9 if line == "-" else 2,
         )
-        between = (value > 25.5) & (value < 229.5)
-        undecided.append(f"{label} {count[between].sum() / count.sum():.1%}")
+        share = behaviour.undecided(results.statistics(run, role)).mean()
+        undecided.append(f"{label} {share:.1%}")
     axes.set_yscale("log")
     axes.set(
         xlabel="map value (0 = out of focus, 1 = in focus)",
@@ -300,7 +295,8 @@ def figure_10(results: Results) -> Drawing:
     figure.legend(loc="outside upper center", ncols=len(methods))
     caption = (
         f"Distribution of map values on {results.data_name(role)}, mean number of pixels an image, "
-        f"logarithmic. Share of undecided pixels, with values between 0.1 and 0.9: {', '.join(undecided)}."
+        "logarithmic. Mean share of undecided pixels, with values between 0.1 and 0.9: "
+        f"{', '.join(undecided)}."
     )
     alt = f"Histograms of map values; undecided pixels: {', '.join(undecided)}."
     return Drawing(figure, caption + _left_out(missing), alt)
@@ -322,7 +318,7 @@ def training_curves(results: Results) -> Drawing:
     of the run; runs that differ in the seed share a panel, in which all but the first are pale.
     """
     if not results.listed:
-        raise MaganError("the profile lists no run; expected at least one to draw training curves")
+        raise Absent("this profile has no run")
     alike: dict[tuple[str, str], list[str]] = {}
     for name, run in results.listed.items():
         alike.setdefault((run["variant"], run["set"]), []).append(name)
@@ -389,6 +385,14 @@ def _methods(results: Results, role: str, wanted: Sequence[str]) -> tuple[list[t
     """
     found = [(name, name if name in results.others else results.run(name, role)) for name in wanted]
     return [pair for pair in found if pair[1]], [name for name, run in found if not run]
+
+
+def _compared(results: Results) -> list[str]:
+    """The roles that Figures 7 and 8 show: the paper's, or else the judging one."""
+    roles = [role for role in COMPARED if results.has(role)] or [results.judging]
+    if not results.has(roles[0]):
+        raise Absent("this profile has no set to test on")
+    return roles
 
 
 def _left_out(missing: Sequence[str], on: str = "") -> str:

@@ -57,7 +57,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         tables=[_table(number, claim, numbers) for number, claim in paper.TABLES.items()],
         verdicts=_verdicts(numbers),
         compared=[_headed(metric) for metric in COMPARED],
-        differences=_differences(differences),
+        differences=_differences(differences, {row["variant"]: row["row"] for row in sources.rows}),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=cost[-1][1],
         executed=paths.notebooks(profile).exists(),
@@ -138,8 +138,9 @@ def _verdicts(numbers: Rows) -> list[list[str]]:
     return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in counts.items()]
 
 
-def _differences(file: Path) -> list[dict[str, Any]]:
-    """Groups by data set of one line a pair of methods, a cell a metric of COMPARED."""
+def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Groups by data set of one line a pair of methods, a cell a metric of COMPARED. own: names of variants
+    that `rows` of params.yaml gives."""
     rows = read_rows(file, empty=True, columns=DIFFERENCES)
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
@@ -151,8 +152,8 @@ def _differences(file: Path) -> list[dict[str, Any]]:
             _require(cells, COMPARED, f"{file}: '{after}' against '{before}'")
         lines = [
             {
-                "with": _named(after),
-                "without": _named(before),
+                "with": _named(after, own),
+                "without": _named(before, own),
                 "cells": [cells[metric] for metric in COMPARED],
             }
             for (after, before), cells in pairs.items()
@@ -165,9 +166,9 @@ def _differences(file: Path) -> list[dict[str, Any]]:
     return shown
 
 
-def _named(variant: str) -> str:
-    """A variant as the figures call it, or the first table that has a row of it."""
-    shown = look(variant).label
+def _named(variant: str, own: Mapping[str, str]) -> str:
+    """A variant as a row of one's own, the figures or the first table with a row of it calls it."""
+    shown = own.get(variant, look(variant).label)
     if shown != variant:
         return shown
     for number, rows in VARIANTS.items():
@@ -316,10 +317,14 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
         "numbered": numbered,
         "title": f"{short}. {said.title}" if numbered else said.title,
         "claim": said.claim,
+        "absent": "",
     }
     if folder is None and name in paper.PHOTOGRAPHS and not (results / "photographs").exists():
         return said_of | {"png": None}
     if folder is None:
+        for words in (results / kind / f"{name}.json" for kind in ("figures", "photographs")):
+            if words.is_file() and "absent" in (found := read_json(words)):
+                return said_of | {"png": None, "absent": found["absent"]}
         raise MaganError(
             f"{results / 'figures' / name}.png: no such file. `make repro` draws the figures of this profile."
         )

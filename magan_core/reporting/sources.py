@@ -23,7 +23,19 @@ from magan_core.metrics import SCORES
 from magan_core.roles import PAPER_NAMES
 from magan_core.score_files import read_pair, read_statistics
 
-REAL = {"shi": "cuhk", "zhao": "cuhk", "dut": "dut", "ctcug": "ctcug", "frd": "frd"}  # raw folders of these
+REAL = {  # entries of the paper's own data under `sets`, but for which class their masks have in white
+    "shi": {"source": "cuhk", "train_split": "first604_train.txt", "test_split": "last100_test.txt"},
+    "zhao": {"source": "cuhk", "train_split": "zhao_train.txt", "test_split": "zhao_test.txt"},
+    "dut": {"source": "dut", "train_split": "train.txt", "test_split": "test.txt"},
+    "ctcug": {"source": "ctcug", "use": "test"},
+    "frd": {"source": "frd", "use": "unlabelled"},
+}
+NOT_OF = {
+    "test": ("train_split",),
+    "train": ("test_split",),
+    "": (),
+}  # what one part of a set is not decided by
+OURS = {"MANet": "manet", "MA-GANet": "magan", "MA-GANet-s": "magan-s"}  # label -> variant
 TRAINED_ON = {"ctcug": "dut"}  # a test-only role is scored with the models of this one (paper, IV-A)
 SAME = "same data"
 PAPER_BACKBONE = "vgg16"
@@ -104,16 +116,28 @@ class Results:
         """The sets of this profile, as preparation described them."""
         return read_json(self.prepared / "sets.json")
 
-    def is_real(self, role: str) -> bool:
-        """Whether a role is filled by the paper's own data set."""
-        return self.filled_by(role) == role and self.roles[role]["source"] == REAL[role]
+    def is_real(self, role: str, part: str = "") -> bool:
+        """Whether a role is filled by the paper's own data set, divided as there. part: test, train or ""
+        for both."""
+        return self.filled_by(role) == role and not self._unlike(role, part)
+
+    def _unlike(self, role: str, part: str = "") -> list[str]:
+        """What the entry of a set says, or leaves out, otherwise than the paper's data."""
+        entry = {"use": "test"} | self.roles[role] if "use" in REAL[role] else self.roles[role]
+        kept = {*REAL[role], *entry} - {"white", "pseudo", *NOT_OF[part]}
+        return [
+            f"{key} {entry.get(key, 'none')}" for key in sorted(kept) if entry.get(key) != REAL[role].get(key)
+        ]
 
     def source(self, role: str) -> str:
-        """What fills a role: `synthetic: CHARACTER` or a folder of raw data, and whose data they are."""
+        """What fills a role: `synthetic: CHARACTER` or a folder of raw data, and whose data they are, or how
+        they are divided where they are the paper's."""
         filled = self.filled_by(role)
         entry = self.roles[filled]
         source = f"synthetic: {entry['character']}" if entry["source"] == "synthetic" else entry["source"]
-        return source if filled == role else f"{source}, {PAPER_NAMES[filled]}"
+        if filled != role:
+            return f"{source}, {PAPER_NAMES[filled]}"
+        return ", ".join([source, *(self._unlike(role) if source == REAL[role]["source"] else [])])
 
     def part(self, role: str) -> str:
         """`source`, and of a folder that several roles are filled from the list of photographs that this one
@@ -121,28 +145,29 @@ class Results:
         entry = self.roles[self.filled_by(role)]
         split = entry.get("test_split") or entry.get("unlabelled_split")
         sharing = [other for other in self.roles.values() if other.get("source") == entry["source"]]
-        told = split and len(sharing) > 1 and self.filled_by(role) == role
+        told = split and len(sharing) > 1 and self.source(role) == entry["source"]
         return f"{self.source(role)}, {split}" if told else self.source(role)
 
-    def data_name(self, role: str) -> str:
-        """The paper's name of a role, and in brackets what stood in for it, if anything did."""
+    def data_name(self, role: str, part: str = "test") -> str:
+        """The paper's name of a role, and in brackets what stood in for that part of it, if it did."""
         name = PAPER_NAMES[role]
-        return name if self.is_real(role) else f"{name} [stand-in: {self.source(role)}]"
+        return name if self.is_real(role, part) else f"{name} [stand-in: {self.source(role)}]"
 
-    def filling(self, role: str) -> str:
-        """The data of a role: SAME as the paper's, else `source`, or "nothing"."""
-        return "nothing" if not self.has(role) else SAME if self.is_real(role) else self.source(role)
+    def filling(self, role: str, part: str = "") -> str:
+        """The data of (a part of) a role: SAME as the paper's, else `source`, or "nothing"."""
+        return "nothing" if not self.has(role) else SAME if self.is_real(role, part) else self.source(role)
 
     def stands_on(self, role: str, method: str) -> str:
         """What the numbers of a run, or other method, on a role stand on: SAME, or all that stood in for what
-        the paper had: test, training and unlabelled data, and, if none did, the network; "" without a set."""
+        the paper had: test, training and unlabelled data, and, on its test data, the network; "" without a
+        set."""
         if not self.has(role):
             return ""
-        tested = self.filling(role)
+        tested = self.filling(role, "test")
         if method in self.others:
             return tested
         parts, run = [tested], self.listed[method]
-        if (learnt := self.filling(TRAINED_ON.get(role, role))) not in (tested, SAME):
+        if (learnt := self.filling(TRAINED_ON.get(role, role), "train")) not in (tested, SAME):
             parts.append(f"trained on {learnt}")
         if pseudo := self.roles.get(self.filled_by(run["set"]), {}).get("pseudo"):
             parts.append(f"also trained on {pseudo['source']}, labelled by a network")

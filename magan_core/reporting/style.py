@@ -147,6 +147,13 @@ def save(drawing: Drawing, out_dir: str | Path, name: str) -> list[Path]:
     return [*paths, words]
 
 
+def leave_out(out_dir: str | Path, name: str, why: str) -> None:
+    """Write NAME.json to `out_dir` with why there is no figure, and remove an earlier one."""
+    for kind in UNDATED:
+        (Path(out_dir) / f"{name}.{kind}").unlink(missing_ok=True)
+    write_json(Path(out_dir) / f"{name}.json", {"absent": why})
+
+
 def bare(axes: Axes) -> None:
     """Strip ticks, grid and spines from axes that show a picture."""
     axes.set_xticks([])

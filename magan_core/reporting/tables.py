@@ -18,7 +18,7 @@ from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
 from magan_core.metrics import SCORES, difference_over_seeds, get_protocol, paired_difference, summary
 from magan_core.reporting import claims, typeset
-from magan_core.reporting.sources import PAPER_NAMES, SAME, Results
+from magan_core.reporting.sources import OURS, PAPER_NAMES, SAME, Results
 
 ROLES = {name: role for role, name in PAPER_NAMES.items()}
 COMPARISON = (
@@ -27,7 +27,6 @@ COMPARISON = (
 )  # fmt: skip
 DIFFERENCES = ("dataset", "data", "without", "with", "metric", "difference", "low", "high", "p", "seeds")
 
-OURS = {"MANet": "manet", "MA-GANet": "magan", "MA-GANet-s": "magan-s"}
 SIMPLE = {"Constant map": "constant", "Laplacian threshold": "laplacian"}  # not in the paper
 RAW = "MANet, attention as printed (not divided by N)"
 PUBLISHED = ", published maps"
@@ -102,13 +101,11 @@ def compare(number: str, results: Results, tolerance: Mapping[str, float | None]
     MaganError for a listed run whose scores are missing.
     """
     rows = []
-    beside = _beside(number, results)
-    variants = VARIANTS[number] | beside
+    variants = VARIANTS[number] | _beside(number, results)
+    printed = {*claims.load(number)["method"], CE_ONLY}
     for claim in _claims(number, results).to_dict("records"):
         own = _own(results, variants.get(claim["method"]), claim)
-        if np.isnan(own["own"]) and (
-            claim["method"] in (*SIMPLE, RAW, *results.others, *beside) or claim["method"].endswith(PUBLISHED)
-        ):
+        if np.isnan(own["own"]) and claim["method"] not in printed:
             continue
         row = {key: claim[key] for key in ("table", "dataset", "method", "metric", "printed", "device")}
         row |= {"claimed": claim["value"], "difference": own["own"] - claim["value"]} | own

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from magan_core import paths
 from magan_core.data.augment import Sampler
@@ -17,6 +15,7 @@ from magan_core.data.prepared import Training, load_train, training_hash
 from magan_core.device import choose_precision
 from magan_core.files import atomic, read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
+from magan_core.models.cost import multiply_adds
 from magan_core.models.weights import load_pretrained, save_discriminator, save_model
 from magan_core.provenance import provenance
 from magan_core.training.determinism import deterministic
@@ -187,15 +186,3 @@ def add_timing(out: Path, name: str, seconds: float) -> None:
     record = read_json(out / "provenance.json")
     record["seconds"]["predict_per_image"][name] = round(seconds, 4)
     write_json(out / "provenance.json", record)
-
-
-@torch.inference_mode()
-def multiply_adds(generator: torch.nn.Module, size: int) -> int:
-    """Multiply-adds of the convolutions and matrix products for one size x size photograph.
-
-    Counted on shapes alone, for a generator on the CPU: nothing is computed.
-    """
-    generator.eval()
-    with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
-        generator(torch.zeros(1, 3, size, size))
-    return counter.get_total_flops() // 2
