@@ -13,6 +13,7 @@ from magan_core.data.images import (
     CUT,
     DARK,
     OVERLAY,
+    SUFFIXES,
     bits_of_map,
     check_bits,
     cut,
@@ -85,17 +86,19 @@ def evaluate(
         where = "list of test images"
     stems = _match(map_files, mask_files, split, maps_dir, where, (suffix, masks_suffix))
 
-    def count(stem: str) -> _Counted:
+    statistics = np.empty((len(stems), 2, 1 << bits), np.int64)
+
+    def count(index: int, stem: str) -> _Counted:
         mask_path, white = mask_files[stem]
-        return _count(map_files[stem], maps_white, mask_path, white, resample, bits)
+        statistics[index], found = _count(map_files[stem], maps_white, mask_path, white, resample, bits)
+        return found
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        counted = list(pool.map(count, stems))
+        counted = list(pool.map(count, range(len(stems)), stems))
     highest = max(one.highest for one in counted)
     of_bits = [one.bits for one in counted]
     if highest == 1 and 16 not in of_bits:
         raise MaganError(f"the maps in {maps_dir} hold 0 and 1; expected 0 to 255: multiply them by 255")
-    statistics = np.stack([one.statistics for one in counted])
 
     summary: dict[str, object] = {"protocol": rules.name, "rules": str(rules), "images": len(stems)}
     summary |= {name: round(value, 8) for name, value in metrics.summary(statistics, rules).items()}
@@ -176,10 +179,9 @@ def compare(
 
 
 class _Counted(NamedTuple):
-    """Of one image: statistics int64 (2, 256 or 65536), the fingerprint of its mask, the bits a sample of its
-    map and the highest sample (of 255), whether it was resized, and whether its mask has grey levels."""
+    """Of one image: the fingerprint of its mask, the bits a sample of its map and the highest sample (of
+    255), whether it was resized, and whether its mask has grey levels."""
 
-    statistics: np.ndarray
     mask: str
     bits: int
     highest: int
@@ -253,9 +255,11 @@ def _read_split(split: Path, masks: Mapping[str, object], suffixes: Sequence[str
     """The stems that a split names: as the photographs' or, with their suffix, as the maps' or the masks'."""
 
     def stem(name: str) -> str:
-        plain = [stem_key(name), stem_key(Path(name).stem)]
+        plain = [stem_key(name)]
+        if Path(name).suffix.lower() in SUFFIXES:
+            plain.append(stem_key(Path(name).stem))
         bare = [one.removesuffix(stem_key(suffix)) for one in plain for suffix in suffixes]
-        return next((one for one in plain + bare if one in masks), plain[1])
+        return next((one for one in plain + bare if one in masks), plain[-1])
 
     stems = [stem(name) for name in read_names(split)]
     if len(set(stems)) < len(stems):
@@ -266,7 +270,8 @@ def _read_split(split: Path, masks: Mapping[str, object], suffixes: Sequence[str
 
 def _count(
     map_path: Path, maps_white: str, mask_path: Path, white: str, resample: bool, bits: int
-) -> _Counted:
+) -> tuple[np.ndarray, _Counted]:
+    """The statistics of an image, int64 (2, 256 or 65536), and what is told of it."""
     grey = read_map(mask_path)
     mask = cut(grey, white, mask_path)
     if mask.min() == mask.max():
@@ -293,14 +298,8 @@ def _count(
     if resized:
         focus_map = resize(focus_map, *mask.shape)
     levels = bool(((grey != 0) & (grey != 255)).any())
-    return _Counted(
-        metrics.histograms(focus_map, mask),
-        mask_fingerprint(mask),
-        bits_of_map(map_path),
-        highest,
-        resized,
-        levels,
-    )
+    told = _Counted(mask_fingerprint(mask), bits_of_map(map_path), highest, resized, levels)
+    return metrics.histograms(focus_map, mask), told
 
 
 def _more(names: list[str]) -> str:

@@ -119,7 +119,9 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
             raise MaganError(f"run '{name}': a receptive_field goes with loss.adv > 0, and only with it.")
     for profile in raw["profiles"].values():
         check_profile(profile, raw["runs"])
-        profile["rows"] = _rows(raw["rows"], raw)
+    rows = _rows(raw["rows"], raw)
+    for profile in raw["profiles"].values():
+        profile["rows"] = rows
     name = raw["profile"].get("name") if isinstance(raw["profile"], dict) else None
     if name not in raw["profiles"]:
         raise MaganError(

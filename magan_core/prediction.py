@@ -86,7 +86,9 @@ def windows(height: int, width: int) -> list[tuple[tuple[slice, slice], np.ndarr
 
 def _logits(generator, photo, size, device, scales, flip) -> torch.Tensor:
     """Mean logits of all passes, enlarged to the photograph's size: (H, W)."""
-    images = [network_input(photo, round(size * scale), device) for scale in scales]
+    sides = [round(size * scale) for scale in scales]
+    workers = min(len(sides), torch.get_num_threads())
+    images = list(_pool(workers).map(lambda side: network_input(photo, side, device), sides))
     if not flip:
         return full_size(forwards(generator, images), photo)
     found = forwards(generator, [view for image in images for view in (image, image.flip(3))])

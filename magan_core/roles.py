@@ -33,7 +33,7 @@ def test_sets(profile: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """Sets that a run is tested on: its own, and CTCUG for the runs of DUT, as in the paper."""
     own = source_set(profile, run["set"])
     transfers = {"dut", "ctcug"} <= set(profile["sets"]) and own == source_set(profile, "dut")
-    return [own, "ctcug"] if transfers else [own]
+    return list(dict.fromkeys([own, source_set(profile, "ctcug")])) if transfers else [own]
 
 
 def judging_set(profile: Mapping[str, Any]) -> str:

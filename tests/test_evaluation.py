@@ -210,7 +210,12 @@ def test_split_takes_names_and_stems(folders, encoding):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("b\nx\n", "'x' of .* is not in the"), ("b\nb.png\n", "names 'b' more than once"), ("\n", "is empty")],
+    [
+        ("b\nx\n", "'x' of .* is not in the"),
+        ("a\nb.bak\n", r"'b\.bak' of .* is not in the"),
+        ("b\nb.png\n", "names 'b' more than once"),
+        ("\n", "is empty"),
+    ],
 )
 def test_bad_splits_are_refused(folders, text, message):
     folder, _ = folders

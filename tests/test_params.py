@@ -140,6 +140,10 @@ def test_ctcug_is_scored_with_the_models_of_dut():
         assert roles.test_sets(profile, {"set": "dut"}) == [role, "ctcug"]
         assert roles.test_sets(profile, {"set": "shi"}) == ["shi"]
     assert roles.source_set(settings["profiles"]["cuhk"], "dut") == "zhao"
+    cuhk = settings["profiles"]["cuhk"]
+    for role, tested in (("shi", ["zhao", "shi"]), ("zhao", ["zhao"])):
+        other = cuhk | {"sets": cuhk["sets"] | {"ctcug": {"same_as": role}}}
+        assert roles.test_sets(other, {"set": "dut"}) == tested
     own = {"name": "own", "sets": {"mine": {"source": "photos"}}}
     assert roles.test_sets(own, {"set": "mine"}) == ["mine"]
 
@@ -277,6 +281,9 @@ MISTAKES = {
     ),
     "set that is the same and more": (
         "dut:   {same_as: zhao}", "dut: {same_as: zhao, white: blur}", "can say nothing else. Remove white",
+    ),
+    "published maps left empty": (
+        "    published: *published\n", "    published:\n", "published is None, not dict",
     ),
     "maps published twice": (
         "{method: DBDF,", "{method: LBP,", "published maps of LBP on shi twice",

@@ -17,6 +17,7 @@ from magan_core import params
 from magan_core.data import prepare as module
 from magan_core.data.images import read_mask, read_photo, write_map
 from magan_core.data.manifest import write_manifest
+from magan_core.data.parts import folder_parts
 from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_test, load_train, training_hash
 from magan_core.data.synthetic import scene
@@ -287,6 +288,23 @@ def test_unlabelled_and_test_parts_of_one_source_are_disjoint(tmp_path, raw):
     assert pool | test == {f"bild {number}" for number in range(2, 10)}
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.7, 0.9])
+@pytest.mark.parametrize("count", [5, 10, 15])
+def test_shares_that_sum_to_one_leave_out_nothing_and_share_nothing(tmp_path, raw, share, count):
+    """On the edge of rounding, too: a tenth of 15, where 1 - 0.9 is a little less than 0.1."""
+    for part in ("images", "masks"):
+        folder = raw / "eigene Bilder" / part
+        for number in range(10, 15):
+            shutil.copyfile(folder / f"bild {number - 10}.png", folder / f"bild {number}.png")
+        for number in range(count, 15):
+            (folder / f"bild {number}.png").unlink()
+    rest = round(1 - share, 1)
+    test = folder_parts("a", OWN | {"share": share}, 1, raw.joinpath, raw).test
+    pool = folder_parts("b", OWN | {"use": "unlabelled", "share": rest}, 1, raw.joinpath, raw).unlabelled
+    stems = [record["stem"] for record in test + pool]
+    assert len(stems) == len(set(stems)) == count
+
+
 def test_an_unlabelled_photograph_that_is_tested_on_is_an_error(tmp_path, raw):
     common = OWN | {"share": 0.6}
     with pytest.raises(MaganError, match="in the unlabelled set 'frd' and in the test set 'ctcug'"):
@@ -318,6 +336,13 @@ def test_unlabelled_folder_needs_no_masks(tmp_path, raw):
             "'bild 3' is in the training split and",
         ),
         (OWN | {"train_split": "none.txt"}, r"cannot read the split .*none\.txt"),
+        (OWN | {"exclude": ["bild 0"]}, r"set 'own': exclude is \['bild 0'\]; expected a name, as text"),
+        (OWN | {"train_split": ["bild 0"]}, r"train_split is \['bild 0'\]; expected a name"),
+        ({"source": 3, "white": "blur"}, "source is 3; expected a name"),
+        (
+            OWN | {"train_split": "train.txt", "pseudo": {"source": "x", "split": 7, "maps": "y"}},
+            "split of pseudo is 7; expected a name",
+        ),
         ({"source": "nowhere", "white": "blur"}, r"nowhere/images: no such folder"),
         ({"same_as": "onw"}, "unknown set that 'own' is the same as 'onw'"),
         (SCENES | {"chracter": "x"}, "did you mean 'character'"),

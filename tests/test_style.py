@@ -94,7 +94,7 @@ def test_fonts_are_embedded_as_truetype(name, drawn, tmp_path):
 
 @pytest.mark.parametrize("vision", VISIONS)
 def test_curves_that_share_a_panel_differ_in_colour_or_in_dashes(vision):
-    shown = {name: style.look(name) for name in (*figures.OURS, "laplacian", "constant", *METHODS)}
+    shown = {name: style.look(name) for name in (*figures.OURS.values(), "laplacian", "constant", *METHODS)}
     for (one, own), (two, other) in combinations(shown.items(), 2):
         apart = np.linalg.norm(lab(own.color, vision) - lab(other.color, vision))
         assert apart > 20 or own.line != other.line, f"{one} and {two}: {apart:.0f}"

@@ -23,7 +23,7 @@ from magan_core.data.record import Record
 from magan_core.data.sets import load, pairs, select
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError
-from magan_core.files import atomic
+from magan_core.files import write_bytes
 
 SPLITS = ("first604_train.txt", "zhao_train.txt")
 PUBLISHED = 104
@@ -77,8 +77,7 @@ def fit(
 def write(learnt: dict[int, Learnt], path: Path, fitted_on: str) -> None:
     """Write what `fit` returns as safetensors, with a line on what it was fitted on."""
     tensors = {f"{side}.{part}": value for side, one in learnt.items() for part, value in vars(one).items()}
-    with atomic(path) as temporary:
-        temporary.write_bytes(save(tensors, {"fitted_on": fitted_on}))
+    write_bytes(path, save(tensors, {"fitted_on": fitted_on}))
 
 
 def training_records(count: int = 40, seed: int = 1) -> list[Record]:

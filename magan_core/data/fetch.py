@@ -26,7 +26,7 @@ from magan_core import paths
 from magan_core.data.manifest import read_manifest
 from magan_core.data.sets import visible
 from magan_core.errors import MaganError
-from magan_core.files import atomic, sha256, write_text
+from magan_core.files import sha256, write_bytes, write_csv
 
 BATCH = 100  # files a request, some 6 MB: what an interruption loses
 LARGEST = 256  # MiB that Git may write into one file, such as what a request brings
@@ -103,8 +103,7 @@ def fetch(
                         f"the blob of {file.file} is not the file that the manifest describes, and was not "
                         "written: data/sources and data/manifests do not fit each other; check both out again"
                     )
-                with atomic(growing / file.file) as temporary:
-                    temporary.write_bytes(contents[file.blob])
+                write_bytes(growing / file.file, contents[file.blob])
                 bar.update()
     if growing != folder:
         for rest in growing.glob("*/.*"):  # of a call that was killed while it wrote a file
@@ -115,12 +114,12 @@ def fetch(
 
 def write_sources(folder: str | Path, path: str | Path) -> None:
     """Write the files of a set and their Git blobs as CSV: file, blob."""
-    lines = ["file,blob"]
+    rows = []
     for file in sorted(file for part in ("images", "masks") for file in visible(Path(folder) / part)):
         content = file.read_bytes()
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-        lines.append(f"{file.parent.name}/{file.name},{blob}")
-    write_text(path, "\n".join(lines) + "\n")
+        rows.append((f"{file.parent.name}/{file.name}", blob))
+    write_csv(path, ("file", "blob"), rows)
 
 
 KINDS = ("image", "mask")

@@ -8,7 +8,7 @@ of names are read from data/splits/SOURCE where that has them, else from the fol
     train_split, test_split: lists of names; or unlabelled_split alone; or
     train_share: part of the photographs to train on, the rest tests; or
     use: test (the default) | unlabelled, with share: part of the photographs to take (1)
-    exclude: list of photographs to leave out
+    exclude: list of names to leave out
     seed: of the division (the profile's)
     pseudo: {source, split, maps}, with train_split: photographs of another folder that train as well, with
         masks that a network drew: maps/STEM.png as `magan predict` writes them, cut at one half
@@ -36,6 +36,7 @@ KEYS = (
     "source", "white", "train_split", "test_split", "unlabelled_split", "train_share", "use", "share",
     "exclude", "seed", "pseudo",
 )  # fmt: skip
+NAMES = {"source", "train_split", "test_split", "unlabelled_split", "exclude"}  # of a folder, or of files
 PSEUDO_KEYS = {"source", "split", "maps"}
 
 
@@ -55,6 +56,8 @@ def folder_parts(
     """Divide the photographs of a folder as the entry says."""
     for key in entry:
         nearest(key, KEYS, f"key of set {name}")
+    for key in sorted(NAMES & entry.keys()):
+        _check_name(name, key, entry[key])
     ways = [{"train_split", "test_split"}, {"unlabelled_split"}, {"train_share"}, {"use", "share"}]
     if sum(bool(way & entry.keys()) for way in ways) > 1:
         raise MaganError(
@@ -104,7 +107,8 @@ def folder_parts(
         return Parts(*sets.divide(records, entry["train_share"], seed))
     if use == "unlabelled":
         return Parts(unlabelled=sets.divide(records, entry.get("share", 1), seed)[0])
-    return Parts(test=sets.divide(records, 1 - entry.get("share", 1), seed)[1])
+    rest = round(1 - entry.get("share", 1), 9)  # 1 - 0.9 is a little less than 0.1
+    return Parts(test=sets.divide(records, rest, seed)[1])
 
 
 def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits: Path) -> list[Record]:
@@ -114,6 +118,8 @@ def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits
         raise MaganError(
             f"set '{name}': pseudo is {given!r}; expected source, split and maps, beside a `train_split`"
         )
+    for key in sorted(PSEUDO_KEYS):
+        _check_name(name, f"{key} of pseudo", given[key])
     folder, maps = raw(given["source"]), Path(given["maps"])
     chosen = sets.select(
         sets.photographs(folder), split_file(given["source"], given["split"], folder, splits)
@@ -125,12 +131,18 @@ def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits
             f"{maps}; `magan predict {folder / 'images'} --out {maps}` draws them"
         )
     for record in records:
-        if len(np.unique(read_map(record["mask"]) >= CUT)) == 1:
+        white = read_map(record["mask"]) >= CUT
+        if white.all() or not white.any():
             raise MaganError(
                 f"{record['mask']} is all on one side of one half; expected both classes: take "
                 f"'{record['stem']}' out of the split {given['split']} of `pseudo`"
             )
     return records
+
+
+def _check_name(name: str, key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise MaganError(f"set '{name}': {key} is {value!r}; expected a name, as text")
 
 
 def check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: set[tuple[str, str]]) -> None:

@@ -85,7 +85,8 @@ def prepare(
             else:
                 found[name] = folder_parts(name, entry, profile["seed"], folder_of, splits)
         collections = {name: profile["sets"][name]["source"] for name in found}
-        check_leaks(found, collections, {(filled_by(profile["sets"], "dut"), "ctcug")})
+        transfer = tuple(filled_by(profile["sets"], role) for role in ("dut", "ctcug"))
+        check_leaks(found, collections, {transfer})
         for name, parts in found.items():
             labelled = parts.train + parts.test
             if collections[name] != "synthetic" and len(labelled) >= FEWEST:

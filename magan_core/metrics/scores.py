@@ -88,7 +88,7 @@ def reduce(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
     found["f_beta"] = means["f_at"][..., 0] if "f_at" in means else curve.max(axis=-1)
     found["auf_beta"] = area(curve)
     if protocol.pooled:
-        found |= {name: value for name, value in _pooled(means, protocol).items() if name in protocol.pooled}
+        found |= _pooled(means, protocol)
     return {name: found[name] for name in SCORES}
 
 
@@ -245,16 +245,18 @@ def _set_curve(means: Features, protocol: Protocol) -> np.ndarray:
 
 
 def _pooled(means: Features, protocol: Protocol) -> dict[str, np.ndarray]:
-    """Every score that is not the best or the area of a curve, over all pixels together."""
+    """The pooled scores that are not the best or the area of a curve, over all pixels together."""
     scores = _unfolded(means)
     above = _at_least(scores)
     whole = _whole(scores)
-    found = {
-        "mae": mae(scores, whole),
-        "iou": iou(above, _lowest(protocol.iou_at, 4, whole)),
-        "auc": auc(scores, above),
-    }
-    if "hit" in means:
+    found = {}
+    if "mae" in protocol.pooled:
+        found["mae"] = mae(scores, whole)
+    if "iou" in protocol.pooled:
+        found["iou"] = iou(above, _lowest(protocol.iou_at, 4, whole))
+    if "auc" in protocol.pooled:
+        found["auc"] = auc(scores, above)
+    if "f_beta" in protocol.pooled and "hit" in means:
         found["f_beta"] = _f(means["hit"], means["predicted"], above[..., 1, :1], protocol.beta2)[..., 0]
     return found
 

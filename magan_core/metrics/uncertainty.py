@@ -18,6 +18,7 @@ from magan_core.metrics.scores import SCORES, Features, features, reduce
 
 LEVEL = 0.95
 BLOCK = 200  # resamples at a time, so that memory hardly grows with the images
+CELLS = 1 << 22  # and at most so many values of one quantity: histograms of 16 bits have 131072
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def intervals(
     """
     found = features(statistics, protocol)
     values = _joined(
-        reduce(_weighted(found, weights), protocol) for weights in _draws(len(statistics), resamples, seed)
+        reduce(_weighted(found, weights), protocol) for weights in _draws(found, resamples, seed)
     )
     return {name: _percentiles(values[name]) for name in SCORES}
 
@@ -61,14 +62,14 @@ def paired_difference(
     observed = _minus(reduce(_means(second), protocol), reduce(_means(first), protocol))
     drawn = _joined(
         _minus(reduce(_weighted(second, weights), protocol), reduce(_weighted(first, weights), protocol))
-        for weights in _draws(len(a), resamples, seed)
+        for weights in _draws(first, resamples, seed)
     )
     exchanged = _joined(
         _minus(
             reduce(_exchanged(second, first, swap), protocol),
             reduce(_exchanged(first, second, swap), protocol),
         )
-        for swap in _swaps(len(a), resamples, seed + 1)
+        for swap in _swaps(first, resamples, seed + 1)
     )
     found = {}
     for name in SCORES:
@@ -94,8 +95,9 @@ def difference_over_seeds(differences: Sequence[float]) -> Difference:
     return Difference(mean, mean - half, mean + half, float(2 * stdtr(free, -abs(mean) / error)))
 
 
-def _draws(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def _draws(found: Features, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Weights (k, images) of images drawn with replacement, in blocks; each row sums to 1."""
+    images = len(found["f"])
     if images < 2:
         raise MaganError(f"number of images: {images}; at least two are needed to say how sure a score is")
     if resamples < 1 or seed < 0:
@@ -103,22 +105,23 @@ def _draws(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
             f"resamples {resamples}, seed {seed}: expected at least 1 resample and a seed from 0 on"
         )
     random = np.random.default_rng(seed)
-    for rows in _blocks(resamples):
+    for rows in _blocks(found, resamples):
         chosen = random.integers(0, images, (rows, images))
         counts = np.zeros((rows, images))
         np.add.at(counts, (np.arange(rows)[:, None], chosen), 1)
         yield counts / images
 
 
-def _swaps(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def _swaps(found: Features, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """0 or 1 for every image, int (k, images), in blocks: whether the methods' results are exchanged."""
     random = np.random.default_rng(seed)
-    for rows in _blocks(resamples):
-        yield random.integers(0, 2, (rows, images))
+    for rows in _blocks(found, resamples):
+        yield random.integers(0, 2, (rows, len(found["f"])))
 
 
-def _blocks(resamples: int) -> list[int]:
-    return [min(BLOCK, resamples - start) for start in range(0, resamples, BLOCK)]
+def _blocks(found: Features, resamples: int) -> list[int]:
+    most = min(BLOCK, max(1, CELLS // max(values.shape[1] for values in found.values())))
+    return [min(most, resamples - start) for start in range(0, resamples, most)]
 
 
 def _joined(blocks: Iterable[Features]) -> Features:

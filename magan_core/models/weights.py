@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from magan_core.errors import MaganError
-from magan_core.files import atomic, sha256
+from magan_core.files import sha256, write_bytes
 from magan_core.limits import check_scales
 from magan_core.models.backbone import OWN
 from magan_core.models.discriminator import PatchGAN, build_discriminator
@@ -276,5 +276,4 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def _write(tensors: dict[str, torch.Tensor], name: str, header: dict, path: Path) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={name: json.dumps(header, sort_keys=True)}))
+    write_bytes(path, save(tensors, metadata={name: json.dumps(header, sort_keys=True)}))

@@ -4,6 +4,7 @@ The files lie outside the outputs that DVC tracks, which are written when a run 
 them at any time (see `plots` in dvc.yaml). Nothing here touches what the next step depends on.
 """
 
+import io
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import nn
 from magan_core.data.images import resize
 from magan_core.data.prepared import Training
 from magan_core.errors import MaganError
-from magan_core.files import atomic, write_text
+from magan_core.files import write_bytes, write_text
 from magan_core.limits import check
 
 TABLES = {"losses": ("ce", "iou", "total"), "adversarial": ("adv", "d_real", "d_fake"), "lr": ("lr",)}
@@ -76,8 +77,7 @@ class Live:
         frame = pd.DataFrame(rows)
         for name, columns in TABLES.items():
             if set(columns) <= set(frame):
-                with atomic(self.folder / name / f"{self.run}.csv") as temporary:
-                    write_table(frame[["step", *columns]], temporary)
+                write_table(frame[["step", *columns]], self.folder / name / f"{self.run}.csv")
 
     def sample(self, step: int, generator: nn.Module, device: torch.device) -> None:
         """After every so many steps, write photographs, maps and masks as three columns of one picture."""
@@ -94,13 +94,14 @@ class Live:
             np.hstack([resize(_colour(picture), side, side) for picture in row])
             for row in zip(self.images, maps, self.masks, strict=True)
         ]
-        with atomic(self.maps / f"{step:06d}.png") as temporary:
-            Image.fromarray(np.vstack(rows)).save(temporary, format="PNG")
+        content = io.BytesIO()
+        Image.fromarray(np.vstack(rows)).save(content, format="PNG")
+        write_bytes(self.maps / f"{step:06d}.png", content.getbuffer())
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """CSV with six digits, the same bytes on every machine."""
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    """Write a CSV of six digits atomically, the same bytes on every machine."""
+    write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def _colour(picture: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from magan_core import paths
 from magan_core.data.augment import Sampler
 from magan_core.data.prepared import Training, load_train, training_hash
 from magan_core.device import choose_precision
-from magan_core.files import atomic, read_json, sha256, write_json
+from magan_core.files import read_json, sha256, write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.cost import multiply_adds
 from magan_core.models.weights import load_pretrained, save_discriminator, save_model
@@ -149,8 +149,7 @@ def train_run(
         if at_chance(history):
             notes.append("the discriminator's loss stayed within 3 % of that of chance, or above")
             print(f"note: {notes[0]}")
-    with atomic(out / "history.csv") as temporary:
-        write_table(frame, temporary)
+    write_table(frame, out / "history.csv")
     write_json(
         out / "provenance.json",
         provenance(device)

@@ -2,7 +2,6 @@
 
 import torch
 import torch.distributed as dist
-from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from magan_core.training.distributed import Team
@@ -16,6 +15,8 @@ def share(network: nn.Module, team: Team, device: torch.device) -> nn.Module:
     if team.size == 1:
         return network
     if device.type == "cuda":
+        from timm.layers import convert_sync_batchnorm  # takes seconds to import
+
         network = convert_sync_batchnorm(network)
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):

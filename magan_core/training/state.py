@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from magan_core.data.augment import Sampler
 from magan_core.errors import MaganError
-from magan_core.files import atomic, code, fingerprint, unfinished
+from magan_core.files import code, fingerprint, unfinished, write_bytes
 
 KEPT = 14 * 24 * 3600
 # What a training step is made of.
@@ -119,9 +119,8 @@ class Resume:
         MaganError when that fails; the state before stays.
         """
         record = {"seconds": self.elapsed, "starts": self.starts, "progress": progress}
-        with atomic(self.path) as temporary:
-            # safetensors' own way to a file has a temporary one of its own, which a kill would leave for good
-            temporary.write_bytes(save(tensors, metadata={"state": json.dumps(record)}))
+        # safetensors' own way to a file has a temporary one of its own, which a kill would leave for good
+        write_bytes(self.path, save(tensors, metadata={"state": json.dumps(record)}))
         self._saved = time.perf_counter()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

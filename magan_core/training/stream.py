@@ -26,7 +26,7 @@ class Streamed:
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """rows: int64 (B,)."""
-        return send(torch.from_numpy(np.array(self.array[rows.numpy()])), self.target)
+        return send(torch.from_numpy(np.asarray(self.array[rows.numpy()])), self.target)
 
 
 def place(
