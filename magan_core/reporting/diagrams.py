@@ -132,10 +132,12 @@ def figure_2(settings: Mapping[str, Any], size: int) -> Drawing:
     prediction = box(axes, 6.79, 1.8, "Map", shape(at["map"]), "data", (0.64, 0.4))
     arrow(axes, head.right(), prediction.left())
     note(axes, 6.79, 1.5, "sigmoid")
+    pooled = "vgg" in settings["backbone"] and settings.get("pooling")
     caption = (
         f"MANet as built here, with backbone {settings['backbone']}; sizes are channels×height×width for a "
         f"photograph of {size}×{size} pixels, taken from the network. C: concatenation of channels; ×: "
-        "element-wise product."
+        "element-wise product. The map is up-sampled to the photograph's size before the sigmoid."
+        + (" Unlike the paper's, the backbone keeps its poolings." if pooled else "")
     )
     alt = (
         "Block diagram of MANet: five backbone levels, low and high groups with channel attention, spatial "
@@ -185,7 +187,11 @@ def figure_3(settings: Mapping[str, Any], size: int) -> Drawing:
     caption = (
         f"Channel attention on the high-level features, N = {height}×{width} = {pixels} positions. ⊗: matrix "
         "product; +: sum; α: learned scale. "
-        f"{'The energies are divided by N before the softmax.' if scaled else 'The energies are as printed.'}"
+        + (
+            "The energies are divided by N before the softmax, unlike the paper's."
+            if scaled
+            else "The energies are as printed."
+        )
     )
     alt = (
         "Block diagram: features times their transpose, softmax to a channel by channel matrix, product "

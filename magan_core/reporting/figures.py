@@ -168,7 +168,7 @@ def figure_7(results: Results) -> Drawing:
     figure.legend(shown.values(), shown, loc="outside lower center", ncols=columns)
     caption = (
         "Precision-recall, F-beta and ROC curves, means over the test images at 101 thresholds; the "
-        "positive class is the blurred one (protocol paper). The constant map has at most two points on "
+        "positive class is the blurred one (protocol 'paper'). The constant map has at most two points on "
         "every image, so it appears as crosses in the outer columns. Where a threshold leaves nothing "
         "positive, precision counts as 0, which bends the left end of some precision-recall curves."
     )

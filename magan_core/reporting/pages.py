@@ -74,7 +74,9 @@ def _entries(found: dict[str, dict], sources: dict[str, str]) -> list[dict[str, 
         names = [name for name in found if sources[name] == source]
         first = found[names[0]]
         text = first["cells"][0]["source"] if first["cells"] else ""
-        entry = {"source": source, "title": _title(first) or source, "sentence": _sentence(text)}
+        number = f"{source[:2]}. " if source[:2].isdigit() else ""
+        entry = {"source": source, "number": number, "title": _title(first) or source}
+        entry["sentence"] = _sentence(text)
         entries.append(entry | {"page": source if names == [source] else "", "runs": names})
     return entries
 

@@ -213,7 +213,10 @@ def _table(number: str, claim: str, numbers: Rows) -> dict[str, Any]:
         "metrics": [_headed(metric) for metric in metrics],
         "groups": groups,
         "bare": _bare(rows),
-        "notes": [*_notes(rows), *(note for note in typeset.NOTES[number] if note != typeset.SCORED)],
+        "notes": [
+            *_notes(rows),
+            *(note.replace("`", "'") for note in typeset.NOTES[number] if note != typeset.SCORED),
+        ],
     }
 
 
@@ -298,9 +301,9 @@ def _notes(rows: Rows) -> list[str]:
     if not same:
         return []
     return [
-        f"Order: of {counted(len(same), 'pair')} of numbers that the paper puts in an order, {sum(same)} "
-        f"{'comes' if sum(same) == 1 else 'come'} out in the same order here; by chance it would be about "
-        "half."
+        f"Order: of {counted(len(same), 'pair')} of methods whose numbers differ in the paper, each score "
+        f"and data set for itself, {sum(same)} {'comes' if sum(same) == 1 else 'come'} out in the same order "
+        "here; by chance it would be about half."
     ]
 
 
@@ -417,7 +420,8 @@ def _cost(
             "Total cost",
             f"{total:,.0f} s{minutes}{', on different hardware' if len(machines) > 1 else ''}: "
             f"{counted(len(records), 'training')} {training:,.0f} s, maps of networks {networks:,.0f} s"
-            f"{beside and f', of {beside}'}; not preparation, scoring and drawing",
+            f"{beside and f', of {beside}'}; not preparation, scoring and drawing, and one by one what ran "
+            "side by side",
         ),
     ]
 
