@@ -88,7 +88,8 @@ def _logits(generator, photo, size, device, scales, flip) -> torch.Tensor:
     """Mean logits of all passes, enlarged to the photograph's size: (H, W)."""
     sides = [round(size * scale) for scale in scales]
     workers = min(len(sides), torch.get_num_threads())
-    images = list(_pool(workers).map(lambda side: network_input(photo, side, device), sides))
+    shrunk = _pool(workers).map if workers > 1 else map
+    images = [as_input(small, device) for small in shrunk(lambda side: resize(photo, side, side), sides)]
     if not flip:
         return full_size(forwards(generator, images), photo)
     found = forwards(generator, [view for image in images for view in (image, image.flip(3))])
@@ -140,8 +141,12 @@ def attention_maps(
 
 def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:
     """uint8 (H, W, 3) -> float (1, 3, size, size) in [0, 1], resized as the training arrays were."""
-    small = torch.from_numpy(resize(photo, size, size)).to(device)  # size, size, 3
-    return small.permute(2, 0, 1)[None].float().div_(255)
+    return as_input(resize(photo, size, size), device)
+
+
+def as_input(small: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    """uint8 (S, S, 3) -> float (1, 3, S, S) in [0, 1]."""
+    return torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float().div_(255)
 
 
 def full_size(found: Sequence[torch.Tensor], photo: np.ndarray) -> torch.Tensor:

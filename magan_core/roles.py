@@ -20,7 +20,7 @@ def judging(sets: Sets, runs: Mapping[str, Mapping[str, Any]]) -> str:
     params.yaml, each with its `set`."""
     trained = [run["set"] for run in runs.values()] or [role for role in PAPER_NAMES if role in sets]
     filled = {filled_by(sets, role) for role in trained}
-    return "dut" if filled_by(sets, "dut") in filled else trained[0]
+    return "dut" if not trained or filled_by(sets, "dut") in filled else trained[0]
 
 
 def source_set(profile: Mapping[str, Any], role: str) -> str:

@@ -84,7 +84,7 @@ def test_a_share_of_the_papers_photographs_is_no_verdict_on_it(full):
     full.sets["zhao"] = {"source": "cuhk", "white": "blur", "train_share": 0.3}
     assert verdict(full, "f_beta", 0.960) == "other data"
     told = cell(full.write(["III"])["III"], "MANet", "data", ZHAO)
-    assert told == "cuhk, test_split none, train_share 0.3, train_split none"
+    assert told == "cuhk, train_share 0.3"
 
 
 def test_photographs_that_a_network_labelled_are_told(full):

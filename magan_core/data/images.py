@@ -200,7 +200,8 @@ def write_map(path: str | Path, values: np.ndarray, origin: str = "") -> None:
     if origin:
         words.add_text("Comment", origin)
     content = io.BytesIO()
-    # Runs of equal values alone: half the time or less, for a sixth more bytes; of 16 bits more by half.
+    # Runs of equal values alone: half the time or less, in large maps a sixth more bytes; of 16 bits half as
+    # many more, so not of these.
     way = zlib.Z_RLE if values.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
     Image.fromarray(values).save(content, format="PNG", pnginfo=words, compress_type=way)
     write_bytes(path, content.getbuffer())

@@ -41,7 +41,9 @@ def figure_1(results: Results) -> Drawing:
     which the Laplacian map wrongly claims the most focus. Under each map stands its mean in-focus value in
     the rectangle.
     """
-    role = results.judging
+    role = _tested(results)
+    if "laplacian" not in results.others:
+        raise Absent("this profile does not list the Laplacian threshold among its baselines")
     entries = results.test_images(role)
     found = [_worst_rectangle(results, role, entry) for entry in entries]
     best = max(range(len(entries)), key=lambda index: found[index][0])
@@ -389,10 +391,15 @@ def _methods(results: Results, role: str, wanted: Sequence[str]) -> tuple[list[t
 
 def _compared(results: Results) -> list[str]:
     """The roles that Figures 7 and 8 show: the paper's, or else the judging one."""
-    roles = [role for role in COMPARED if results.has(role)] or [results.judging]
-    if not results.has(roles[0]):
+    return [role for role in COMPARED if results.has(role)] or [_tested(results)]
+
+
+def _tested(results: Results) -> str:
+    """The judging role, if it has photographs to test on."""
+    role = results.judging
+    if not results.has(role) or not results.sets[results.filled_by(role)].get("test"):
         raise Absent("this profile has no set to test on")
-    return roles
+    return role
 
 
 def _left_out(missing: Sequence[str], on: str = "") -> str:
@@ -406,9 +413,7 @@ def _judge(results: Results, role: str) -> tuple[str, str]:
     """The label and folder of the method whose errors choose the images: MANet, or what there is instead."""
     methods, _ = _methods(results, role, JUDGES)
     if not methods:
-        raise MaganError(
-            f"no run and no baseline on {role}; expected one of {', '.join(JUDGES)} to choose images by"
-        )
+        raise Absent(f"this profile has no run and no baseline on {PAPER_NAMES[role]} to choose images by")
     variant, method = methods[0]
     return look(variant).label, method
 

@@ -167,8 +167,9 @@ def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _named(variant: str, own: Mapping[str, str]) -> str:
-    """A variant as a row of one's own, the figures or the first table with a row of it calls it."""
-    shown = own.get(variant, look(variant).label)
+    """A variant as the figures, a row of one's own or the first table with a row of it calls it."""
+    shown = look(variant).label
+    shown = own.get(variant, variant) if shown == variant else shown
     if shown != variant:
         return shown
     for number, rows in VARIANTS.items():
@@ -322,12 +323,12 @@ def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:
         "claim": said.claim,
         "absent": "",
     }
+    words = results / "figures" / f"{name}.json"
+    if folder is None and words.is_file() and "absent" in (found := read_json(words)):
+        return said_of | {"png": None, "absent": found["absent"]}
     if folder is None and name in paper.PHOTOGRAPHS and not (results / "photographs").exists():
         return said_of | {"png": None}
     if folder is None:
-        for words in (results / kind / f"{name}.json" for kind in ("figures", "photographs")):
-            if words.is_file() and "absent" in (found := read_json(words)):
-                return said_of | {"png": None, "absent": found["absent"]}
         raise MaganError(
             f"{results / 'figures' / name}.png: no such file. `make repro` draws the figures of this profile."
         )

@@ -30,6 +30,7 @@ REAL = {  # entries of the paper's own data under `sets`, but for which class th
     "ctcug": {"source": "ctcug", "use": "test"},
     "frd": {"source": "frd", "use": "unlabelled"},
 }
+DIVIDES = {"train_split", "test_split", "unlabelled_split", "train_share", "share"}
 NOT_OF = {
     "test": ("train_split",),
     "train": ("test_split",),
@@ -123,11 +124,15 @@ class Results:
 
     def _unlike(self, role: str, part: str = "") -> list[str]:
         """What the entry of a set says, or leaves out, otherwise than the paper's data."""
-        entry = {"use": "test"} | self.roles[role] if "use" in REAL[role] else self.roles[role]
+        entry = {key: value for key, value in self.roles[role].items() if (key, value) != ("share", 1)}
+        if not entry.keys() & DIVIDES:  # neither lists nor shares: the whole folder, and no draw
+            entry = {"use": "test"} | {key: value for key, value in entry.items() if key != "seed"}
+        if any(key.endswith("_split") for key in entry):
+            entry.pop("seed", None)
         kept = {*REAL[role], *entry} - {"white", "pseudo", *NOT_OF[part]}
-        return [
-            f"{key} {entry.get(key, 'none')}" for key in sorted(kept) if entry.get(key) != REAL[role].get(key)
-        ]
+        unlike = [key for key in sorted(kept) if entry.get(key) != REAL[role].get(key)]
+        told = [f"{key} {entry[key]}" for key in unlike if key in entry]
+        return told or [f"no {key}" for key in unlike]
 
     def source(self, role: str) -> str:
         """What fills a role: `synthetic: CHARACTER` or a folder of raw data, and whose data they are, or how

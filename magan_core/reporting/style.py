@@ -148,7 +148,7 @@ def save(drawing: Drawing, out_dir: str | Path, name: str) -> list[Path]:
 
 
 def leave_out(out_dir: str | Path, name: str, why: str) -> None:
-    """Write NAME.json to `out_dir` with why there is no figure, and remove an earlier one."""
+    """Write NAME.json to `out_dir` with why there is no figure, and remove an earlier one there."""
     for kind in UNDATED:
         (Path(out_dir) / f"{name}.{kind}").unlink(missing_ok=True)
     write_json(Path(out_dir) / f"{name}.json", {"absent": why})
