@@ -183,27 +183,24 @@ def main() -> None:
         plain = ours | {"profile": profile | {"threads": plain_threads}}
         tasks = {"ours": ours, "plain": plain}
         measured = measure(tasks, options.steps, options.trials, options.busy, options.beside)
-    result = (
-        how
-        | {
-            "profile": options.profile,
-            "device": options.device,
-            "backbone": profile["model"]["backbone"],
-            "batch": training["batch"],
-            "crop": training["crop"],
-            "precision": training["precision"],
-            "compile": training["compile"],
-            "threads": profile["threads"],
-            "threads of the plain loop": plain_threads,
-            "the plain loop's threads spin": options.stock,
-            "busy neighbour": options.busy,
-            "trials": options.trials,
-            "steps": options.steps,
-            "hardware": hardware,
-            "versions": machine.versions("torch", "torchvision", "numpy", "pillow"),
-        }
-        | measured
-    )
+    result = how | measured
+    result |= {
+        "profile": options.profile,
+        "device": options.device,
+        "backbone": profile["model"]["backbone"],
+        "batch": training["batch"],
+        "crop": training["crop"],
+        "precision": training["precision"],
+        "compile": training["compile"],
+        "threads": profile["threads"],
+        "threads of the plain loop": plain_threads,
+        "the plain loop's threads spin": options.stock,
+        "busy neighbour": options.busy,
+        "trials": options.trials,
+        "steps": options.steps,
+        "hardware": hardware,
+        "versions": machine.versions("torch", "torchvision", "numpy", "pillow"),
+    }
     write_json(out, result)
     print(table.training([result]))
 
