@@ -1,12 +1,12 @@
 """The two attention modules of MANet (sections III-A.1 and III-A.2)."""
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from magan_core.limits import check
+from magan_core.models.products import ThinConv, bfloat16_on_gpu, pixels, products
 
 # What the softmax takes: from the inner products x_i . x_j of channels of N = H W pixels (B, C, C), and N.
 # `raw` is as printed, and reaches 1e6 with VGG features, which makes the softmax one-hot.
@@ -40,13 +40,13 @@ class ChannelAttention(nn.Module):
         """
         with torch.autocast(features.device.type, enabled=False):
             x = pixels(features)
-            if x.is_cuda and x.dtype == torch.bfloat16:
+            if bfloat16_on_gpu(x):
                 energy = Energies.apply(x)  # B, C, C
             else:
                 x = x.float()
                 # The energies are symmetric, so the gradient of one factor is that of the other, transposed:
                 # one product instead of two. The bracket is zero but for its gradient.
-                product = x.transpose(1, 2) @ x.detach()  # B, C, C
+                product = x.detach().transpose(1, 2) @ x  # B, C, C
                 energy = product + (product.transpose(1, 2) - product.detach())
             energy = ENERGIES[self.energy](energy, x.shape[1])
             return energy.softmax(dim=2 if self.axis == "sources" else 1)
@@ -54,30 +54,28 @@ class ChannelAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W) in channels_last format, Eq. 2.
 
-        The scale goes into the small matrix and the residual into the product: nothing of the features' size
-        is made but the result.
+        The scale goes into the small matrix: nothing of the features' size is made but the result, which on
+        the CPU holds the residual before the product is added to it.
         """
         x = pixels(features)
-        scaled = (self.alpha * self.weights(features)).to(x.dtype)  # B, C, C
-        out = torch.baddbmm(x, x, scaled.transpose(1, 2))  # B, H W, C
+        scaled = self.alpha * self.weights(features)  # B, C, C
+        if bfloat16_on_gpu(x):
+            out = Mixture.apply(x, scaled)  # B, H W, C
+        else:
+            out = torch.baddbmm(x, x, scaled.to(x.dtype).transpose(1, 2))
         return out.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
 
 
 class Energies(torch.autograd.Function):
-    """Inner products of the channels of bfloat16 pixels (B, N, C), summed in float32 on a GPU: (B, C, C).
+    """Inner products of the channels of pixels (B, N, C), of bfloat16 summed in float32: (B, C, C).
 
-    torch has this product, but not its gradient. It is taken in up to eight parts of the pixels, since the
-    result alone is too small to occupy a GPU.
+    torch has this product, but not its gradient.
     """
 
     @staticmethod
     def forward(context: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
         context.save_for_backward(x)
-        batch, count, channels = x.shape
-        parts = math.gcd(count, 8)
-        rows = x.reshape(batch * parts, count // parts, channels)
-        products = torch.bmm(rows.transpose(1, 2), rows, out_dtype=torch.float32)
-        return products.unflatten(0, (batch, parts)).sum(1)
+        return products(x, x)
 
     @staticmethod
     def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
@@ -85,9 +83,21 @@ class Energies(torch.autograd.Function):
         return x @ (gradient + gradient.transpose(1, 2)).to(x.dtype)
 
 
-def pixels(features: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H W, C), without a copy where the features are channels_last."""
-    return features.permute(0, 2, 3, 1).flatten(1, 2)
+class Mixture(torch.autograd.Function):
+    """Pixels (B, N, C) and their channels mixed by (B, C, C), added: (B, N, C).
+
+    By itself torch takes the gradient of the small matrix in one product, too few tiles for a GPU.
+    """
+
+    @staticmethod
+    def forward(context: torch.autograd.function.FunctionCtx, x: Tensor, matrix: Tensor) -> Tensor:
+        context.save_for_backward(x, matrix)
+        return x + x @ matrix.to(x.dtype).transpose(1, 2)
+
+    @staticmethod
+    def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, matrix = context.saved_tensors
+        return gradient + gradient @ matrix.to(x.dtype), products(gradient, x)
 
 
 class SpatialAttention(nn.Module):
@@ -99,9 +109,9 @@ class SpatialAttention(nn.Module):
     def __init__(self, channels: int, hidden: int, dilation: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, hidden, 3, padding=dilation, dilation=dilation),
+            ThinConv(channels, hidden, 3, padding=dilation, dilation=dilation),
             nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, 1, 3, padding=dilation, dilation=dilation),
+            ThinConv(hidden, 1, 3, padding=dilation, dilation=dilation),
         )
 
     def forward(self, high: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from magan_core.errors import MaganError
 from magan_core.limits import check_receptive_field
+from magan_core.models.products import ThinConv
 
 DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
 
@@ -29,7 +30,8 @@ class PatchGAN(nn.Module):
             widths = [channels * min(2**level, 8) for level in range(depth + 1)]
             shapes = [(width, 4, 2) for width in widths[:-1]] + [(widths[-1], 4, 1), (1, 4, 1)]
         for outputs, kernel, stride in shapes:
-            layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2)
+            kind = ThinConv if outputs == 1 else nn.Conv2d
+            layer = kind(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2)
             nn.init.normal_(layer.weight, 0.0, 0.02)
             nn.init.zeros_(layer.bias)
             layers += [spectral_norm(layer), nn.LeakyReLU(0.2, inplace=True)]

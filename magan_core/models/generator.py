@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from magan_core.limits import PARTS, check, check_parts
 from magan_core.models.attention import ChannelAttention, SpatialAttention
 from magan_core.models.backbone import build_backbone
+from magan_core.models.products import ThinConv
 
 
 class MANet(nn.Module):
@@ -39,13 +40,13 @@ class MANet(nn.Module):
         self.high_attention = ChannelAttention(energy, axis) if "HCA" in parts else None
         self.low_attention = ChannelAttention(energy, axis) if "LCA" in parts else None
         self.spatial_attention = SpatialAttention(high, head_channels, dilation) if "SA" in parts else None
-        self.high_head = convolution(high, head_channels, head_norm)
+        self.high_head = convolution(high, head_channels, head_norm, kind=ThinConv)
         self.low_head = convolution(low, head_channels, head_norm) if "LL" in parts else None
         fused = head_channels * (2 if "LL" in parts else 1)
         self.head = nn.Sequential(
             nn.Dropout2d(dropout),  # stands for the noise z of the cGAN (section III-B.1)
             convolution(fused, head_channels, head_norm),
-            nn.Conv2d(head_channels, 1, 1),
+            ThinConv(head_channels, 1, 1),
         )
 
     def forward(
@@ -97,9 +98,9 @@ class MANet(nn.Module):
         return {name: module.alpha.item() for name, module in modules.items() if hasattr(module, "alpha")}
 
 
-def convolution(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, norm: bool, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
     """3x3 convolution, batch norm where asked for, ReLU."""
-    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not norm)]
+    layers: list[nn.Module] = [kind(inputs, outputs, 3, padding=1, bias=not norm)]
     if norm:
         layers.append(nn.BatchNorm2d(outputs))
     return nn.Sequential(*layers, nn.ReLU(inplace=True))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ from magan_core.training.log import Log
 from magan_core.training.replay import Replay, recordable
 from magan_core.training.schedule import factor
 from magan_core.training.state import Parts, Resume, stoppable
+
+# By itself the compiler gives channels_last up where a convolution has fewer outputs than inputs.
+COMPILED = {"force_layout_optimization": True}
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Recipe:
     precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32), or
     auto: see device.choose_precision.
     graph, compile: on a GPU, and in one process, record the step once and replay it (replay.Replay), and
-    torch.compile the generator, which takes half a minute at the start. average: decay of the
+    torch.compile the networks, which takes half a minute at the start. average: decay of the
     moving average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how
     often the resume state is saved.
     """
@@ -139,8 +143,10 @@ def train(
 
     generator.train()
     alone = alone_on_gpu(device, team)
-    forward = torch.compile(generator) if recipe.compile and alone else team.wrap(generator)
-    judge = team.wrap(discriminator.requires_grad_(True)) if discriminator else None
+    compiled = partial(torch.compile, dynamic=False, options=COMPILED)
+    prepared = compiled if recipe.compile and alone else team.wrap
+    forward = prepared(generator)
+    judge = prepared(discriminator.requires_grad_(True)) if discriminator else None
 
     def iterate(images: Tensor, masks: Tensor) -> Tensor:
         return step_once(forward, judge, optimisers, images, masks, weights, recipe)
