@@ -46,7 +46,7 @@ def taken_from(source: Path, folder: Path, count: int) -> int:
 def seconds(profile: dict, raw: Path, out: Path, threads: int) -> float:
     """To prepare a profile with so many threads."""
     shutil.rmtree(out, ignore_errors=True)
-    with patch("os.cpu_count", return_value=threads):  # what `prepare` goes by
+    with patch("magan_core.cores.available", return_value=threads):  # what `prepare` goes by
         start = time.perf_counter()
         prepare(profile, raw, out, progress=False)
         return time.perf_counter() - start

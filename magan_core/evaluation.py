@@ -1,6 +1,5 @@
 """Scoring a folder of maps against masks: one door for our models and for everybody else's."""
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from magan_core import metrics
+from magan_core import cores, metrics
 from magan_core.data.images import (
     CUT,
     DARK,
@@ -93,7 +92,7 @@ def evaluate(
         statistics[index], found = _count(map_files[stem], maps_white, mask_path, white, resample, bits)
         return found
 
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(4, cores.available())) as pool:
         counted = list(pool.map(count, range(len(stems)), stems))
     highest = max(one.highest for one in counted)
     of_bits = [one.bits for one in counted]

@@ -1,14 +1,13 @@
 """What a profile reads from elsewhere, listed with SHA-256: DVC sees only what lies in the repository under a
 name that dvc.yaml knows, and its stages depend on these lists."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from magan_core import paths
+from magan_core import cores, paths
 from magan_core.data.sets import visible
 from magan_core.data.state import OWN_MANIFEST
 from magan_core.errors import MaganError
@@ -78,7 +77,7 @@ def _named(folder: Path, name: str) -> Named:
 
 def _write(path: Path, files: Named) -> None:
     names = sorted(files)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores.available())) as pool:
         hashes = pool.map(sha256, (files[name] for name in names))
         shown = tqdm(hashes, desc=path.stem, total=len(names), unit="file", delay=2)
         write_csv(path, ("file", "sha256"), zip(map(as_text, names), shown, strict=True))

@@ -5,13 +5,13 @@ are or mirrored. A thumbnail forgets size, compression, brightness and contrast;
 CUHK and SZU-BD, 15 pairs lie above 0.986 and no other above 0.94.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
+from magan_core import cores
 from magan_core.data.images import read_thumbnail
 from magan_core.data.record import Record
 
@@ -32,7 +32,7 @@ def thumbnails(records: Sequence[Record]) -> np.ndarray:
 
     Raises MaganError for a photograph that cannot be read.
     """
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores.available())) as pool:
         found = list(pool.map(lambda record: read_thumbnail(record["image"], SIDE), records))
     small = np.array(found, np.float32)
     small = small.reshape(len(records), SIDE, SIDE)

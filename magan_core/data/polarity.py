@@ -4,13 +4,13 @@ Of CUHK and SZU-BD, whose white is blurred, it has the coarser detail (mean abso
 photographs.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import ndimage
 
+from magan_core import cores
 from magan_core.data.record import Record
 from magan_core.data.sets import load
 from magan_core.errors import MaganError
@@ -40,7 +40,7 @@ def check_polarity(records: Sequence[Record], name: str) -> None:
 
 
 def _signs(records: Sequence[Record]) -> list[int]:
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores.available())) as pool:
         return list(pool.map(_sharper, records[:: max(1, len(records) // SAMPLE)]))
 
 

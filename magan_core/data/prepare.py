@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from magan_core import paths
+from magan_core import cores, paths
 from magan_core.data import sets
 from magan_core.data.images import resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
@@ -288,7 +288,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _parallel(function: Callable, items: Any) -> Iterator[Any]:
     """Map in order with a few threads, at most CHUNK results ahead."""
     items = iter(items)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores.available())) as pool:
         while chunk := list(islice(items, CHUNK)):
             yield from pool.map(function, chunk)
 
