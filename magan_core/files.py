@@ -10,9 +10,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magan_core.errors import MaganError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _umask = os.umask(0o077)  # it can be read only by setting it: once, and to what lets nobody else in
 os.umask(_umask)
@@ -82,6 +85,11 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[
     table.writerow(columns)
     table.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def write_table(path: str | Path, frame: "pd.DataFrame") -> None:
+    """Write a table as CSV atomically, numbers with six digits, the same bytes on every machine."""
+    write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def read_json(path: str | Path) -> Any:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
-from magan_core.files import write_text
+from magan_core.files import write_table, write_text
 from magan_core.metrics import SCORES, difference_over_seeds, get_protocol, paired_difference, summary
 from magan_core.reporting import claims, typeset
 from magan_core.reporting.sources import OURS, PAPER_NAMES, SAME, Results
@@ -151,7 +151,7 @@ def write_tables(
     tables = {number: wide(comparison) for number, comparison in compared.items()}
     out = Path(out)
     for number, comparison in compared.items():
-        _write_csv(out / f"table_{number}.csv", tables[number])
+        write_table(out / f"table_{number}.csv", tables[number])
         write_text(out / f"table_{number}.md", typeset.markdown(number, comparison))
         write_text(out / f"table_{number}.tex", typeset.latex(number, comparison))
     return tables
@@ -164,7 +164,7 @@ def write_claims(results: Results, tolerance: Mapping[str, float | None], path: 
         [compare(number, results, tolerance) for number in claims.NUMBERS], ignore_index=True
     )
     everything = everything[list(COMPARISON)]
-    _write_csv(path, everything)
+    write_table(path, everything)
     return everything
 
 
@@ -204,7 +204,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
             start | {"metric": metric} | vars(found[metric]) | {"seeds": len(pairs)} for metric in SCORES
         ]
     frame = pd.DataFrame(rows, columns=list(DIFFERENCES))
-    _write_csv(path, frame)
+    write_table(path, frame)
     return frame
 
 
@@ -336,7 +336,3 @@ def _claims(number: str, results: Results) -> pd.DataFrame:
         claimed = both.sort_values("dataset", key=lambda names: names.map(datasets.index), kind="stable")
         claimed = claimed.fillna({"device": ""})
     return claimed if "device" in claimed else claimed.assign(device="")
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -17,7 +17,7 @@ from torch import nn
 from magan_core.data.images import resize
 from magan_core.data.prepared import Training
 from magan_core.errors import MaganError
-from magan_core.files import write_bytes, write_text
+from magan_core.files import write_bytes, write_table, write_text
 from magan_core.limits import check
 
 TABLES = {"losses": ("ce", "iou", "total"), "adversarial": ("adv", "d_real", "d_fake"), "lr": ("lr",)}
@@ -77,7 +77,7 @@ class Live:
         frame = pd.DataFrame(rows)
         for name, columns in TABLES.items():
             if set(columns) <= set(frame):
-                write_table(frame[["step", *columns]], self.folder / name / f"{self.run}.csv")
+                write_table(self.folder / name / f"{self.run}.csv", frame[["step", *columns]])
 
     def sample(self, step: int, generator: nn.Module, device: torch.device) -> None:
         """After every so many steps, write photographs, maps and masks as three columns of one picture."""
@@ -97,11 +97,6 @@ class Live:
         content = io.BytesIO()
         Image.fromarray(np.vstack(rows)).save(content, format="PNG")
         write_bytes(self.maps / f"{step:06d}.png", content.getbuffer())
-
-
-def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a CSV of six digits atomically, the same bytes on every machine."""
-    write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def _colour(picture: np.ndarray) -> np.ndarray:

@@ -13,14 +13,14 @@ from magan_core import paths
 from magan_core.data.augment import Sampler
 from magan_core.data.prepared import Training, load_train, training_hash
 from magan_core.device import choose_precision
-from magan_core.files import read_json, sha256, write_json
+from magan_core.files import read_json, sha256, write_json, write_table
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.cost import multiply_adds
 from magan_core.models.weights import load_pretrained, save_discriminator, save_model
 from magan_core.provenance import provenance
 from magan_core.training.determinism import deterministic
 from magan_core.training.distributed import Team, alone
-from magan_core.training.live import Live, write_table
+from magan_core.training.live import Live
 from magan_core.training.log import COLUMNS, at_chance
 from magan_core.training.shared import share
 from magan_core.training.state import Resume, key
@@ -149,7 +149,7 @@ def train_run(
         if at_chance(history):
             notes.append("the discriminator's loss stayed within 3 % of that of chance, or above")
             print(f"note: {notes[0]}")
-    write_table(frame, out / "history.csv")
+    write_table(out / "history.csv", frame)
     write_json(
         out / "provenance.json",
         provenance(device)
