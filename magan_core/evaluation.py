@@ -12,7 +12,6 @@ from magan_core.data.images import (
     CUT,
     DARK,
     OVERLAY,
-    SUFFIXES,
     bits_of_map,
     check_bits,
     cut,
@@ -20,7 +19,7 @@ from magan_core.data.images import (
     read_map,
     resize,
 )
-from magan_core.data.sets import read_names, stem_key, visible
+from magan_core.data.sets import meanings, read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
 from magan_core.files import as_text
 from magan_core.score_files import check_replaceable, mask_fingerprint, read_pair, write_scores
@@ -254,9 +253,7 @@ def _read_split(split: Path, masks: Mapping[str, object], suffixes: Sequence[str
     """The stems that a split names: as the photographs' or, with their suffix, as the maps' or the masks'."""
 
     def stem(name: str) -> str:
-        plain = [stem_key(name)]
-        if Path(name).suffix.lower() in SUFFIXES:
-            plain.append(stem_key(Path(name).stem))
+        plain = meanings(name)
         bare = [one.removesuffix(stem_key(suffix)) for one in plain for suffix in suffixes]
         return next((one for one in plain + bare if one in masks), plain[-1])
 

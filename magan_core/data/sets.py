@@ -134,6 +134,13 @@ def stem_key(stem: str) -> str:
     return unicodedata.normalize("NFC", stem)
 
 
+def meanings(name: str) -> list[str]:
+    """Return what a name in a list may mean, in the form of `stem_key`: a stem, or a file whose extension is
+    that of a picture."""
+    as_file = Path(name)
+    return [stem_key(name)] + ([stem_key(as_file.stem)] if as_file.suffix.lower() in SUFFIXES else [])
+
+
 def visible(folder: Path) -> list[Path]:
     """Return what a folder holds, sorted, without what file managers leave behind."""
     return sorted(
@@ -167,10 +174,8 @@ def _pictures(folder: Path) -> dict[str, Path]:
 
 
 def _find(name: str, keys: Iterable[str]) -> str | None:
-    """Return the key that `name` means: a stem, or a file name whose extension is that of a picture."""
-    as_file = Path(name)
-    candidates = [stem_key(name)] + ([stem_key(as_file.stem)] if as_file.suffix.lower() in SUFFIXES else [])
-    return next((key for key in candidates if key in keys), None)
+    """Return the key that `name` means."""
+    return next((key for key in meanings(name) if key in keys), None)
 
 
 def _by_stem(record: Record) -> str:
