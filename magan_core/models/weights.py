@@ -31,16 +31,14 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
     the names of its state_dict. Errors: MaganError when neither the file nor the hub can be had, or the file
     does not fit.
     """
-    if file is not None and Path(file).is_file() and "magan" in read_metadata(file):
-        return _go_on_from(generator, settings, Path(file))
     name = settings["backbone"]
     backbone = generator.backbone if name in OWN else generator.backbone.features
-    if file is None and name in OWN:
-        raise MaganError(
-            f"backbone '{name}' is not timm's, which has no weights for it. Name a file of them, or set "
-            "`pretrained: false`."
-        )
     if file is None:
+        if name in OWN:
+            raise MaganError(
+                f"backbone '{name}' is not timm's, which has no weights for it. Name a file of them, or set "
+                "`pretrained: false`."
+            )
         try:
             import timm  # here: it takes longer to import than a photograph to map
 
@@ -60,6 +58,8 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
             "those in build), set MAGAN_WEIGHTS to its folder where params.yaml names none, set `file: null` "
             "to download timm's, or use a profile that trains from scratch."
         )
+    if "magan" in read_metadata(file):
+        return _go_on_from(generator, settings, file)
     state = {key: tensor.float() for key, tensor in read(file).items()}
     if name not in OWN:
         state = {key.replace("features.", "features_"): tensor for key, tensor in state.items()}
