@@ -10,6 +10,7 @@ from typing import Any
 
 from magan_core.errors import MaganError, nearest
 
+TABLES = ("I", "II", "III", "IV", "V", "VI")  # of the paper; `rows` may stand in them
 PARTS = ("HL", "LL", "HCA", "SA", "LCA")  # of the generator: Table IV
 SMALLEST = {
     1: 1,

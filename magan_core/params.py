@@ -19,7 +19,6 @@ LOSS = {"ce": float, "iou": float, "adv": float} | dict.fromkeys(FURTHER, float)
 ROW = dict.fromkeys(("table", "row", "variant"), str)
 MORE_OF_A_ROW = {"against": str}
 BASELINES = ("constant", "laplacian")  # notebook 01 makes their maps
-NUMBERS = ("I", "II", "III", "IV", "V", "VI")
 PROFILE = {
     "name": str, "about": str, "supervised": list, "semi_supervised": list, "seed": int, "threads": int,
     "training_size": int, "sets": dict, "model": dict, "weights": dict, "discriminator": dict,
@@ -217,7 +216,7 @@ def _rows(rows: Any, raw: dict[str, Any]) -> list[dict[str, str]]:
     for row in rows:
         keys(row, ROW | MORE_OF_A_ROW, "key of rows", MORE_OF_A_ROW)
         types(row, {key: kind for key, kind in (ROW | MORE_OF_A_ROW).items() if key in row}, "rows")
-        nearest(row["table"], NUMBERS, f"table of row '{row['row']}'")
+        nearest(row["table"], limits.TABLES, f"table of row '{row['row']}'")
         nearest(row["variant"], sorted(known | published), f"variant of row '{row['row']}'")
         if "against" in row:
             for key in ("variant", "against"):

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from magan_core import paths
+from magan_core import limits, paths
 from magan_core.errors import MaganError, nearest
 
-NUMBERS = ("I", "II", "III", "IV", "V", "VI")
+NUMBERS = limits.TABLES
 COLUMNS = ("table", "dataset", "method", "metric", "value")
 
 
