@@ -1,4 +1,4 @@
-"""What the training notebooks show."""
+"""What notebooks show: losses, maps, and the two orders of a table's rows, beside each other."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from magan_core.errors import MaganError
-from magan_core.reporting.pictures import plot_losses, show_maps
+from magan_core.reporting.pictures import plot_losses, plot_order, show_maps
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +64,36 @@ def test_maps_stand_between_photograph_and_mask_white_in_focus(tmp_path):
     (tmp_path / "maps/s1.png").unlink()
     with pytest.raises(MaganError, match=r"s1\.png: no such file"):
         show_maps(records, tmp_path / "maps", "a run on a set")
+
+
+def test_rows_stand_by_rank_on_either_side_and_lines_join_them():
+    table = pd.DataFrame(
+        {
+            "method": ["a", "b", "c", "never run"],
+            "mae_claimed": [0.3, 0.1, 0.2, 0.05],
+            "mae_own": [0.25, 0.15, 0.35, np.nan],
+            "mae_deviation": [0.012, np.nan, np.nan, np.nan],
+        }
+    )
+    axes = plt.figure().subplots()
+    plot_order(axes, table)
+    texts = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert texts == {
+        "a  0.300": 3,
+        "0.250 ± 0.012  a": 2,
+        "b  0.100": 1,
+        "0.150  b": 1,
+        "c  0.200": 2,
+        "0.350  c": 3,
+    }
+    assert [list(line.get_ydata()) for line in axes.lines] == [[3, 2], [1, 1], [2, 3]]
+    assert axes.yaxis_inverted()
+
+
+def test_a_table_without_own_numbers_is_drawn_empty():
+    table = pd.DataFrame(
+        {"method": ["a"], "mae_claimed": [0.1], "mae_own": [np.nan], "mae_deviation": [np.nan]}
+    )
+    axes = plt.figure().subplots()
+    plot_order(axes, table)
+    assert not axes.lines
