@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from magan_core.models import products
 from magan_core.models.attention import Energies, Mixture
-from magan_core.models.products import ShiftedProduct, ThinConv
+from magan_core.models.products import ShiftedProduct, ThinConv, inner_products
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -27,10 +27,12 @@ def test_a_shifted_product_is_a_convolution(side, padding, dilation, layout):
     torch.manual_seed(0)
     features = torch.randn(2, 6, 11, 9, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     kernel = torch.randn(3, 6, side, side, dtype=torch.float64, requires_grad=True)
-    found = with_slopes(lambda *both: ShiftedProduct.apply(*both, padding, dilation), features, kernel)
-    expected = with_slopes(
-        lambda *both: F.conv2d(*both, padding=padding, dilation=dilation), features, kernel
+    bias = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    inputs = features, kernel, bias
+    found = with_slopes(
+        lambda *three: ShiftedProduct.apply(*three, padding, dilation).permute(0, 3, 1, 2), *inputs
     )
+    expected = with_slopes(lambda *three: F.conv2d(*three, padding=padding, dilation=dilation), *inputs)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -42,7 +44,7 @@ def test_products_are_inner_products_over_the_pixels(count, channels):
     one = torch.randn(2, count, channels, dtype=torch.float64)
     other = torch.randn(2, count, 5, dtype=torch.float64)
     expected = torch.einsum("bnc,bnd->bcd", one, other)
-    torch.testing.assert_close(products.products(one, other), expected)
+    torch.testing.assert_close(inner_products(one, other), expected)
 
 
 def test_energies_and_mixture_have_the_gradients_of_their_own_outputs():
@@ -62,10 +64,11 @@ def test_the_way_of_a_gpu_is_that_of_the_cpu(side, padding, dilation, outputs, b
     layer = ThinConv(6, outputs, side, padding=padding, dilation=dilation, bias=bias).double()
     features = torch.randn(2, 6, 12, 10, dtype=torch.float64, requires_grad=True)
     inputs = (features, *layer.parameters())
-    expected = with_slopes(lambda *_: layer(features), *inputs)
+    expected = with_slopes(lambda *_: layer(features).relu_(), *inputs)
     monkeypatch.setattr(products, "bfloat16_on_gpu", lambda features: True)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     monkeypatch.setattr(products, "full_product", torch.bmm)
-    found = with_slopes(lambda *_: layer(features), *inputs)
+    found = with_slopes(lambda *_: layer(features).relu_(), *inputs)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -80,13 +83,10 @@ def test_a_gpu_convolves_in_bfloat16_as_the_formula_says(channels, outputs, side
     features = torch.randn(4, channels, 40, 24, device="cuda", dtype=torch.bfloat16)
     features = features.to(memory_format=torch.channels_last).requires_grad_()
     with torch.autocast("cuda", torch.bfloat16):
-        found = with_slopes(lambda *_: layer(features), features, layer.weight)
+        found = with_slopes(lambda *_: layer(features), features, layer.weight, layer.bias)
     expected = with_slopes(
-        lambda features, kernel: F.conv2d(
-            features, kernel, layer.bias.double(), padding=padding, dilation=dilation
-        ),
-        features.detach().double().requires_grad_(),
-        layer.weight.detach().double().requires_grad_(),
+        lambda *three: F.conv2d(*three, padding=padding, dilation=dilation),
+        *(one.detach().double().requires_grad_() for one in (features, layer.weight, layer.bias)),
     )
     for one, other in zip(found, expected, strict=True):
-        assert (one - other).norm() < 1e-2 * other.norm()
+        assert (one - other).norm() < 5e-3 * other.norm()

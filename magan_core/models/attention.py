@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from magan_core.limits import check
-from magan_core.models.products import ThinConv, bfloat16_on_gpu, pixels, products
+from magan_core.models.products import ThinConv, bfloat16_on_gpu, inner_products, pixels
 
 # What the softmax takes: from the inner products x_i . x_j of channels of N = H W pixels (B, C, C), and N.
 # `raw` is as printed, and reaches 1e6 with VGG features, which makes the softmax one-hot.
@@ -67,15 +67,13 @@ class ChannelAttention(nn.Module):
 
 
 class Energies(torch.autograd.Function):
-    """Inner products of the channels of pixels (B, N, C), of bfloat16 summed in float32: (B, C, C).
-
-    torch has this product, but not its gradient.
-    """
+    """Inner products of the channels of pixels (B, N, C) with each other: (B, C, C), of bfloat16 on a GPU in
+    float32, a product of which torch has no gradient."""
 
     @staticmethod
     def forward(context: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
         context.save_for_backward(x)
-        return products(x, x)
+        return inner_products(x, x)
 
     @staticmethod
     def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
@@ -86,7 +84,7 @@ class Energies(torch.autograd.Function):
 class Mixture(torch.autograd.Function):
     """Pixels (B, N, C) and their channels mixed by (B, C, C), added: (B, N, C).
 
-    By itself torch takes the gradient of the small matrix in one product, too few tiles for a GPU.
+    The gradient of the matrix is summed as the energies are; torch by itself takes it in one product.
     """
 
     @staticmethod
@@ -97,7 +95,7 @@ class Mixture(torch.autograd.Function):
     @staticmethod
     def backward(context: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, matrix = context.saved_tensors
-        return gradient + gradient @ matrix.to(x.dtype), products(gradient, x)
+        return gradient + gradient @ matrix.to(x.dtype), inner_products(gradient, x)
 
 
 class SpatialAttention(nn.Module):

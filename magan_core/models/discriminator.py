@@ -30,8 +30,11 @@ class PatchGAN(nn.Module):
             widths = [channels * min(2**level, 8) for level in range(depth + 1)]
             shapes = [(width, 4, 2) for width in widths[:-1]] + [(widths[-1], 4, 1), (1, 4, 1)]
         for outputs, kernel, stride in shapes:
-            kind = ThinConv if outputs == 1 else nn.Conv2d
-            layer = kind(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2)
+            padding = (kernel - 1) // 2
+            if outputs == stride == 1:
+                layer = ThinConv(inputs, outputs, kernel, padding=padding)
+            else:
+                layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=padding)
             nn.init.normal_(layer.weight, 0.0, 0.02)
             nn.init.zeros_(layer.bias)
             layers += [spectral_norm(layer), nn.LeakyReLU(0.2, inplace=True)]

@@ -24,7 +24,7 @@ from magan_core.training.replay import Replay, recordable
 from magan_core.training.schedule import factor
 from magan_core.training.state import Parts, Resume, stoppable
 
-# By itself the compiler gives channels_last up where a convolution has fewer outputs than inputs.
+# By itself the compiler gives channels_last up where a convolution has half as many outputs as inputs.
 COMPILED = {"force_layout_optimization": True}
 
 
@@ -52,9 +52,11 @@ class Recipe:
     precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32), or
     auto: see device.choose_precision.
     graph, compile: on a GPU, and in one process, record the step once and replay it (replay.Replay), and
-    torch.compile the networks, which takes half a minute at the start. average: decay of the
-    moving average of the generator's weights that the run ends with; 0: the last weights. save_seconds: how
-    often the resume state is saved.
+    torch.compile the networks, which takes half a minute at the start, and some seconds where unlabelled
+    photographs come in. It is for one training a process: torch compiles a network eight times at most, and
+    runs the discriminators of a fourth training as they are. average: decay of the moving average of the
+    generator's weights that the run ends with; 0: the last weights. save_seconds: how often the resume state
+    is saved.
     """
 
     steps: int
