@@ -12,11 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import nbformat
 import yaml
 
 from magan_core.errors import Interrupted, MaganError, nearest
 from magan_core.files import write_text
+
+# jsonschema, which checks notebooks, checks international addresses as well if this is there: a grammar that
+# takes two seconds to build, for nothing that a notebook has.
+sys.modules.setdefault("rfc3987_syntax", None)
+import nbformat  # noqa: E402
 
 STARTS = 3  # of a kernel: one whose ports, chosen a moment before, another program has taken since dies
 STARTING = 300  # seconds that a kernel has to answer, on a machine that is busy with others
