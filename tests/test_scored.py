@@ -46,6 +46,18 @@ def test_a_run_has_the_scores_and_the_history_of_the_tables(scored, run):
     assert origin == json.loads((RESULTS / "tables/provenance.json").read_text(encoding="utf-8"))[run]
 
 
+@pytest.mark.parametrize("method", ["ASVB", "DBDF", "HiFST", "LBP", "SS"])
+def test_a_classical_method_has_the_scores_of_the_tables(method, tmp_path):
+    archive = RESULTS / f"scored/classical/{method}.tar.gz"
+    subprocess.run(["tar", "xzf", archive, "-C", tmp_path], check=True)
+    table = pd.read_csv(RESULTS / "tables/table_I.csv")
+    table = table[table["method"] == method].set_index("dataset")
+    for role, dataset in {"shi": "Shi's", "zhao": "DUT", "ctcug": "CTCUG"}.items():
+        found = metrics.summary(statistics(tmp_path, method, role), PAPER)
+        for name in metrics.SCORES:
+            assert table.loc[dataset, f"{name}_own"] == pytest.approx(found[name], abs=1e-5)
+
+
 def test_all_runs_of_the_tables_are_here():
     origins = json.loads((RESULTS / "tables/provenance.json").read_text(encoding="utf-8"))
     assert [run for run, origin in origins.items() if "run" in origin] == RUNS
