@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import COMPILES, PROFILE, RUN, TRAINING, prepared, train_tiny
+from tiny import COMPILES, NO_GPU, PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.training.determinism import deterministic
 
@@ -48,7 +48,7 @@ def test_on_a_cpu_it_changes_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@NO_GPU
 @COMPILES
 @pytest.mark.parametrize("training", [{}, {"compile": True, "precision": "bfloat16"}], ids=str)
 def test_two_runs_on_a_gpu_give_the_same_bytes(tmp_path, training):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import MODEL
+from tiny import MODEL, NO_GPU
 from torch import nn
 from torch.nn import functional as F
 
@@ -58,7 +58,6 @@ def test_channel_attention_is_eq_1_and_2(energy, axis):
 
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
-NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import NO_GPU
 from torch.nn import functional as F
 
 from magan_core.models import products
@@ -9,7 +10,6 @@ from magan_core.models.attention import Energies, Mixture
 from magan_core.models.products import ShiftedProduct, ThinConv, inner_products
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
-NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 KERNELS = [(1, 0, 1), (3, 1, 1), (3, 2, 2), (3, 4, 4), (3, 0, 1), (4, 1, 1)]  # side, padding, dilation
 
 

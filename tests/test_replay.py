@@ -7,17 +7,14 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from tiny import COMPILES, MODEL, PROFILE, RUN, TRAINING, prepared, train_tiny
+from tiny import COMPILES, MODEL, NO_GPU, PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.errors import Interrupted, MaganError
 from magan_core.training import further
 from magan_core.training.log import Log
 from magan_core.training.replay import Replay
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
-]
+pytestmark = [pytest.mark.gpu, NO_GPU]
 
 
 def go(root, name, run=RUN, resume=None, **training):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, scenes
+from tiny import MODEL, NO_GPU, PROFILE, RUN, TRAINING, prepared, scenes
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
@@ -146,7 +146,7 @@ def test_the_generators_step_leaves_the_discriminator_alone():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@NO_GPU
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
 @pytest.mark.parametrize("share", [0.5, 0.0], ids=["in memory", "streamed"])
 def test_the_host_does_not_wait_for_the_gpu_within_a_step(share):

@@ -10,6 +10,8 @@ from magan_core.files import write_json
 from magan_core.models.generator import MANet, build_generator
 from magan_core.training.run import train_run
 
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
 # A test that compiles: torch 2.11 warns of itself when its compiler is imported and at an autograd.Function.
 COMPILES = pytest.mark.filterwarnings(
     "ignore:.torch.jit.script_method.:DeprecationWarning",
