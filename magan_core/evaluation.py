@@ -1,7 +1,6 @@
 """Scoring a folder of maps against masks: one door for our models and for everybody else's."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +90,7 @@ def evaluate(
         statistics[index], found = _count(map_files[stem], maps_white, mask_path, white, resample, bits)
         return found
 
-    with ThreadPoolExecutor(min(4, cores.available())) as pool:
+    with cores.threads(most=4) as pool:
         counted = list(pool.map(count, range(len(stems)), stems))
     highest = max(one.highest for one in counted)
     of_bits = [one.bits for one in counted]

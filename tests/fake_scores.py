@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from magan_core.reporting import claims
+from magan_core import limits
 from magan_core.reporting.sources import REAL, Results
 from magan_core.reporting.tables import VARIANTS, write_claims, write_tables
 
-ALL = list(claims.NUMBERS)
+ALL = list(limits.TABLES)
 METRICS = ("f_beta", "mae", "iou", "auc", "auf_beta")
 TOLERANCE = dict.fromkeys(METRICS, 0.01) | {"seconds": None}
 SETS = {

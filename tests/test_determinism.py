@@ -1,5 +1,7 @@
 """Deterministic kernels inside, whatever was there before outside."""
 
+import os
+
 import pytest
 import torch
 from tiny import COMPILES, NO_GPU, PROFILE, RUN, TRAINING, prepared, train_tiny
@@ -12,6 +14,7 @@ def switches():
         torch.are_deterministic_algorithms_enabled(),
         torch.utils.deterministic.fill_uninitialized_memory,
         torch.backends.cudnn.benchmark,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
     )
 
 
@@ -30,8 +33,15 @@ def test_it_holds_inside_and_is_undone_after_an_error(monkeypatch):
 
     with pytest.raises(KeyError):
         fails()
-    assert inside == [(True, False, False)]
+    assert inside == [(True, False, False, ":4096:8")]
     assert switches() == before
+
+
+def test_a_workspace_of_the_users_own_stays(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    with deterministic(True):
+        assert switches()[-1] == ":16:8"
+    assert switches()[-1] == ":16:8"
 
 
 def outcome(data, out, device, wanted, **training):

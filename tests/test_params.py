@@ -112,7 +112,7 @@ def test_every_row_of_an_ablation_has_its_run_in_demo(table):
 def cells(profile):
     """(table, variant, role, runs) of every cell that a run or another method of the profile could fill."""
     results = Results.of(profile["name"], profile)
-    for number in claims.NUMBERS:
+    for number in limits.TABLES:
         for role in (ROLES[dataset] for dataset in claims.load(number)["dataset"].unique()):
             for variant in VARIANTS[number].values():
                 yield number, variant, role, results.seeds(variant, role)

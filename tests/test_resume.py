@@ -62,11 +62,11 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
 
 
-def start(data: Path, folder: Path) -> subprocess.Popen:
-    """The same run in a process of its own, with a resume folder."""
+def start(data: Path, folder: Path, before: str = "pass") -> subprocess.Popen:
+    """The same run in a process of its own, with a resume folder; `before`: what it does first."""
     code = (
-        "import sys; from pathlib import Path; from test_resume import go; "
-        "go(Path(sys.argv[1]), Path(sys.argv[2]) / 'out', Path(sys.argv[2]) / 'resume')"
+        "import sys; from pathlib import Path; from test_resume import go, kill_within_save; "
+        f"{before}; go(Path(sys.argv[1]), Path(sys.argv[2]) / 'out', Path(sys.argv[2]) / 'resume')"
     )
     command = [sys.executable, "-c", code, str(data), str(folder)]
     folder.mkdir(exist_ok=True)
@@ -80,9 +80,36 @@ def wait_for_state(process: subprocess.Popen, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("save", [1, 7])
+def test_a_kill_within_a_write_leaves_the_state_before(data, uninterrupted, tmp_path, save):
+    """After half of the bytes: nothing is cleaned up but by the next start."""
+    assert start(data, tmp_path, f"kill_within_save({save})").wait(timeout=120) == -signal.SIGKILL
+    names = sorted(path.name[0] == "." for path in (tmp_path / "resume").iterdir())
+    assert names == [False, True][save == 1 :], "half a state, and that of the step before"
+    assert start(data, tmp_path).wait(timeout=120) == 0, (tmp_path / "errors.txt").read_text()
+    assert outcome(tmp_path / "out") == uninterrupted
+    assert json.loads((tmp_path / "out/provenance.json").read_text())["starts"] == (1 if save == 1 else 2)
+    assert list((tmp_path / "resume").iterdir()) == []
+
+
+def kill_within_save(number: int) -> None:
+    """Let this process be killed when half of the save `number` is on disk."""
+    saves = iter(range(1, number + 1))
+    original = Path.write_bytes
+
+    def write_bytes(path, content):
+        last = next(saves) == number
+        original(path, content[: len(content) // 2] if last else content)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Path.write_bytes = write_bytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
 def test_kill_at_random_moments(data, uninterrupted, tmp_path, seed):
-    """Saving after every step, so that a good part of the moments lies within a write."""
+    """Saving after every step."""
     random = np.random.default_rng(seed)
     kills = 0
     for _ in range(12):

@@ -1,7 +1,6 @@
 """What a profile reads from elsewhere, listed with SHA-256: DVC sees only what lies in the repository under a
 name that dvc.yaml knows, and its stages depend on these lists."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ def _named(folder: Path, name: str) -> Named:
 
 def _write(path: Path, files: Named) -> None:
     names = sorted(files)
-    with ThreadPoolExecutor(min(8, cores.available())) as pool:
+    with cores.threads() as pool:
         hashes = pool.map(sha256, (files[name] for name in names))
         shown = tqdm(hashes, desc=path.stem, total=len(names), unit="file", delay=2)
         write_csv(path, ("file", "sha256"), zip(map(as_text, names), shown, strict=True))

@@ -6,7 +6,6 @@ CUHK and SZU-BD, 15 pairs lie above 0.986 and no other above 0.94.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +31,7 @@ def thumbnails(records: Sequence[Record]) -> np.ndarray:
 
     Raises MaganError for a photograph that cannot be read.
     """
-    with ThreadPoolExecutor(min(8, cores.available())) as pool:
+    with cores.threads() as pool:
         found = list(pool.map(lambda record: read_thumbnail(record["image"], SIDE), records))
     small = np.array(found, np.float32)
     small = small.reshape(len(records), SIDE, SIDE)

@@ -5,7 +5,6 @@ photographs.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import ndimage
@@ -40,7 +39,7 @@ def check_polarity(records: Sequence[Record], name: str) -> None:
 
 
 def _signs(records: Sequence[Record]) -> list[int]:
-    with ThreadPoolExecutor(min(8, cores.available())) as pool:
+    with cores.threads() as pool:
         return list(pool.map(_sharper, records[:: max(1, len(records) // SAMPLE)]))
 
 

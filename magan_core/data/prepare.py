@@ -21,7 +21,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -288,7 +287,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _parallel(function: Callable, items: Any) -> Iterator[Any]:
     """Map in order with a few threads, at most CHUNK results ahead."""
     items = iter(items)
-    with ThreadPoolExecutor(min(8, cores.available())) as pool:
+    with cores.threads() as pool:
         while chunk := list(islice(items, CHUNK)):
             yield from pool.map(function, chunk)
 

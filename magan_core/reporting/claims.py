@@ -5,7 +5,6 @@ import pandas as pd
 from magan_core import limits, paths
 from magan_core.errors import MaganError, nearest
 
-NUMBERS = limits.TABLES
 COLUMNS = ("table", "dataset", "method", "metric", "value")
 
 
@@ -17,7 +16,7 @@ def load(number: str) -> pd.DataFrame:
     digits as printed, "" for a dash). Table II also has device, "CPU" or "GPU". MaganError for an unknown
     number or a missing file.
     """
-    nearest(number, NUMBERS, "table")
+    nearest(number, limits.TABLES, "table")
     path = paths.PAPER_TABLES / f"table_{number}.csv"
     try:
         claimed = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from magan_core import limits
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_table, write_text
@@ -146,7 +147,7 @@ def write_tables(
     results.check()
     _check_shown(results)
     compared = {
-        number: compare(nearest(number, claims.NUMBERS, "table"), results, tolerance) for number in numbers
+        number: compare(nearest(number, limits.TABLES, "table"), results, tolerance) for number in numbers
     }
     tables = {number: wide(comparison) for number, comparison in compared.items()}
     out = Path(out)
@@ -161,7 +162,7 @@ def write_claims(results: Results, tolerance: Mapping[str, float | None], path: 
     """Write every number of Tables I to VI, claimed and own, in long form as one CSV; returns it."""
     results.check()
     everything = pd.concat(
-        [compare(number, results, tolerance) for number in claims.NUMBERS], ignore_index=True
+        [compare(number, results, tolerance) for number in limits.TABLES], ignore_index=True
     )
     everything = everything[list(COMPARISON)]
     write_table(path, everything)

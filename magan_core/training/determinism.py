@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
 
 @contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
@@ -13,7 +15,8 @@ def deterministic(wanted: bool) -> Iterator[None]:
 
     All that a training step needs has such kernels on a GPU: the generator upsamples by products there, and
     augmentation takes no gradient of grid_sample.
-    cuBLAS reads its setting when it is first used, so a process that has used the GPU before may not obey it.
+    cuBLAS reads its setting, CUBLAS_WORKSPACE_CONFIG, when it is first used, so a process that has used the
+    GPU before may not obey it.
     """
     if not wanted:
         yield
@@ -21,7 +24,8 @@ def deterministic(wanted: bool) -> Iterator[None]:
     settings = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
     benchmark = torch.backends.cudnn.benchmark
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    workspace = os.environ.get(WORKSPACE)
+    os.environ.setdefault(WORKSPACE, ":4096:8")
     torch.use_deterministic_algorithms(True)
     settings.fill_uninitialized_memory = False  # finds a bug that is not ours, for a pass over all memory
     torch.backends.cudnn.benchmark = False
@@ -31,3 +35,5 @@ def deterministic(wanted: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(before[0])
         settings.fill_uninitialized_memory = before[1]
         torch.backends.cudnn.benchmark = benchmark
+        if workspace is None:
+            del os.environ[WORKSPACE]

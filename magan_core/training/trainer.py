@@ -24,7 +24,7 @@ from magan_core.training.replay import Replay, recordable
 from magan_core.training.schedule import factor
 from magan_core.training.state import Parts, Resume, stoppable
 
-# By itself the compiler gives channels_last up where a convolution has half as many outputs as inputs.
+# The compiler by itself gives up channels_last for convolutions of at least twice as many inputs as outputs.
 COMPILED = {"force_layout_optimization": True}
 
 
