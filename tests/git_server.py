@@ -11,11 +11,12 @@ from pathlib import Path
 
 class Server(ThreadingHTTPServer):
     """Serves the repositories below `root`. Of the answers that carry files, number `broken` (from 0) is cut
-    short (`how` is "cut") or has a byte changed ("flip"). `fetches` counts those answers."""
+    short (`how` is "cut") or has a byte changed ("flip"). `fetches` counts those answers. `pack`, if set, is
+    sent in the place of each."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.root, self.fetches, self.broken, self.how = root, 0, None, "cut"
+        self.root, self.fetches, self.broken, self.how, self.pack = root, 0, None, "cut", None
 
     @property
     def url(self) -> str:
@@ -50,6 +51,10 @@ class Handler(BaseHTTPRequestHandler):
         if b"packfile\n" in content:
             broken = self.server.fetches == self.server.broken
             self.server.fetches += 1
+        if self.server.pack and b"packfile\n" in content:
+            content = (
+                b"".join(b"%04x" % (len(part) + 4) + part for part in packed(self.server.pack)) + b"0000"
+            )
         if broken and self.server.how == "flip":
             middle = len(content) // 2
             content = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
@@ -64,6 +69,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+def packed(pack: bytes) -> Iterator[bytes]:
+    """The lines of an answer that carry a pack (gitprotocol-v2): channel 1 of the side band."""
+    yield b"packfile\n"
+    for start in range(0, len(pack), 60_000):
+        yield b"\1" + pack[start : start + 60_000]
 
 
 @contextmanager

@@ -55,6 +55,13 @@ def add(data_set, download, folder, **options):
     return add_parts(data_set, download, folder, progress=False, **options)
 
 
+def test_what_a_mac_leaves_in_an_archive_is_passed_over(download, tmp_path):
+    shadow = tmp_path / "download/un packed/__MACOSX/test/a500"
+    shadow.mkdir(parents=True)
+    (shadow / "._1.bmp").touch()
+    assert add(TWO_PARTS, download, tmp_path / "raw/own") == {"train": 3, "test": 2}
+
+
 def test_parts_become_one_set_with_splits_that_prepare_reads(download, tmp_path):
     assert add(TWO_PARTS, download, tmp_path / "raw/own") == {"train": 3, "test": 2}
     assert inspect("own", tmp_path / "raw/own", tmp_path).intact

@@ -1,8 +1,12 @@
 """Fetching a set by content from a Git repository whose folders have other names."""
 
+import hashlib
 import os
 import shutil
+import struct
 import subprocess
+import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +21,7 @@ from magan_core.data import fetch as fetching
 from magan_core.data.fetch import fetch, wanted, write_sources
 from magan_core.data.manifest import write_manifest
 from magan_core.data.state import inspect
-from magan_core.errors import MaganError
+from magan_core.errors import Interrupted, MaganError
 
 ROOT = Path(__file__).parents[1]
 STEMS = ("out_1", "out_2", "grün 3", "x.4", "IMG5")
@@ -176,6 +180,69 @@ def test_a_server_that_sends_without_end(made, files, tmp_path, monkeypatch):
         get(changed, tmp_path / "set", tmp_path / "repository")
     assert not (tmp_path / "set").exists()
     assert get(files, tmp_path / "set", made / "repository") == 2
+
+
+def in_pack(kind, size, content):
+    """An object of a Git pack: its kind and size (gitformat-pack), then what belongs to it, compressed."""
+    head = [(kind << 4) | (size & 15)]
+    size >>= 4
+    while size:
+        head[-1] |= 0x80
+        head.append(size & 0x7F)
+        size >>= 7
+    return bytes(head) + content
+
+
+def of_seven_bits(number):
+    found = []
+    while True:
+        number, last = number >> 7, number & 0x7F
+        found.append(last | 0x80 * (number > 0))
+        if not number:
+            return bytes(found)
+
+
+def bomb(wanted_blob, copies):
+    """The wanted blob, 16 MB of zeros, and a delta that says these `copies` times."""
+    base = bytes(0xFFFFFF)
+    delta = of_seven_bits(len(base)) + of_seven_bits(copies * len(base)) + b"\xf0\xff\xff\xff" * copies
+    name = hashlib.sha1(b"blob %d\0" % len(base) + base, usedforsecurity=False).digest()
+    pack = (
+        b"PACK" + struct.pack(">II", 2, 3)
+        + in_pack(3, len(wanted_blob), zlib.compress(wanted_blob))
+        + in_pack(3, len(base), zlib.compress(base))
+        + in_pack(7, len(delta), name + zlib.compress(delta))
+    )  # fmt: skip
+    return pack + hashlib.sha1(pack, usedforsecurity=False).digest()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not limit the memory of a process")
+@pytest.mark.parametrize("copies", [4, 300])
+def test_a_pack_that_swells_in_memory(made, files, tmp_path, copies):
+    """300 copies are 5 GB, of which the network sees 18 KB."""
+    blob = (made / "truth" / files[0].file).read_bytes()
+    with serving(made) as server:
+        server.pack = bomb(blob, copies)
+        if copies == 4:
+            assert get(files[:1], tmp_path / "set", server.url) == 1
+            return
+        with pytest.raises(MaganError, match=r"Git more than 1024 MiB of memory\. 0 of 1 files are in"):
+            get(files[:1], tmp_path / "set", server.url)
+    assert not (tmp_path / "set").exists()
+
+
+def test_ctrl_c_says_what_is_there(made, files, tmp_path, monkeypatch):
+    original, calls = fetching._git, []
+
+    def git(*arguments, **options):
+        calls.append(arguments)
+        if sum("fetch" in call for call in calls) == 3:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(fetching, "_git", git)
+    with pytest.raises(Interrupted, match=r"^4 of 10 files are in .*; the same command goes on there\.$"):
+        get(files, tmp_path / "set", made / "repository")
 
 
 def test_without_git(files, tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def test_how_to_get_a_set_is_said_only_while_it_is_wanting(own, monkeypatch, cap
     write_manifest(ctcug, ctcug / "manifest.csv")
     cli.main(["data", "list"])
     whole = entry(capsys.readouterr().out, "ctcug")
-    assert "here and intact" in whole
+    assert f"here and intact, 4 files: 2 of {CATALOGUE['ctcug'].count} photographs" in whole
     assert "to get it" not in whole
     one_missing(ctcug)
     cli.main(["data", "list"])
@@ -177,7 +177,7 @@ def test_a_set_without_a_manifest_cannot_be_verified_until_one_is_written(tmp_pa
     assert (
         f"garden: a set of your own\n    {tmp_path / 'garden'}: here; no manifest" in capsys.readouterr().out
     )
-    for name in ("dut", "garden"):
+    for name, part in (("dut", ": 1 of 1,100 photographs"), ("garden", "")):
         with pytest.raises(SystemExit):
             cli.main(["data", "verify", name])
         err = capsys.readouterr().err
@@ -185,7 +185,7 @@ def test_a_set_without_a_manifest_cannot_be_verified_until_one_is_written(tmp_pa
         words = re.search(r"`python (-m .*?)`", err)[1].split()
         subprocess.run([sys.executable, *words], check=True)
         cli.main(["data", "verify", name])
-        assert capsys.readouterr().out == f"{name}: here and intact, 2 files\n"
+        assert capsys.readouterr().out == f"{name}: here and intact, 2 files{part}\n"
     (tmp_path / "garden/images/a.png").rename(tmp_path / "garden/images/b.png")
     with pytest.raises(SystemExit):
         cli.main(["data", "verify"])

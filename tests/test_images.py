@@ -22,6 +22,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from magan_core.data import images
 from magan_core.data.images import (
+    bits_of_map,
     colour_profile,
     read_map,
     read_mask,
@@ -270,6 +271,30 @@ def test_eight_bit_values_in_sixteen_bits_of_colour_are_refused(tmp_path, suffix
     for read in (read_photo, read_map):
         with pytest.raises(MaganError, match=r"16-bit samples, none of them above (255|4095) of 65535"):
             read(path)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("how", [{}, {"tile": (16, 16)}, {"compression": "zlib"}], ids=str)
+@pytest.mark.parametrize("bands", [3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_in_planes_is_that_which_is_interleaved(tmp_path, dtype, bands, how, byteorder):
+    """tifffile's reading is the reference."""
+    values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (40, 48, bands), dtype, endpoint=True)
+    values[..., 3:] = np.iinfo(dtype).max
+    path = tmp_path / "a.tif"
+    extra = {"extrasamples": ["unassalpha"]} if bands == 4 else {}
+    options = {"photometric": "rgb", "planarconfig": "separate", "byteorder": byteorder} | extra | how
+    tifffile.imwrite(path, values.transpose(2, 0, 1), **options)
+    stored = tifffile.imread(path).transpose(1, 2, 0)
+    assert np.array_equal(read_photo(path), (stored >> 8 * (dtype == np.uint16))[..., :3])
+    assert bits_of_map(path) == np.iinfo(dtype).bits
+
+
+def test_a_deep_tiff_of_cmyk_in_planes_is_refused(tmp_path):
+    values = np.zeros((4, 6, 8), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="separated", planarconfig="separate")
+    with pytest.raises(MaganError, match=r"a\.tif: a TIFF of 16-bit CMYK in planes.*save it interleaved"):
+        read_photo(tmp_path / "a.tif")
 
 
 def test_a_tiff_of_twelve_bits_is_no_photograph(tmp_path):

@@ -140,6 +140,8 @@ def test_a_pipe_in_a_folder_is_passed_over_and_a_broken_link_is_not(root):
 def test_links_between_folders_do_not_lead_round_in_circles(root):
     (root / "photos/day 1/up").symlink_to(root / "photos", target_is_directory=True)
     assert len(find(["photos"], Path("maps"), recursive=True).photos) == 4
+    found = find(["photos/**/*.*"], Path("maps")).photos
+    assert len(found) == len({path.resolve() for path in found}) == 6
 
 
 def named(*paths):

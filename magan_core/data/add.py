@@ -98,7 +98,8 @@ def _find(download: Path, names: tuple[str, ...]) -> Path:
     """The one folder below `download` with one of these names, or `download` itself."""
     if not download.is_dir():
         raise MaganError(f"{download}: no such folder; name the one that the download was unpacked to")
-    folders = [download, *(path for path in sorted(download.rglob("*")) if path.is_dir())]
+    below = (path for path in sorted(download.rglob("*")) if path.is_dir() and not _is_left_by_a_mac(path))
+    folders = [download, *below]
     found = [path for path in folders if path.name.lower() in names]
     if len(found) != 1:
         what = f"{len(found)} folders ({', '.join(map(str, found))})" if found else "no folder"
@@ -106,6 +107,11 @@ def _find(download: Path, names: tuple[str, ...]) -> Path:
             f"{what} below {download} named {' or '.join(names)}; expected one: unpack the download there"
         )
     return found[0]
+
+
+def _is_left_by_a_mac(path: Path) -> bool:
+    """Whether it lies in the folder of attributes that archives made on a Mac unpack to."""
+    return "__MACOSX" in path.parts
 
 
 def _check_polarity(records: Sequence[Record], white: str) -> None:
@@ -122,7 +128,9 @@ def _pictures(download: Path) -> list[Path]:
     if not download.is_dir():
         raise MaganError(f"{download}: no such folder; name the one that holds the download")
     return [
-        file for file in sorted(download.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()
+        file
+        for file in sorted(download.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not _is_left_by_a_mac(file)
     ]
 
 

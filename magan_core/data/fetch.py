@@ -4,7 +4,8 @@ data/sources/NAME.csv names each file of a set and its Git blob, the SHA-1 by wh
 Git fetches blobs by that name: the folders of the repository need not be known, only what is missing
 travels, a hundred files a request, and bytes that do not hash to the blob's name are refused. The SHA-256 of
 the manifest is checked on top. No archive is unpacked, so that no path or link in one could lead elsewhere,
-and Git is stopped when a server sends a pack far larger than what was asked for.
+and Git is stopped when a server sends a pack far larger than what was asked for, or one that swells in
+memory.
 
 python -m magan_core.data.fetch data/raw/cuhk data/sources/cuhk.csv writes the names and blobs of a set.
 """
@@ -13,6 +14,7 @@ import csv
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,14 +27,16 @@ from tqdm import tqdm
 from magan_core import paths
 from magan_core.data.manifest import read_manifest
 from magan_core.data.sets import visible
-from magan_core.errors import MaganError
+from magan_core.errors import Interrupted, MaganError
 from magan_core.files import sha256, write_bytes, write_csv
 
 BATCH = 100  # files a request, some 6 MB: what an interruption loses
 LARGEST = 256  # MiB that Git may write into one file, such as what a request brings
+MEMORY = 1024  # MiB that Git may take, where the system holds a process to it (not on macOS)
 SETTINGS = (
     "-c", "protocol.version=2",  # in which a blob may be asked for by name
     "-c", "fetch.unpackLimit=1",  # keep what comes packed: what was not asked for is not unpacked
+    "-c", "pack.threads=1",  # each takes memory
     "-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60",  # below 1 kB/s for a minute: give up
 )  # fmt: skip
 
@@ -91,10 +95,13 @@ def fetch(
             blobs = sorted({file.blob for file in part})
             try:
                 _git(store, *SETTINGS, "fetch", "-q", "--no-tags", "--no-write-fetch-head", "--", url, *blobs)
-            except MaganError as error:
+            except (MaganError, KeyboardInterrupt) as error:
+                kept = f"{len(files) - len(todo) + start} of {len(files)} files are in {growing}; the same "
+                kept += "command goes on there."
+                if isinstance(error, KeyboardInterrupt):
+                    raise Interrupted(kept, signal.SIGINT) from error
                 raise MaganError(
-                    f"{error}. {len(files) - len(todo) + start} of {len(files)} files are in {growing}; the "
-                    f"same command goes on there. Or clone {url} and give its folder to `magan data add`."
+                    f"{error}. {kept} Or clone {url} and give its folder to `magan data add`."
                 ) from error
             contents = dict(_contents(store, blobs))
             for file in part:
@@ -154,8 +161,9 @@ def _git(store: str, *arguments: str, feed: bytes = b"") -> bytes:
         raise MaganError("git was not found; install it")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     keep = {key: os.environ[key] for key in ("GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY") if key in os.environ}
+    limits = f"ulimit -f {LARGEST * 2048} 2>/dev/null; ulimit -v {MEMORY * 1024} 2>/dev/null"
     done = subprocess.run(
-        ["sh", "-c", f'ulimit -f {LARGEST * 2048} 2>/dev/null; exec git "$@"', "sh", *arguments],
+        ["sh", "-c", f'{limits}; exec git "$@"', "sh", *arguments],
         cwd=store,
         env=clean | keep | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
         input=feed,
@@ -165,6 +173,8 @@ def _git(store: str, *arguments: str, feed: bytes = b"") -> bytes:
     if done.returncode:
         if any(path.stat().st_size >= LARGEST << 20 for path in Path(store).rglob("*")):
             raise MaganError(f"the repository sent more than {LARGEST} MiB for one request")
+        if b"Out of memory" in done.stderr:
+            raise MaganError(f"the repository sent what takes Git more than {MEMORY} MiB of memory")
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise MaganError(f"git: {said[0] if said else f'exit status {done.returncode}'}")
     return done.stdout

@@ -17,7 +17,8 @@ from magan_core.errors import MaganError
 from magan_core.files import write_bytes
 
 SUFFIXES = {  # in lower case
-    ".avif", ".bmp", ".heic", ".heif", ".hif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"
+    ".avif", ".bmp", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
+    ".webp",
 }  # fmt: skip
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # ISO/IEC 23008-12
 MAKER = "magan-core"  # named in every map
@@ -25,6 +26,8 @@ OVERLAY = ".overlay.jpg"  # what the overlay beside a map ends in, where the map
 TINT = 16  # how far apart red, green and blue of a grey picture may be; colour scales go further
 DARK = 16  # the highest grey value that 12 bits can have where 16 are expected
 CUT = 128  # grey values from here on are the white class of a mask
+SAMPLE = 258  # TIFF 6.0, section 8: BitsPerSample
+PLANES = 284  # TIFF 6.0, section 8: PlanarConfiguration, 2 = a plane a colour
 PHOTOMETRIC = 262  # TIFF 6.0, section 3: PhotometricInterpretation, 0 = WhiteIsZero
 KIND = 254  # TIFF 6.0, section 8: NewSubfileType, bit 0 = a smaller version of another picture of the file
 DNG_VERSION = 50706  # DNG 1.4, chapter 4, in every DNG
@@ -265,6 +268,7 @@ def _opened(path: Path):
     try:
         with _open(path) as picture:
             _refuse_raw(picture, path)
+            _read_planes_whole(picture, path)
             yield picture
     except MaganError:
         raise
@@ -322,6 +326,25 @@ def _refuse_raw(picture: Image.Image, path: Path) -> None:
             f"{path}: a RAW file, or a TIFF that begins with a preview, of which {size} pixels would be "
             "read; expected a photograph that is developed: export it as TIFF or JPEG"
         )
+
+
+def _read_planes_whole(picture: Image.Image, path: Path) -> None:
+    """Let Pillow read both bytes of 16-bit samples that a TIFF holds uncompressed, a plane a colour; else it
+    (12.3 to 13.0) takes each byte for one. MaganError for others of more than 8 bits, as of CMYK."""
+    if picture.format != "TIFF" or picture.tag_v2.get(PLANES) != 2:
+        return
+    bits, raw = max(picture.tag_v2.get(SAMPLE, (1,))), all(tile.codec_name == "raw" for tile in picture.tile)
+    if bits <= 8 or not raw or _is_sixteen_bit_grey(picture):
+        return
+    if bits != 16 or picture.mode not in ("RGB", "RGBA"):
+        raise MaganError(
+            f"{path}: a TIFF of {bits}-bit {picture.mode} in planes, uncompressed, which would be read "
+            "wrongly; save it interleaved, or compressed"
+        )
+    order = "B" if picture.tag_v2.prefix == b"MM" else "L"
+    picture.tile = [
+        tile._replace(args=(f"{tile.args[0]};16{order}", *tile.args[1:])) for tile in picture.tile
+    ]
 
 
 def _is_heic(path: Path) -> bool:

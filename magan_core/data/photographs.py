@@ -49,8 +49,9 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     for path in _beside(out, paths, recursive, found):
         photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
         for photo, below in photos.items():
-            if os.path.abspath(photo) not in seen:
-                seen.add(os.path.abspath(photo))
+            place = os.path.join(os.path.realpath(photo.parent), photo.name)  # `**` follows links in circles
+            if place not in seen:
+                seen.add(place)
                 found.photos[photo] = below
     return found
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from magan_core import paths
+from magan_core.data.catalogue import CATALOGUE
 from magan_core.data.manifest import read_manifest
 from magan_core.data.sets import stem_key, visible
 from magan_core.files import sha256
@@ -15,10 +16,13 @@ OWN_MANIFEST = "manifest.csv"  # in the folder of a set that `magan data add` wr
 @dataclass
 class State:
     """Files of a set as paths relative to its folder: as described, missing, other than described, not
-    described. `intact` is None where no manifest says what the files should be."""
+    described. `intact` is None where no manifest says what the files should be. Of the photographs in the
+    manifest there are fewer than the set has (`of`; 0: not known) where a part of it was added."""
 
     here: bool
     whole: int = 0
+    photographs: int = 0
+    of: int = 0
     missing: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
@@ -41,7 +45,8 @@ class State:
         if not self.described:
             return "here; no manifest says what its files should be"
         if self.intact:
-            return f"here and intact, {counted(self.whole, 'file')}"
+            part = f": {self.photographs} of {counted(self.of, 'photograph')}"
+            return f"here and intact, {counted(self.whole, 'file')}{part * (self.photographs < self.of)}"
         faults = ((self.missing, "missing"), (self.changed, "changed"), (self.extra, "not of the set"))
         return "here, but " + ", ".join(
             f"{len(files)} {what} (first: {files[0]})" for files, what in faults if files
@@ -65,7 +70,10 @@ def inspect(name: str, folder: str | Path, manifests: Path = paths.MANIFESTS) ->
     path = manifest_path(name, folder, manifests)
     if not path.exists():
         return State(here=True, described=False)
-    state, rows = State(here=True), read_manifest(path)
+    rows = read_manifest(path)
+    state = State(here=True, photographs=len(rows))
+    if path.name == OWN_MANIFEST and name in CATALOGUE:
+        state.of = CATALOGUE[name].count
     for part, column in (("images", "image_sha256"), ("masks", "mask_sha256")):
         expected = {stem_key(stem): row[column] for stem, row in rows.items() if row[column]}
         for file in visible(folder / part) if (folder / part).is_dir() else []:
