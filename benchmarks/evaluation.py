@@ -175,9 +175,13 @@ def main() -> None:
         "--pysodmetrics", required=True, help="python of an environment that has PySODMetrics"
     )
     parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--images", type=int, help="so many at most (default: all)")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    folder = paths.raw("cuhk") / "masks"
-    masks = real_masks(folder) if folder.is_dir() else synthetic_masks()
+    folder, out = paths.raw("cuhk") / "masks", options.out or machine.RESULTS / "evaluation.json"
+    if not options.out and (options.images or not folder.is_dir()):
+        parser.error(f"{out.name} is of all photographs of CUHK; say --out FILE for this")
+    masks = (real_masks(folder) if folder.is_dir() else synthetic_masks())[: options.images]
     data = {
         "masks": "CUHK" if folder.is_dir() else "synthetic",
         "images": len(masks),
@@ -185,7 +189,7 @@ def main() -> None:
     }
     pairs = [(soft(mask), mask) for mask in masks]
     result = {"data": data} | measure(options.pysodmetrics, pairs, options.trials)
-    write_json(machine.RESULTS / "evaluation.json", result)
+    write_json(out, result)
     show(result)
 
 

@@ -4,9 +4,11 @@ Every row is a process of its own, so that its peak of memory is its own; the ro
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,8 +47,19 @@ def write_noise(folder: Path, count: int, side: int) -> Path:
     return folder
 
 
-def measure(rows: list[dict], steps: int, trials: int) -> list[dict]:
-    """Seconds a step and peak memory of each row, its trials in turn with those of the others."""
+def forget(folder: Path) -> None:
+    """Ask the system to drop what it holds of the files in memory (Linux)."""
+    for path in folder.glob("*.npy"):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def measure(
+    rows: list[dict], steps: int, trials: int, before: Callable[[], None] = lambda: None
+) -> list[dict]:
+    """Seconds a step and peak memory of each row, its trials in turn with those of the others. before: what
+    is done before each trial."""
     with ExitStack() as stack:
         sides = [stack.enter_context(training.start("ours", row.pop("task"))) for row in rows]
         for process in sides:
@@ -56,6 +69,7 @@ def measure(rows: list[dict], steps: int, trials: int) -> list[dict]:
         found = [[] for _ in rows]
         for _ in tqdm(range(trials), desc="trials", file=sys.stderr):
             for process, answers in zip(sides, found, strict=True):
+                before()
                 answers.append(training.ask([process], steps))
         for process in sides:
             process.stdin.close()
@@ -110,7 +124,7 @@ def main() -> None:
 
     def row(part: str, data: Path, count: int, side: int, **changed) -> dict:
         own = profile | {"training": usual | changed}
-        task = {"data": str(data), "device": "cpu", "run": run, "profile": own}
+        task = {"data": str(data), "device": "cpu", "run": run, "profile": own, "spin": False}
         shown = {name: own["training"][name] for name in ("crop", "batch")}
         told = {
             "part": part,
@@ -137,6 +151,10 @@ def main() -> None:
             [row("batch", few, *size, batch=batch) for batch in options.batches],
         ]
         rows = [found for part in parts for found in measure(part, options.steps, options.trials)]
+        count = max(many)
+        cold = row("photographs", many[count], count, options.side, memory_share=0.0) | {"read anew": True}
+        if hasattr(os, "posix_fadvise"):
+            rows += measure([cold], options.steps, options.trials, lambda: forget(many[count]))
     result = {
         "run": options.run,
         "profile": options.profile,

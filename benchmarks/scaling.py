@@ -91,17 +91,24 @@ def main() -> None:
     parser.add_argument(
         "--no-compile", action="store_true", help="even where the profile asks for torch.compile"
     )
+    parser.add_argument(
+        "--no-graph", action="store_true", help="even where the profile asks for a recorded step"
+    )
+    parser.add_argument("--deterministic", action="store_true", help="with deterministic kernels, on a GPU")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     profile = params.get_profile(params.load(), options.profile)
-    if options.no_compile:
-        profile["training"] = profile["training"] | {"compile": False}
+    for name in ("compile", "graph"):
+        if getattr(options, f"no_{name}"):
+            profile["training"] = profile["training"] | {name: False}
     load = round(os.getloadavg()[0], 1)
     torch.set_num_threads(options.threads or profile["threads"])
-    ways = {"in memory": (0.5, False), "streamed": (0.0, False)}
-    with joined(choose_device(options.device)) as (team, device), tempfile.TemporaryDirectory() as folder:
-        if device.type == "cuda":
-            ways = {"deterministic": (0.5, True)} | ways  # first: cuBLAS reads its setting once
+    ways = {"in memory": 0.5, "streamed": 0.0}
+    with (
+        joined(choose_device(options.device)) as (team, device),
+        tempfile.TemporaryDirectory() as folder,
+        deterministic(options.deterministic),  # all of the process: cuBLAS reads its setting once
+    ):
         arrays = noise(Path(folder), profile["training_size"])
         networks = [
             build_generator(profile["model"]),
@@ -109,9 +116,8 @@ def main() -> None:
         ]
         trials: dict[str, list[float]] = {name: [] for name in (*ways, "gradients")}
         for _ in range(options.trials):  # in turn, so that a busy neighbour harms all alike
-            for name, (memory, only) in ways.items():
-                with deterministic(only):
-                    trials[name].append(seconds_a_step(profile, arrays, team, device, options.steps, memory))
+            for name, memory in ways.items():
+                trials[name].append(seconds_a_step(profile, arrays, team, device, options.steps, memory))
             if team.size > 1:
                 trials["gradients"].append(seconds_of_gradients(networks, team, device, options.steps))
         if not team.writes:
@@ -122,6 +128,8 @@ def main() -> None:
             "profile": options.profile,
             "precision": choose_precision(profile["training"]["precision"], device),
             "compile": profile["training"]["compile"] and alone_on_gpu(device, team),
+            "graph": profile["training"]["graph"] and alone_on_gpu(device, team),
+            "deterministic": options.deterministic,
             "load": load,
             "processes": team.size,
             "trials": options.trials,

@@ -79,6 +79,8 @@ def beside(result: dict) -> list[str]:
     """How many trainings at once, where it is more than one, and on how many threads, spinning or not."""
     threads, at_once = counted(result["threads"], "thread"), result.get("trainings of ours at once", 1)
     stock = result["the plain loop's threads spin"]
+    if result.get("our threads spin"):
+        return [f"{threads} each, spinning on both sides"]
     if at_once == 1 and not stock:
         return [threads]
     ours = f"{at_once} trainings at once, {threads} each" if at_once > 1 else threads
@@ -137,7 +139,8 @@ def growth(results: list[dict]) -> str:
                 [
                     str(row["photographs"]),
                     str(row["side"]),
-                    "in the file" if row["streamed"] else "in memory",
+                    "in the file" * row["streamed"] + ", read anew" * row.get("read anew", False)
+                    or "in memory",
                     str(row["crop"]),
                     str(row["batch"]),
                     told({name: 1e3 * value for name, value in row["seconds a step"].items()}, 0),
@@ -185,7 +188,9 @@ def scaling(results: list[dict]) -> str:
     ways = list(dict.fromkeys(way for result in results for way in result["milliseconds"]))
 
     def about(result: dict) -> str:
-        compiled = "compile; " * result.get("compile", False)
+        compiled = "".join(
+            f"{way}; " * result.get(way, False) for way in ("compile", "graph", "deterministic")
+        )
         return (
             f"`{result['profile']}`, batch {result['batch']}; {result['precision']}; {compiled}"
             f"{result['hardware']}, load {result['load']}, {version(result['versions'])}"

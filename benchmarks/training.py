@@ -41,12 +41,12 @@ def write_scenes(folder: Path, count: int, side: int) -> None:
 
 
 def start(side: str, task: dict) -> subprocess.Popen:
-    """A side's process; OpenMP's threads wait without spinning, unless it is the plain loop and it may."""
+    """A side's process; OpenMP's threads wait without spinning, unless the task says that they may."""
     script = Path(__file__).with_name("training_sides.py")
     environment = machine.environment()
     for name in ("GOMP_SPINCOUNT", "OMP_NUM_THREADS"):
         environment.pop(name, None)
-    if side == "ours" or not task["spin"]:
+    if not task["spin"]:
         environment["GOMP_SPINCOUNT"] = "0"
     return subprocess.Popen(
         [sys.executable, str(script), side, json.dumps(task)],
@@ -138,6 +138,7 @@ def main() -> None:
         action="store_true",
         help="the plain loop as torch comes: a thread a core, which spin while they wait",
     )
+    parser.add_argument("--spin", action="store_true", help="the threads of both sides spin")
     parser.add_argument(
         "--beside", type=int, default=1, help="trainings of ours at once, as `make repro` has"
     )
@@ -165,7 +166,7 @@ def main() -> None:
     names += [options.precision] * bool(options.precision)
     names += [f"{options.threads}threads"] * bool(options.threads)
     names += ["beside"] * (options.beside > 1)
-    names += [name for name in ("compile", "stock", "busy") if getattr(options, name)]
+    names += [name for name in ("compile", "stock", "spin", "busy") if getattr(options, name)]
     how = {
         "run": options.run,
         "trainings of ours at once": options.beside,
@@ -179,8 +180,9 @@ def main() -> None:
     hardware = machine.hardware(options.device)
     with tempfile.TemporaryDirectory() as name:
         write_scenes(Path(name), options.scenes, profile["training_size"])
-        ours = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.stock}
-        plain = ours | {"profile": profile | {"threads": plain_threads}}
+        ours = {"data": name, "device": options.device, "run": run, "profile": profile, "spin": options.spin}
+        spins = options.stock or options.spin
+        plain = ours | {"profile": profile | {"threads": plain_threads}, "spin": spins}
         tasks = {"ours": ours, "plain": plain}
         measured = measure(tasks, options.steps, options.trials, options.busy, options.beside)
     result = how | measured
@@ -194,7 +196,8 @@ def main() -> None:
         "compile": training["compile"],
         "threads": profile["threads"],
         "threads of the plain loop": plain_threads,
-        "the plain loop's threads spin": options.stock,
+        "our threads spin": options.spin,
+        "the plain loop's threads spin": spins,
         "busy neighbour": options.busy,
         "trials": options.trials,
         "steps": options.steps,

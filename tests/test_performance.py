@@ -1,6 +1,7 @@
 """The benchmarks run, and their page says what they measured."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from magan_core.models import build_generator
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 PAGE = ROOT / "docs/performance.md"
+KINDS = ("training", "growth", "inference", "predict", "scaling", "preparation", "evaluation")
 RUNS = {
     "training": ("--profile", "smoke", "--steps", "1", "--trials", "2", "--scenes", "4", "--busy"),
     "inference": ("--trials", "1", "--images", "1", "--threads", "1"),
@@ -36,6 +38,15 @@ def test_the_page_shows_the_numbers_of_the_results():
     assert [text for text in tables if text not in page] == []
 
 
+@pytest.mark.parametrize(
+    "name", sorted(path.name for kind in KINDS for path in (BENCHMARKS / "results").glob(f"{kind}*.json"))
+)
+def test_every_measurement_of_the_page_names_the_code_that_it_is_of(name):
+    found = json.loads((BENCHMARKS / "results" / name).read_text(encoding="utf-8"))
+    versions = found["versions"].get("ours", found["versions"])
+    assert re.fullmatch(r"[0-9a-f]{10}\+?", found.get("commit") or versions["commit"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_a_benchmark_writes_what_it_prints(name, tmp_path, monkeypatch):
@@ -54,6 +65,36 @@ def test_a_benchmark_writes_what_it_prints(name, tmp_path, monkeypatch):
         assert f"{spread['median']:.1f}" in printed
 
 
+RIVAL = """#!{python}
+import json, sys
+print(json.dumps({{"pysodmetrics": "none"}}), flush=True)
+for line in sys.stdin:
+    scores = dict.fromkeys(["mae", "f_beta", "adaptive", "iou"], 2.0)
+    print(json.dumps({{"seconds": 2.0, "scores": scores}}), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_scoring_tells_a_slow_rival_that_is_far_off(tmp_path, monkeypatch):
+    rival = tmp_path / "rival"
+    rival.write_text(RIVAL.format(python=sys.executable), encoding="utf-8")
+    rival.chmod(0o755)
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path))  # no masks there
+    out = str(tmp_path / "r.json")
+    few = ("--images", "3", "--trials", "2", "--out", out)
+    printed = script("evaluation", "--pysodmetrics", str(rival), *few)
+    result = json.loads(Path(out).read_text(encoding="utf-8"))
+    assert result["data"]["images"] == 3
+    assert 1 < result["largest difference of a score"] < 2
+    ours = {name[-16:]: found["median"] for name, found in result["seconds"].items()}
+    ratios = {name: ratio for name, ratio in result["ratio"].items() if name.startswith("PySODMetrics, ")}
+    assert len(ratios) == 3
+    for name, ratio in ratios.items():
+        assert ratio * ours[name[-16:]] == pytest.approx(2, rel=0.25)
+    assert all(megabytes > 10 for megabytes in result["peak memory, MiB"].values())
+    assert "largest difference" in printed
+
+
 @pytest.mark.slow
 def test_the_benchmark_of_growth_measures_each_row(tmp_path):
     few = ("--photographs", "4", "--side", "64", "--crops", "64", "--batches", "2")
@@ -70,8 +111,9 @@ def test_the_benchmark_of_growth_measures_each_row(tmp_path):
         str(tmp_path / "r.json"),
     )
     result = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    held = [(row["photographs"], row["streamed"]) for row in result["rows"] if row["part"] == "photographs"]
-    assert held == [(4, False), (4, True)]
+    rows = [row for row in result["rows"] if row["part"] == "photographs"]
+    held = [(row["photographs"], row["streamed"], row.get("read anew", False)) for row in rows]
+    assert held == [(4, False, False), (4, True, False), (4, True, True)]
     assert [row["crop"] for row in result["rows"] if row["part"] == "crop"] == [64]
     assert [row["batch"] for row in result["rows"] if row["part"] == "batch"] == [2]
     assert [row["scenes"] for row in result["preparation"]] == [4]
