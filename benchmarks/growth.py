@@ -1,6 +1,7 @@
 """What a training step costs with more photographs, larger crops and larger batches; see docs/performance.md.
 
 Every row is a process of its own, so that its peak of memory is its own; the rows of one part train in turn.
+That which reads its file anew trains alone, after the others, which would leave the file in memory.
 """
 
 import argparse
@@ -48,7 +49,8 @@ def write_noise(folder: Path, count: int, side: int) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Ask the system to drop what it holds of the files in memory (Linux)."""
+    """Ask the system to drop what it holds of the files in memory (Linux), but for pages that a process still
+    maps: photographs that it has drawn before."""
     for path in folder.glob("*.npy"):
         with open(path, "rb") as file:
             os.fsync(file.fileno())

@@ -154,6 +154,8 @@ def main() -> None:
     if "unlabelled" in run:
         parser.error(f"run '{options.run}' needs unlabelled photographs; the plain loop has none")
     training = profile["training"]
+    if options.spin and (options.stock or options.beside > 1):
+        parser.error("--spin is for one training beside the plain loop with as many threads")
     if options.scenes < training["batch"]:
         parser.error(f"{options.scenes} scenes make no batch of {training['batch']}; give more with --scenes")
     training["compile"] = options.compile or training["compile"]

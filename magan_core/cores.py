@@ -9,6 +9,6 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads(most: int = 8) -> ThreadPoolExecutor:
+def pool(most: int = 8) -> ThreadPoolExecutor:
     """A pool of as many threads as there are cores, but `most` at most."""
     return ThreadPoolExecutor(min(most, available()))

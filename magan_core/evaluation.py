@@ -90,7 +90,7 @@ def evaluate(
         statistics[index], found = _count(map_files[stem], maps_white, mask_path, white, resample, bits)
         return found
 
-    with cores.threads(most=4) as pool:
+    with cores.pool(most=4) as pool:
         counted = list(pool.map(count, range(len(stems)), stems))
     highest = max(one.highest for one in counted)
     of_bits = [one.bits for one in counted]

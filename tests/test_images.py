@@ -290,10 +290,19 @@ def test_a_tiff_in_planes_is_that_which_is_interleaved(tmp_path, dtype, bands, h
     assert bits_of_map(path) == np.iinfo(dtype).bits
 
 
-def test_a_deep_tiff_of_cmyk_in_planes_is_refused(tmp_path):
-    values = np.zeros((4, 6, 8), np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", values, photometric="separated", planarconfig="separate")
-    with pytest.raises(MaganError, match=r"a\.tif: a TIFF of 16-bit CMYK in planes.*save it interleaved"):
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"photometric": "separated"}, "a TIFF of 16-bit CMYK in planes.*save it interleaved"),
+        (
+            {"photometric": "rgb", "extrasamples": ["assocalpha"]},
+            "a TIFF of 16-bit RGBA in planes.*interleaved",
+        ),
+    ],
+)
+def test_other_deep_tiffs_in_planes_are_refused(tmp_path, how, message):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 6, 8), np.uint16), planarconfig="separate", **how)
+    with pytest.raises(MaganError, match=rf"a\.tif: .*({message})"):
         read_photo(tmp_path / "a.tif")
 
 

@@ -129,6 +129,12 @@ def test_the_output_folder_beside_photographs_is_passed_over(root):
         find(["*"], Path("maps"))
 
 
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".JPEG"])
+def test_other_suffixes_of_jpeg_count(root, suffix):
+    (root / f"photos/browser{suffix}").touch()
+    assert Path(f"photos/browser{suffix}") in find(["photos"], Path("maps")).photos
+
+
 def test_a_pipe_in_a_folder_is_passed_over_and_a_broken_link_is_not(root):
     os.mkfifo(root / "photos/pipe.jpg")
     (root / "photos/broken.jpg").symlink_to("nowhere")
@@ -139,9 +145,12 @@ def test_a_pipe_in_a_folder_is_passed_over_and_a_broken_link_is_not(root):
 
 def test_links_between_folders_do_not_lead_round_in_circles(root):
     (root / "photos/day 1/up").symlink_to(root / "photos", target_is_directory=True)
-    assert len(find(["photos"], Path("maps"), recursive=True).photos) == 4
-    found = find(["photos/**/*.*"], Path("maps")).photos
-    assert len(found) == len({path.resolve() for path in found}) == 6
+    (root / "photos/z.jpg").touch()
+    walked = find(["photos"], Path("maps"), recursive=True).photos
+    assert len(walked) == 5
+    by_name = {*walked, Path("photos/raw.NEF"), Path("photos/notes.txt")}  # whatever their suffix
+    for pattern in ("photos/**/*.*", "photos/**"):
+        assert set(find([pattern], Path("maps")).photos) == by_name
 
 
 def named(*paths):

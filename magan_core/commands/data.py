@@ -98,14 +98,13 @@ def _folder(name: str) -> Path:
 def show(options: argparse.Namespace) -> None:
     """`magan data list`."""
     from magan_core.data.catalogue import CATALOGUE
-    from magan_core.data.state import inspect
 
     for name, data_set in CATALOGUE.items():
         masks = f"with masks (white = {WHITE[data_set.white]})" if data_set.white else "without masks"
         folders = [
             " or ".join(names) for part in data_set.parts for names in (part.images, part.masks) if names
         ]
-        state = inspect(name, _folder(name))
+        state = _state(name)
         get = f"magan data fetch {name}"
         if not data_set.repository:
             rest = f"remove {_folder(name)}, " if state.here else ""  # `add` takes a set as a whole
@@ -120,7 +119,15 @@ def show(options: argparse.Namespace) -> None:
         )
 
     for name in _own_sets():
-        print(f"{name}: a set of your own\n    {_folder(name)}: {inspect(name, _folder(name))}")
+        print(f"{name}: a set of your own\n    {_folder(name)}: {_state(name)}")
+
+
+def _state(name: str):
+    """How the set is here, against its manifest and the number of photographs in the catalogue."""
+    from magan_core.data.catalogue import CATALOGUE
+    from magan_core.data.state import inspect
+
+    return inspect(name, _folder(name), of=CATALOGUE[name].count if name in CATALOGUE else 0)
 
 
 def _own_sets() -> list[str]:
@@ -177,7 +184,6 @@ def add(options: argparse.Namespace) -> None:
 def verify(options: argparse.Namespace) -> None:
     """`magan data verify`."""
     from magan_core.data.catalogue import CATALOGUE, data_set
-    from magan_core.data.state import inspect
 
     if not _folder("").is_dir():
         raise MaganError(f"{_folder('')} does not exist; see `magan data list` for how to get a data set")
@@ -186,7 +192,7 @@ def verify(options: argparse.Namespace) -> None:
         if name not in own:
             data_set(name)
     names = options.names or [*(name for name in CATALOGUE if _folder(name).is_dir()), *own]
-    states = {name: inspect(name, _folder(name)) for name in names}
+    states = {name: _state(name) for name in names}
     if not options.names:
         states = {name: state for name, state in states.items() if name in CATALOGUE or state.described}
     if not states:

@@ -128,9 +128,7 @@ def _pictures(download: Path) -> list[Path]:
     if not download.is_dir():
         raise MaganError(f"{download}: no such folder; name the one that holds the download")
     return [
-        file
-        for file in sorted(download.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not _is_left_by_a_mac(file)
+        file for file in sorted(download.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()
     ]
 
 

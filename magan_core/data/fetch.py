@@ -84,39 +84,62 @@ def fetch(
     folder, url = Path(folder), str(Path(url).resolve()) if Path(url).exists() else url
     growing = folder if folder.exists() else folder.with_name(f".{folder.name}.partial")
     todo = [file for file in files if not _is(growing / file.file, file.sha256)]
-    with (
-        TemporaryDirectory(prefix="magan-") as store,
-        tqdm(total=len(todo), desc=folder.name, unit="file", mininterval=1, disable=not progress) as bar,
-    ):
-        if todo:
-            _git(store, "init", "--quiet", "--bare")
-        for start in range(0, len(todo), batch):
-            part = todo[start : start + batch]
-            blobs = sorted({file.blob for file in part})
-            try:
-                _git(store, *SETTINGS, "fetch", "-q", "--no-tags", "--no-write-fetch-head", "--", url, *blobs)
-            except (MaganError, KeyboardInterrupt) as error:
-                kept = f"{len(files) - len(todo) + start} of {len(files)} files are in {growing}; the same "
-                kept += "command goes on there."
-                if isinstance(error, KeyboardInterrupt):
-                    raise Interrupted(kept, signal.SIGINT) from error
-                raise MaganError(
-                    f"{error}. {kept} Or clone {url} and give its folder to `magan data add`."
-                ) from error
-            contents = dict(_contents(store, blobs))
-            for file in part:
-                if hashlib.sha256(contents[file.blob]).hexdigest() != file.sha256:
-                    raise MaganError(
-                        f"the blob of {file.file} is not the file that the manifest describes, and was not "
-                        "written: data/sources and data/manifests do not fit each other; check both out again"
-                    )
-                write_bytes(growing / file.file, contents[file.blob])
-                bar.update()
+    there = len(files) - len(todo)
+    try:
+        with (
+            TemporaryDirectory(prefix="magan-") as store,
+            tqdm(total=len(todo), desc=folder.name, unit="file", mininterval=1, disable=not progress) as bar,
+        ):
+            if todo:
+                _git(store, "init", "--quiet", "--bare")
+            for start in range(0, len(todo), batch):
+                part = todo[start : start + batch]
+                for file, content in zip(part, _batch(store, url, [file.blob for file in part]), strict=True):
+                    if hashlib.sha256(content).hexdigest() != file.sha256:
+                        raise MaganError(
+                            f"the blob of {file.file} is not the file that the manifest describes, and was "
+                            "not written: data/sources and data/manifests do not fit each other; check both "
+                            "out again"
+                        )
+                    write_bytes(growing / file.file, content)
+                    there += 1
+                    bar.update()
+    except (_NotSent, KeyboardInterrupt) as error:
+        kept = f"{there} of {len(files)} files are in {growing}; the same command goes on there."
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(f"stopped; {kept}", signal.SIGINT) from error
+        raise MaganError(
+            f"{error}. {kept} Or clone {url} and give its folder to `magan data add`."
+        ) from error
     if growing != folder:
         for rest in growing.glob("*/.*"):  # of a call that was killed while it wrote a file
             rest.unlink()
         growing.rename(folder)
     return len(todo)
+
+
+class _NotSent(MaganError):
+    """Git could not get what was asked for."""
+
+
+def _batch(store: str, url: str, blobs: Sequence[str]) -> list[bytes]:
+    """The contents of blobs, fetched in one request."""
+    try:
+        _git(
+            store,
+            *SETTINGS,
+            "fetch",
+            "-q",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--",
+            url,
+            *sorted({*blobs}),
+        )
+    except MaganError as error:
+        raise _NotSent(str(error)) from error
+    contents = dict(_contents(store, sorted({*blobs})))
+    return [contents[blob] for blob in blobs]
 
 
 def write_sources(folder: str | Path, path: str | Path) -> None:
@@ -173,8 +196,8 @@ def _git(store: str, *arguments: str, feed: bytes = b"") -> bytes:
     if done.returncode:
         if any(path.stat().st_size >= LARGEST << 20 for path in Path(store).rglob("*")):
             raise MaganError(f"the repository sent more than {LARGEST} MiB for one request")
-        if b"Out of memory" in done.stderr:
-            raise MaganError(f"the repository sent what takes Git more than {MEMORY} MiB of memory")
+        if b"fatal: Out of memory" in done.stderr:
+            raise MaganError(f"Git ran out of memory, of which it may take {MEMORY} MiB")
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise MaganError(f"git: {said[0] if said else f'exit status {done.returncode}'}")
     return done.stdout

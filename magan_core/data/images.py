@@ -334,9 +334,9 @@ def _read_planes_whole(picture: Image.Image, path: Path) -> None:
     if picture.format != "TIFF" or picture.tag_v2.get(PLANES) != 2:
         return
     bits, raw = max(picture.tag_v2.get(SAMPLE, (1,))), all(tile.codec_name == "raw" for tile in picture.tile)
-    if bits <= 8 or not raw or _is_sixteen_bit_grey(picture):
+    if bits <= 8 or not raw or len(picture.getbands()) == 1:
         return
-    if bits != 16 or picture.mode not in ("RGB", "RGBA"):
+    if bits != 16 or not {tile.args[0] for tile in picture.tile} <= set("RGBA"):
         raise MaganError(
             f"{path}: a TIFF of {bits}-bit {picture.mode} in planes, uncompressed, which would be read "
             "wrongly; save it interleaved, or compressed"

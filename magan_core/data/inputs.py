@@ -76,7 +76,7 @@ def _named(folder: Path, name: str) -> Named:
 
 def _write(path: Path, files: Named) -> None:
     names = sorted(files)
-    with cores.threads() as pool:
+    with cores.pool() as pool:
         hashes = pool.map(sha256, (files[name] for name in names))
         shown = tqdm(hashes, desc=path.stem, total=len(names), unit="file", delay=2)
         write_csv(path, ("file", "sha256"), zip(map(as_text, names), shown, strict=True))

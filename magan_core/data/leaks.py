@@ -31,7 +31,7 @@ def thumbnails(records: Sequence[Record]) -> np.ndarray:
 
     Raises MaganError for a photograph that cannot be read.
     """
-    with cores.threads() as pool:
+    with cores.pool() as pool:
         found = list(pool.map(lambda record: read_thumbnail(record["image"], SIDE), records))
     small = np.array(found, np.float32)
     small = small.reshape(len(records), SIDE, SIDE)

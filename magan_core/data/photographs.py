@@ -38,7 +38,7 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     paths: list[Path] = []
     for name in map(str, named):
         literal = os.path.lexists(name)
-        matches = [name] if literal else sorted(glob.glob(name, recursive=True))
+        matches = [name] if literal else list(_once(glob.iglob(name, recursive=True)))
         if not matches:
             reason = "matches no file" if glob.has_magic(name) else "does not exist"
             found.failed[name] = f"{name} {reason}. Name a photograph or a folder of photographs."
@@ -49,11 +49,25 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     for path in _beside(out, paths, recursive, found):
         photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
         for photo, below in photos.items():
-            place = os.path.join(os.path.realpath(photo.parent), photo.name)  # `**` follows links in circles
-            if place not in seen:
-                seen.add(place)
+            if _place(photo) not in seen:
+                seen.add(_place(photo))
                 found.photos[photo] = below
     return found
+
+
+def _once(matches: Iterable[str]) -> Iterator[str]:
+    """Each match by its shortest path: `**` follows links to folders, round in circles too."""
+    seen: set[str] = set()
+    for match in sorted(matches, key=lambda match: (match.count(os.sep), match)):
+        places = {_place(Path(match))} | ({os.path.realpath(match)} if os.path.isdir(match) else set())
+        if not places & seen:
+            yield match
+        seen |= places
+
+
+def _place(path: Path) -> str:
+    """Where a file lies; a link to a file is one of its own."""
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _beside(out: Path, paths: list[Path], recursive: bool, found: Found) -> list[Path]:

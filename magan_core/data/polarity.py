@@ -39,7 +39,7 @@ def check_polarity(records: Sequence[Record], name: str) -> None:
 
 
 def _signs(records: Sequence[Record]) -> list[int]:
-    with cores.threads() as pool:
+    with cores.pool() as pool:
         return list(pool.map(_sharper, records[:: max(1, len(records) // SAMPLE)]))
 
 

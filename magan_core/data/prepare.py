@@ -287,7 +287,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _parallel(function: Callable, items: Any) -> Iterator[Any]:
     """Map in order with a few threads, at most CHUNK results ahead."""
     items = iter(items)
-    with cores.threads() as pool:
+    with cores.pool() as pool:
         while chunk := list(islice(items, CHUNK)):
             yield from pool.map(function, chunk)
 

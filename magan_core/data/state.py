@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from magan_core import paths
-from magan_core.data.catalogue import CATALOGUE
 from magan_core.data.manifest import read_manifest
 from magan_core.data.sets import stem_key, visible
 from magan_core.files import sha256
@@ -59,8 +58,9 @@ def manifest_path(name: str, folder: Path, manifests: Path = paths.MANIFESTS) ->
     return committed if committed.exists() else Path(folder) / OWN_MANIFEST
 
 
-def inspect(name: str, folder: str | Path, manifests: Path = paths.MANIFESTS) -> State:
-    """Hash every file of FOLDER/images and FOLDER/masks and hold it against the manifest of the set.
+def inspect(name: str, folder: str | Path, manifests: Path = paths.MANIFESTS, of: int = 0) -> State:
+    """Hash every file of FOLDER/images and FOLDER/masks and hold it against the manifest of the set. of: how
+    many photographs the set has, where only part of them may have been added.
 
     Returns State. Raises MaganError for a manifest that is none.
     """
@@ -71,9 +71,7 @@ def inspect(name: str, folder: str | Path, manifests: Path = paths.MANIFESTS) ->
     if not path.exists():
         return State(here=True, described=False)
     rows = read_manifest(path)
-    state = State(here=True, photographs=len(rows))
-    if path.name == OWN_MANIFEST and name in CATALOGUE:
-        state.of = CATALOGUE[name].count
+    state = State(here=True, photographs=len(rows), of=of if path.name == OWN_MANIFEST else 0)
     for part, column in (("images", "image_sha256"), ("masks", "mask_sha256")):
         expected = {stem_key(stem): row[column] for stem, row in rows.items() if row[column]}
         for file in visible(folder / part) if (folder / part).is_dir() else []:

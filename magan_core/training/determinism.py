@@ -36,4 +36,4 @@ def deterministic(wanted: bool) -> Iterator[None]:
         settings.fill_uninitialized_memory = before[1]
         torch.backends.cudnn.benchmark = benchmark
         if workspace is None:
-            del os.environ[WORKSPACE]
+            os.environ.pop(WORKSPACE, None)

@@ -24,7 +24,8 @@ from magan_core.training.replay import Replay, recordable
 from magan_core.training.schedule import factor
 from magan_core.training.state import Parts, Resume, stoppable
 
-# The compiler by itself gives up channels_last for convolutions of at least twice as many inputs as outputs.
+# By itself the compiler gives channels_last up, in all of a network, if one of its convolutions has at least
+# twice as many inputs as outputs.
 COMPILED = {"force_layout_optimization": True}
 
 
