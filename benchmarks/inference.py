@@ -30,7 +30,7 @@ MODELS = {"demo": 128, "cuhk-cpu": 320}  # profile: side in pixels
 
 
 def network(model: dict, plain: bool) -> nn.Module:
-    """In evaluation mode; random weights, for which the clock does not care."""
+    """In evaluation mode, with random weights."""
     torch.manual_seed(0)
     generator = build_generator(model).eval()
     if plain:
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # as `magan predict` has it; noise brings more of them than photographs
     hardware = machine.hardware(options.device)
     settings, rows = params.load(), []
     for profile, size in MODELS.items():
