@@ -231,7 +231,7 @@ def test_a_pack_that_swells_in_memory(made, files, tmp_path, copies):
     assert not (tmp_path / "set").exists()
 
 
-def test_ctrl_c_says_what_is_there(made, files, tmp_path, monkeypatch):
+def test_ctrl_c_says_what_is_there(made, files, tmp_path, monkeypatch, capsys):
     original, calls = fetching._git, []
 
     def git(*arguments, **options):
@@ -244,7 +244,12 @@ def test_ctrl_c_says_what_is_there(made, files, tmp_path, monkeypatch):
     with pytest.raises(
         Interrupted, match=r"^stopped; 4 of 10 files are in .*; the same command goes on there\.$"
     ):
-        get(files, tmp_path / "set", made / "repository")
+        get(files, tmp_path / "cuhk", made / "repository")
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
+    cli.main(["data", "list"])
+    listed = capsys.readouterr().out
+    assert f"{tmp_path / 'cuhk'}: not here; what a fetch that was stopped has got is in" in listed
+    assert listed.count("what a fetch that was stopped has got") == 1
 
 
 def test_without_git(files, tmp_path, monkeypatch):

@@ -98,13 +98,14 @@ def _folder(name: str) -> Path:
 def show(options: argparse.Namespace) -> None:
     """`magan data list`."""
     from magan_core.data.catalogue import CATALOGUE
+    from magan_core.data.fetch import unfinished
 
     for name, data_set in CATALOGUE.items():
         masks = f"with masks (white = {WHITE[data_set.white]})" if data_set.white else "without masks"
         folders = [
             " or ".join(names) for part in data_set.parts for names in (part.images, part.masks) if names
         ]
-        state = _state(name)
+        state, begun = _state(name), unfinished(_folder(name))
         get = f"magan data fetch {name}"
         if not data_set.repository:
             rest = f"remove {_folder(name)}, " if state.here else ""  # `add` takes a set as a whole
@@ -116,6 +117,8 @@ def show(options: argparse.Namespace) -> None:
             f"    from {data_set.origin}\n"
             + f"    to get it: {get}\n" * state.wanting
             + f"    {_folder(name)}: {state}"
+            + f"; what a fetch that was stopped has got is in {begun}, and the next goes on there"
+            * begun.exists()
         )
 
     for name in _own_sets():

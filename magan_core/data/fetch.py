@@ -82,7 +82,7 @@ def fetch(
     not the one that the manifest describes, or the folder cannot be written.
     """
     folder, url = Path(folder), str(Path(url).resolve()) if Path(url).exists() else url
-    growing = folder if folder.exists() else folder.with_name(f".{folder.name}.partial")
+    growing = folder if folder.exists() else unfinished(folder)
     todo = [file for file in files if not _is(growing / file.file, file.sha256)]
     there = len(files) - len(todo)
     try:
@@ -140,6 +140,11 @@ def _batch(store: str, url: str, blobs: Sequence[str]) -> list[bytes]:
         raise _NotSent(str(error)) from error
     contents = dict(_contents(store, sorted({*blobs})))
     return [contents[blob] for blob in blobs]
+
+
+def unfinished(folder: Path) -> Path:
+    """Where a set grows that is not whole yet."""
+    return folder.with_name(f".{folder.name}.partial")
 
 
 def write_sources(folder: str | Path, path: str | Path) -> None:
