@@ -51,10 +51,9 @@ class Handler(BaseHTTPRequestHandler):
         if b"packfile\n" in content:
             broken = self.server.fetches == self.server.broken
             self.server.fetches += 1
-        if self.server.pack and b"packfile\n" in content:
-            content = (
-                b"".join(b"%04x" % (len(part) + 4) + part for part in packed(self.server.pack)) + b"0000"
-            )
+            if self.server.pack:
+                lines = packed(self.server.pack)
+                content = b"".join(b"%04x" % (len(line) + 4) + line for line in lines) + b"0000"
         if broken and self.server.how == "flip":
             middle = len(content) // 2
             content = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]

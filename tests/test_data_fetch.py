@@ -182,24 +182,17 @@ def test_a_server_that_sends_without_end(made, files, tmp_path, monkeypatch):
     assert get(files, tmp_path / "set", made / "repository") == 2
 
 
+def of_seven_bits(number):
+    """A number as Git writes it: seven bits a byte, the lowest first; the eighth says that more follow."""
+    rest = number >> 7
+    return bytes([number & 0x7F | 0x80 * (rest > 0)]) + (of_seven_bits(rest) if rest else b"")
+
+
 def in_pack(kind, size, content):
     """An object of a Git pack: its kind and size (gitformat-pack), then what belongs to it, compressed."""
-    head = [(kind << 4) | (size & 15)]
-    size >>= 4
-    while size:
-        head[-1] |= 0x80
-        head.append(size & 0x7F)
-        size >>= 7
-    return bytes(head) + content
-
-
-def of_seven_bits(number):
-    found = []
-    while True:
-        number, last = number >> 7, number & 0x7F
-        found.append(last | 0x80 * (number > 0))
-        if not number:
-            return bytes(found)
+    rest = size >> 4
+    head = bytes([kind << 4 | size & 15 | 0x80 * (rest > 0)])
+    return head + (of_seven_bits(rest) if rest else b"") + content
 
 
 def bomb(wanted_blob, copies):

@@ -107,7 +107,7 @@ def kill_within_save(number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 def test_kill_at_random_moments(data, uninterrupted, tmp_path, seed):
     """Saving after every step."""
     random = np.random.default_rng(seed)

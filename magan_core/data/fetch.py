@@ -124,21 +124,12 @@ class _NotSent(MaganError):
 
 def _batch(store: str, url: str, blobs: Sequence[str]) -> list[bytes]:
     """The contents of blobs, fetched in one request."""
+    asked = sorted(set(blobs))
     try:
-        _git(
-            store,
-            *SETTINGS,
-            "fetch",
-            "-q",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--",
-            url,
-            *sorted({*blobs}),
-        )
+        _git(store, *SETTINGS, "fetch", "-q", "--no-tags", "--no-write-fetch-head", "--", url, *asked)
     except MaganError as error:
         raise _NotSent(str(error)) from error
-    contents = dict(_contents(store, sorted({*blobs})))
+    contents = dict(_contents(store, asked))
     return [contents[blob] for blob in blobs]
 
 

@@ -49,8 +49,8 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     for path in _beside(out, paths, recursive, found):
         photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
         for photo, below in photos.items():
-            if _place(photo) not in seen:
-                seen.add(_place(photo))
+            if (place := _place(photo)) not in seen:
+                seen.add(place)
                 found.photos[photo] = below
     return found
 
