@@ -4,8 +4,10 @@ import platform
 import subprocess
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "timm", "numpy", "pillow", "scipy", "pandas", "dvc", "papermill")
 # What a stage can import or read, as Git's patterns: changes elsewhere do not change a result.
@@ -15,10 +17,13 @@ SOURCES = (
 )  # fmt: skip
 
 
-def provenance(device: torch.device | str = "cpu", threads: int | None = None) -> dict:
+def provenance(device: "torch.device | str" = "cpu", threads: int | None = None) -> dict:
     """Commit (see `commit`), hardware, threads (torch's by default), and the versions of PACKAGES that are
     installed, for JSON."""
-    threads = threads or torch.get_num_threads()
+    if threads is None:
+        import torch  # late: what computes without it need not wait for it
+
+        threads = torch.get_num_threads()
     return {
         "commit": commit(),
         "hardware": hardware(device, threads),
@@ -57,10 +62,11 @@ def _git(*words: str) -> str:
     return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def hardware(device: torch.device | str, threads: int) -> str:
+def hardware(device: "torch.device | str", threads: int) -> str:
     """Name of the GPU, or of the CPU with the number of cores."""
-    device = torch.device(device)
-    if device.type == "cuda":
+    if str(device).startswith("cuda"):
+        import torch
+
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
     try:

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
@@ -10,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from magan_core.classical import METHODS, Method, get_method
 from magan_core.errors import MaganError
 
+ROOT = Path(__file__).parent.parent
 PHOTO = np.random.default_rng(0).integers(0, 256, (48, 52, 3), np.uint8)
 
 
@@ -68,6 +71,16 @@ def test_importing_the_table_imports_no_method():
     code = "import sys, magan_core.classical; print([n for n in ('numpy', 'scipy') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_notebook_of_a_detector_does_not_wait_for_torch():
+    cells = nbformat.read(ROOT / "notebooks/10_classical.ipynb", as_version=4).cells
+    imports = next(cell.source for cell in cells if cell.cell_type == "code")
+    code = f"import sys\n{imports}\nprovenance(threads=1)\nprint('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_an_unknown_method():

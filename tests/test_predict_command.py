@@ -447,27 +447,6 @@ def test_what_is_no_photograph_in_a_folder_does_not_stop_it(folder, run):
     assert len(files(folder / "maps")) == 3
 
 
-def test_numbers_too_small_to_be_normal_are_zero_while_it_maps(folder, run, monkeypatch):
-    """In the threads that it starts as well, and not afterwards."""
-
-    def smallest():
-        return (torch.tensor([1e-39]) * torch.ones(1)).item()
-
-    found = []
-
-    def looks(*arguments, **options):
-        with ThreadPoolExecutor(1) as pool:
-            found.append((smallest(), pool.submit(smallest).result()))
-        return predict(*arguments, **options)
-
-    if not torch.set_flush_denormal(False):
-        pytest.skip("this processor cannot")
-    monkeypatch.setattr("magan_core.prediction.predict", looks)
-    assert run("photos")[0] == 0
-    assert found == [(0.0, 0.0)] * 3
-    assert smallest() > 0
-
-
 def test_ctrl_c_says_what_is_done(folder, run, monkeypatch):
     done = []
 

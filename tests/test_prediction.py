@@ -223,6 +223,29 @@ def test_passes_share_the_threads_and_give_the_same_bytes(threads, count, worker
     assert np.abs(shared.astype(int) - alone).max() <= 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_numbers_too_small_to_be_normal_are_zero_in_the_network_alone(threads, count):
+    """In every thread that a pass runs in."""
+
+    def smallest():
+        return (torch.tensor([1e-39]) * torch.ones(1)).item()
+
+    found = []
+
+    def looks(images, attention=False):
+        found.append((smallest(), ThreadPoolExecutor(1).submit(smallest).result()))
+        return (images[:, :1], {}) if attention else images[:, :1]
+
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    threads(count)
+    photo = scenes(1)[0][0]
+    predict(looks, photo, 32, flip=True)
+    attention_maps(looks, photo, 32)
+    assert found == [(0.0, 0.0)] * 3
+    assert smallest() > 0
+
+
 def test_a_pass_that_fails_in_a_thread_is_an_error(threads):
     def fails(images):
         raise RuntimeError(f"not enough memory for {images.shape[2]}")

@@ -21,7 +21,7 @@ from magan_core.models import build_discriminator, build_generator
 from magan_core.models.cost import multiply_adds
 from magan_core.models.weights import load_discriminator, load_model, read_header
 from magan_core.prediction import predict
-from magan_core.training.log import ALPHAS, COLUMNS, TERMS
+from magan_core.training.columns import ALPHAS, COLUMNS, TERMS
 from magan_core.training.run import add_timing, train_run
 from magan_core.training.schedule import SCHEDULES, factor
 from magan_core.training.stream import place

@@ -183,7 +183,6 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
             f"this copy of magan-core comes without its released model ({paths.RELEASED}). Install it "
             "again, or name another with --model, for example results/demo/runs/manet-dut/model.safetensors."
         )
-    import torch
 
     from magan_core import map_files, prediction
     from magan_core.device import choose_device
@@ -217,9 +216,6 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         entry = map_files.describe(photo, target, values, origin) | {"kept": not fresh}
         done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
 
-    # In this thread and those that it starts. Weights of channel attention fall below the normal numbers of
-    # float32, most of all where a photograph is noise, and some processors multiply such many times slower.
-    torch.set_flush_denormal(True)
     in_main = threading.current_thread() is threading.main_thread()  # no other can set a handler
     before = signal.signal(signal.SIGTERM, _terminate) if in_main else None
     try:
@@ -241,7 +237,6 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
         raise Interrupted(told, getattr(stop, "signal", signal.SIGINT)) from stop
     finally:
-        torch.set_flush_denormal(False)
         if before is not None:
             signal.signal(signal.SIGTERM, before)
     begun = {entry["file"] for entry in done} | failed.keys()

@@ -20,7 +20,7 @@ from magan_core.reporting.patches import patch_scores
 from magan_core.reporting.sources import read_columns
 from magan_core.reporting.style import Drawing
 from magan_core.roles import filled_by
-from magan_core.training.log import ALPHAS
+from magan_core.training.columns import ALPHAS
 
 PICTURES = {
     "spatial": "Spatial attention",

@@ -21,7 +21,7 @@ from magan_core.reporting import behaviour, style
 from magan_core.reporting.grid import grid
 from magan_core.reporting.sources import OURS, PAPER_NAMES, Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, listed, look, styled
-from magan_core.training.log import COLUMNS
+from magan_core.training.columns import COLUMNS
 from magan_core.wording import counted
 
 ABLATION = ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS.values())

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from magan_core.data.images import read_map, read_mask, read_photo
-from magan_core.training.log import COLUMNS
+from magan_core.training.columns import COLUMNS
 
 
 def plot_losses(history: pd.DataFrame) -> plt.Figure:

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from magan_core.errors import MaganError
+from magan_core.training.columns import TERMS
 
-ALPHAS = ("alpha_hca", "alpha_lca")  # scales of the channel attention (Eq. 2)
-COLUMNS = ("step", "epoch", "lr", "ce", "iou", "adv", "total", "d_real", "d_fake", *ALPHAS)
-TERMS = ("ce", "iou", "adv", "total", "d_real", "d_fake")  # what a step returns
 COLLAPSED = 0.01  # a discriminator with a smaller loss in HOPELESS rows in a row has nothing left to teach
 HOPELESS = 5
 CHANCE = 2 * math.log(2)  # the loss of a discriminator that cannot tell a map from a mask
@@ -55,7 +53,7 @@ class Log:
     def row(self, step: int, lr: float, alphas: dict[str, float]) -> str:
         """End a row after `step` steps; returns it as text for a progress bar.
 
-        alphas: those of ALPHAS that the generator has, as they stand after the step.
+        alphas: those of columns.ALPHAS that the generator has, as they stand after the step.
         MaganError for losses that are not finite, and for a discriminator that has won for good.
         """
         means = dict(zip((*TERMS, *self.further), (self.sums / self.steps).tolist(), strict=True))

@@ -18,10 +18,11 @@ from magan_core.models import build_discriminator, build_generator
 from magan_core.models.cost import multiply_adds
 from magan_core.models.weights import load_pretrained, save_discriminator, save_model
 from magan_core.provenance import provenance
+from magan_core.training.columns import COLUMNS
 from magan_core.training.determinism import deterministic
 from magan_core.training.distributed import Team, alone
 from magan_core.training.live import Live
-from magan_core.training.log import COLUMNS, at_chance
+from magan_core.training.log import at_chance
 from magan_core.training.shared import share
 from magan_core.training.state import Resume, key
 from magan_core.training.stream import Streamed, place

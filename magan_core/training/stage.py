@@ -25,8 +25,7 @@ def learn(
     Its sets must be prepared, those that it is tested on, too: else a MaganError before the first step.
     """
     run, data = profile["runs"][name], paths.prepared(profile["name"])
-    for role in roles.test_sets(profile, run):
-        load_test(data / role)
+    _tested(profile, run)
     return train_run(
         run,
         profile,
@@ -48,9 +47,7 @@ def map_test_sets(profile: dict, name: str, device: torch.device) -> dict[str, l
     The state that an unfinished run goes on from is removed: nothing is left to do.
     """
     run, out = profile["runs"][name], paths.runs(profile["name"]) / name
-    tested = {
-        role: load_test(paths.prepared(profile["name"]) / role) for role in roles.test_sets(profile, run)
-    }
+    tested = _tested(profile, run)
     generator, size = load_model(out / "model.safetensors", device)
     for role, records in tested.items():
         photos = [record["image"] for record in records]
@@ -60,3 +57,7 @@ def map_test_sets(profile: dict, name: str, device: torch.device) -> dict[str, l
         print(f"{role}: {counted(len(photos), 'map')} in {maps}, {seconds:.3f} s a photograph")
     forget(paths.resume(), state_name(profile, run))
     return tested
+
+
+def _tested(profile: dict, run: dict) -> dict[str, list[Record]]:
+    return {role: load_test(paths.prepared(profile["name"]) / role) for role in roles.test_sets(profile, run)}

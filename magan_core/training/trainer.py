@@ -100,7 +100,7 @@ def train(
 ) -> list[dict]:
     """Train in place; returns the history, one row every `log_every` steps (means over those steps).
 
-    A row has the keys of log.COLUMNS, without adv, d_real and d_fake where there is no discriminator, and
+    A row has the keys of columns.COLUMNS, without adv, d_real and d_fake where there is no discriminator, and
     without the alphas of channel attention that the generator does not have; the alphas are those of the
     weights in training, also where the run ends with an average. Each further loss has a key of its own.
 
