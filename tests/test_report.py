@@ -144,7 +144,7 @@ def test_names_are_escaped(project):
 
 def test_claimed_and_own_stand_side_by_side_and_empty_cells_stay_empty(project):
     page = Page(build())
-    assert ["DUT (here: synthetic clutter)"] in page.rows["table-V"]
+    assert ["DUT (here: synthetic scenes ‘clutter’)"] in page.rows["table-V"]
     assert page.row("table-V", "MA-GANet") == ["0.940", "0.880 −0.060 0.860–0.890"] * 5
     assert page.row("table-V", "DBDF <old>") == ["0.780", "–"] * 5
     assert page.row("table-V", "Constant map") == ["–", "0.700 0.680–0.710"] * 5
@@ -168,7 +168,7 @@ def test_published_maps_are_named_in_their_row_and_not_as_the_groups_data(projec
     page = Page(build())
     cells = page.row("table-I", "DBDF <old>, published maps 100 images")
     assert cells == ["–", "0.700 0.680–0.710"] * 5
-    assert ["CTCUG (here: synthetic clutter)"] in page.rows["table-I"]
+    assert ["CTCUG (here: synthetic scenes ‘clutter’)"] in page.rows["table-I"]
 
 
 def test_a_group_says_once_what_its_numbers_share_and_then_what_some_have_beside(project):
@@ -178,7 +178,7 @@ def test_a_group_says_once_what_its_numbers_share_and_then_what_some_have_beside
         if row["data"] and row["dataset"] == "CTCUG" and row["method"].startswith("MA"):
             row["data"] += ", trained on x" + ", unlabelled y" * (row["method"] == "MA-GANet")
     fake_results.write_rows(file, rows)
-    expected = "synthetic clutter; MANet: trained on x; MA-GANet: trained on x, unlabelled y"
+    expected = "synthetic scenes ‘clutter’; MANet: trained on x; MA-GANet: trained on x, unlabelled y"
     assert [f"CTCUG (here: {expected})"] in Page(build()).rows["table-I"]
 
 

@@ -98,9 +98,9 @@ def test_what_stood_in_is_said(full):
     assert cell(tables["I"], "MANet", "data", "CTCUG") == "szu-bd, trained on synthetic: clutter_&_100%"
     assert cell(tables["III"], "MANet", "data", "Shi's (Zhao's split)") == "same data"
     assert cell(tables["I"], "LBP", "data", "Shi's") == ""
-    assert "**Shi's** (own numbers: synthetic: objects)" in full.read("table_I.md")
+    assert "**Shi's** (own numbers: synthetic scenes ‘objects’)" in full.read("table_I.md")
     assert "**Shi's (Zhao's split)** (own numbers: same data)" in full.read("table_III.md")
-    assert r"own numbers: synthetic: clutter\_\&\_100\%" in full.read("table_I.tex")
+    assert r"own numbers: synthetic scenes ‘clutter\_\&\_100\%’" in full.read("table_I.tex")
 
 
 def test_comparison_file_is_tidy(full):
@@ -131,24 +131,24 @@ def test_best_and_second_best_of_the_paper_are_marked(full):
     assert rows["MA-GANet"] == ["<u>0.954</u>", "<u>0.070</u>", "<u>0.907</u>", "0.967", "<u>0.952</u>"]
     assert rows["MANet"][3] == "<u>0.969</u>"
     assert rows["DefuNetV2"] == ["0.952", "0.082", "0.887", "0.952", "<u>0.952</u>"]
-    shi = full.read("table_I.tex").split("(own numbers: synthetic: objects)")[1].split(r"\midrule")[0]
+    shi = full.read("table_I.tex").split("(own numbers: synthetic scenes ‘objects’)")[1].split(r"\midrule")[0]
     assert r"\textbf{0.886}" in shi
     assert r"\underline{0.882}" in shi
 
 
 def test_best_and_second_best_of_our_own_are_marked_and_equal_numbers_share_a_rank(full):
-    """F is better when high, MAE when low; ranks go by the numbers, not by their three decimals."""
+    """F is better when high, MAE when low; what is printed as equal shares a rank."""
     for name, f, mae in (("manet", 0.95, 0.2004), ("magan", 0.97, 0.2), ("magan-s", 0.95, 0.3)):
         write_score(full.root / "scores", f"{name}-zhao", "zhao", f_beta=f, mae=mae)
     full.write(["III"])
     rows = markdown_rows(full.read("table_III.md"))
-    own = {method: (rows[method][1].split()[0], rows[method][3].split()[0]) for method in OURS}
-    assert own["MANet"] == ("<u>0.950</u>", "<u>0.200</u>")
+    own = {method: (rows[method][1].split("<br>")[0], rows[method][3].split("<br>")[0]) for method in OURS}
+    assert own["MANet"] == ("<u>0.950</u>", "**0.200**")
     assert own["MA-GANet"] == ("**0.970**", "**0.200**")
-    assert own["MA-GANet-s"] == ("<u>0.950</u>", "0.300")
+    assert own["MA-GANet-s"] == ("<u>0.950</u>", "<u>0.300</u>")
     assert rows["DD"][1] == ""
     assert r"\underline{0.950} {\tiny 0.930–0.960}" in full.read("table_III.tex")
-    assert rows["MA-GANet"][1] == "**0.970** <sub>0.950–0.980</sub>"
+    assert rows["MA-GANet"][1] == "**0.970**<br><sub>0.950–0.980</sub>"
 
 
 @pytest.mark.parametrize("number", ALL)

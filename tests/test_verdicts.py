@@ -172,7 +172,7 @@ def test_published_maps_have_a_row_beside_their_method_on_their_data(with_publis
     assert cell(first, "MANet", "data", "Shi's") == "synthetic: objects"
     text = with_published.read("table_I.md")
     assert "| DBDF, published maps, 100 images |  |" in text
-    assert "**Shi's** (own numbers: synthetic: objects)" in text
+    assert "**Shi's** (own numbers: synthetic scenes ‘objects’)" in text
     assert "DBDF, published maps, 100 images & " in with_published.read("table_I.tex")
 
 
@@ -282,7 +282,7 @@ def test_seeds_are_said_beside_the_number(with_seeds):
     with_seeds.write(["VI"])
     values = [score(name, "dut")["f_beta"] for name in SEEDS]
     shown = markdown_rows(with_seeds.read("table_VI.md"))["70×70"][1]
-    expected = f"{statistics.mean(values):.3f} <sub>± {statistics.stdev(values):.3f}, 3 seeds</sub>"
+    expected = f"{statistics.mean(values):.3f}<br><sub>± {statistics.stdev(values):.3f}, 3 seeds</sub>"
     assert shown.replace("*", "").replace("<u>", "").replace("</u>", "") == expected
 
 

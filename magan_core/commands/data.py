@@ -8,19 +8,6 @@ from magan_core.commands.options import named_path
 from magan_core.errors import MaganError
 from magan_core.wording import counted
 
-DESCRIPTIONS = {
-    "list": "For each real data set: what it is, its licence, where it "
-    "is from, how to get it, and whether it is here.",
-    "fetch": "Fetch a set, file by file, from the public Git repository "
-    "that holds it; every file is checked. Stopped, the same command goes on.",
-    "add": "Take in a set that you have downloaded: find its folders, "
-    "read and count every pair, measure which class is white in the masks, and write a manifest.",
-    "verify": "Hold every file of the sets that are here against their "
-    "manifests, and say what is missing or changed.",
-    "leaks": "List the photographs that two sets, or the splits of one, "
-    "have in common, found by what they show; with --masks also how far their annotators agree on them.",
-}
-
 
 def add_parser(commands) -> None:
     """Add `data`, with sub-commands of its own, to the sub-commands."""
@@ -30,14 +17,16 @@ def add_parser(commands) -> None:
     command = commands.add_parser(
         "list",
         help="what each set is, where it is from, and whether it is here",
-        description=DESCRIPTIONS["list"],
+        description="For each real data set: what it is, its licence, where it is from, how to get it, and "
+        "whether it is here.",
     )
     command.set_defaults(function=show)
 
     command = commands.add_parser(
         "fetch",
         help="fetch a set from the public repository that holds it",
-        description=DESCRIPTIONS["fetch"],
+        description="Fetch a set, file by file, from the public Git repository that holds it; every file is "
+        "checked. Stopped, the same command goes on.",
     )
     command.add_argument("names", nargs="+", metavar="NAME", help="cuhk, szu-bd")
     command.add_argument("--url", help="another Git repository with the same files: a mirror, or a folder")
@@ -46,7 +35,8 @@ def add_parser(commands) -> None:
     command = commands.add_parser(
         "add",
         help="take in a set that you have downloaded",
-        description=DESCRIPTIONS["add"],
+        description="Take in a set that you have downloaded: find its folders, read and count every pair, "
+        "measure which class is white in the masks, and write a manifest.",
     )
     command.add_argument("name", metavar="NAME", help="see `magan data list`")
     command.add_argument(
@@ -61,7 +51,8 @@ def add_parser(commands) -> None:
     command = commands.add_parser(
         "verify",
         help="hold every file against the manifest of its set",
-        description=DESCRIPTIONS["verify"],
+        description="Hold every file of the sets that are here against their manifests, and say what is "
+        "missing or changed.",
     )
     command.add_argument("names", nargs="*", metavar="NAME", help="default: all sets that are here")
     command.set_defaults(function=verify)
@@ -69,7 +60,8 @@ def add_parser(commands) -> None:
     command = commands.add_parser(
         "leaks",
         help="photographs that two sets, or the splits of one, share",
-        description=DESCRIPTIONS["leaks"],
+        description="List the photographs that two sets, or the splits of one, have in common, found by what "
+        "they show; with --masks also how far their annotators agree on them.",
     )
     command.add_argument("a", metavar="A", help="a set's name, or a folder with images/")
     command.add_argument("b", metavar="B", nargs="?", help="another; without it, A is held against itself")

@@ -79,8 +79,9 @@ def failures(results: Results, methods: dict[str, str], role: str) -> pd.DataFra
 
     methods: name to show -> run or other method. Where the map of the Laplacian threshold is one half or
     more, the photograph counts as showing detail. Columns: method, image, mae, one for each of KINDS (they
-    add up to mae), all_wrong (of these methods), cause: the kind of the largest part, in words. MaganError
-    where the profile has no Laplacian baseline.
+    add up to mae), all_wrong (of these methods; maps of one shade tell nothing, and are asked only where
+    there are no others), cause: the kind of the largest part, in words. MaganError where the profile has no
+    Laplacian baseline.
     """
     if "laplacian" not in results.others:
         raise MaganError(
@@ -93,7 +94,8 @@ def failures(results: Results, methods: dict[str, str], role: str) -> pd.DataFra
         detail = results.map("laplacian", role, stem) >= CUT
         kinds = kinds_of(mask, detail, EDGE_SHARE * min(mask.shape))
         maps = {name: results.map(method, role, stem) for name, method in methods.items()}
-        doubt = all_wrong(list(maps.values()), mask)
+        telling = [one for one in maps.values() if one.min() < one.max()]
+        doubt = all_wrong(telling or list(maps.values()), mask)
         for name, focus_map in maps.items():
             parts = error_by_kind(focus_map, mask, kinds)
             cause = KINDS[max(parts, key=parts.get)]

@@ -19,6 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from magan_core.errors import MaganError
 from magan_core.reporting import behaviour, style
 from magan_core.reporting.grid import grid
+from magan_core.reporting.rectangles import largest_mean
 from magan_core.reporting.sources import OURS, PAPER_NAMES, Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, listed, look, styled
 from magan_core.training.columns import COLUMNS
@@ -448,11 +449,7 @@ def _worst_rectangle(results: Results, role: str, entry: dict[str, str]) -> tupl
     """
     wrong = np.where(results.mask(entry) == 0, results.map("laplacian", role, entry["stem"]), 0) / 255
     height, width = max(1, wrong.shape[0] // 3), max(1, wrong.shape[1] // 3)
-    total = np.pad(wrong, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    tall = total[height:] - total[:-height]
-    sums = tall[:, width:] - tall[:, :-width]
-    top, left = np.unravel_index(sums.argmax(), sums.shape)
-    return float(sums[top, left] / (height * width)), int(top), int(left), height, width
+    return *largest_mean(wrong, height, width), height, width
 
 
 def _focus_shares(results: Results, role: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What notebooks show: the losses of a run, some of its maps, and the rows of a table in two orders."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from magan_core.training.columns import COLUMNS
 
 def plot_losses(history: pd.DataFrame) -> plt.Figure:
     """Cross entropy, IoU and further losses over the steps, and beside them the adversarial losses of a run
-    that has them. history: the rows of history.csv."""
+    that has them, with a dashed line at log 2. history: the rows of history.csv."""
     further = tuple(name for name in history.columns if name not in COLUMNS)
     panels = [("loss", ("ce", "iou", *further))]
     if history["adv"].notna().any():
@@ -23,6 +24,8 @@ def plot_losses(history: pd.DataFrame) -> plt.Figure:
         for name in names:
             axes.plot(history["step"], history[name], label=name)
         axes.set(xlabel="step", ylabel=label)
+        if "d_real" in names:
+            axes.axhline(math.log(2), color="black", linewidth=0.8, linestyle="--")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(names), frameon=False)
     figure.tight_layout()
     return figure

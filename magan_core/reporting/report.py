@@ -201,12 +201,13 @@ def _table(number: str, claim: str, numbers: Rows) -> dict[str, Any]:
     groups = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
+        stood = typeset.stood((row["method"], row["data"]) for row in mine)
         lines = [
             {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
             | {"elsewhere": next((row["images"] for row in mine if _published(row, method)), "")}
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
-        groups.append({"name": f"{dataset} (here: {_stood(mine)})", "lines": lines})
+        groups.append({"name": f"{dataset} (here: {stood or 'no numbers'})", "lines": lines})
     return {
         "number": number,
         "title": typeset.TITLES[number],
@@ -219,19 +220,6 @@ def _table(number: str, claim: str, numbers: Rows) -> dict[str, Any]:
             *(note.replace("`", "'") for note in typeset.NOTES[number] if note != typeset.SCORED),
         ],
     }
-
-
-def _stood(rows: Rows) -> str:
-    """What the own numbers of a data set stand on: what they share, then what some have beside it."""
-    methods: dict[str, list[str]] = {}
-    for row in rows:
-        if row["data"] and not _published(row) and row["method"] not in methods.setdefault(row["data"], []):
-            methods[row["data"]].append(row["method"])
-    if not methods:
-        return "no numbers"
-    shared, *further = methods
-    parts = [shared, *(f"{listed(methods[data])}: {data.removeprefix(f'{shared}, ')}" for data in further)]
-    return "; ".join(parts).replace("synthetic: ", "synthetic ")
 
 
 def _headed(metric: str) -> str:

@@ -112,6 +112,12 @@ class Results:
         """The first of `seeds`, or None if the profile lists none."""
         return next(iter(self.seeds(variant, role)), None)
 
+    def methods(self, role: str) -> dict[str, str]:
+        """The baselines, the classical detectors, and those of the paper's three networks that are trained
+        for a role: name or variant -> folder of maps."""
+        trained = {variant: run for variant in OURS.values() if (run := self.run(variant, role))}
+        return dict(zip(self.others, self.others, strict=True)) | trained
+
     @cached_property
     def sets(self) -> dict[str, dict]:
         """The sets of this profile, as preparation described them."""
