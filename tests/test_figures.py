@@ -12,13 +12,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from matplotlib.text import Text
 from PIL import Image
 
+from magan_core import paths
 from magan_core.errors import MaganError
-from magan_core.reporting import figures, style
+from magan_core.reporting import figures, photographs, style
 from magan_core.reporting.grid import broken
+from magan_core.reporting.rectangles import largest_mean
 from magan_core.reporting.sources import Results, read_columns
+from magan_core.wording import listed
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +34,7 @@ def profile(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         fake_results.write_profile("demo", stem="Blüte")
+    shutil.copytree(ROOT / paths.PAPER_TABLES, folder / paths.PAPER_TABLES)
     return folder
 
 
@@ -94,7 +101,7 @@ def test_a_run_that_the_profile_does_not_list_is_left_out_and_named(results):
     seven = figures.figure_7(fewer)
     assert "for DUT [stand-in: synthetic: clutter]: MA-GANet-s" in seven.caption
     assert len(seven.figure.axes[1].lines) == 5  # Shi's: two baselines and three runs
-    assert len(seven.figure.axes[4].lines) == 4  # DUT lost one
+    assert len(seven.figure.axes[5].lines) == 4  # DUT lost one
     assert len(figures.training_curves(fewer).figure.axes) == 8  # seven runs, one empty panel
 
 
@@ -115,7 +122,7 @@ def test_training_curves_of_several_seeds_share_a_panel(breakable):
 def test_a_set_without_runs_shows_baselines_and_dashes(results):
     only_dut = only(results, "manet-dut", "magan-dut")
     eight = figures.figure_8(only_dut)
-    assert "error of MANet or, without a run of that, Laplacian threshold" in eight.caption
+    assert "that of MANet or, without a run of that, Laplacian threshold" in eight.caption
     assert "no such run was trained here: MA-GANet-s" in eight.caption
     dashes = [axes for axes in eight.figure.axes if not axes.images]
     assert len(dashes) == 2 * 3  # MANet and MA-GANet on three images of Shi's
@@ -177,7 +184,7 @@ def test_scores_of_an_image_that_is_not_in_the_test_set_are_refused(breakable):
 
 
 def test_images_are_chosen_by_quantiles_of_the_error_of_manet(results):
-    entries = figures._picked(results, "dut", (0.0, 0.5, 1.0))
+    entries = photographs._picked(results, "dut", (0.0, 0.5, 1.0))
     scored = results.score("manet-dut", "dut", "per_image.csv").read_text(encoding="utf-8").splitlines()[1:]
     by_error = sorted((float(line.rsplit(",", 1)[1]), line.rsplit(",", 1)[0]) for line in scored)
     assert [entry["stem"] for entry in entries] == [by_error[place][1] for place in (0, 2, 4)]
@@ -189,7 +196,7 @@ def test_without_any_method_no_image_can_be_chosen(results):
 
 
 def test_a_small_test_set_shows_no_image_twice(results):
-    assert len(figures._picked(results, "dut", np.linspace(0, 1, 40))) == 5
+    assert len(photographs._picked(results, "dut", np.linspace(0, 1, 40))) == 5
 
 
 @pytest.mark.parametrize(
@@ -231,13 +238,57 @@ def test_the_box_is_where_the_laplacian_map_is_wrong(breakable):
             breakable.maps / f"laplacian/dut/{other['stem']}.png"
         )
     Image.fromarray(planted).save(breakable.maps / f"laplacian/dut/{entry['stem']}.png")
-    wrong, *place = figures._worst_rectangle(breakable, "dut", entry)
+    wrong, *place = photographs._worst_rectangle(breakable, "dut", entry)
     assert place == [2, 40, 16, 21]
     truth = breakable.mask(entry)[2:18, 40:61]
     assert wrong == pytest.approx((truth == 0).mean())
     drawing = figures.figure_1(breakable)
     assert entry["stem"] in drawing.caption
     assert drawing.figure.axes[1].patches[0].get_bbox().bounds == (40, 2, 21, 16)
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.floats(0, 1)), st.data()
+)
+def test_the_rectangle_of_the_largest_mean(values, data):
+    height, width = (data.draw(st.integers(1, side)) for side in values.shape)
+    means = {
+        (top, left): values[top : top + height, left : left + width].mean()
+        for top in range(values.shape[0] - height + 1)
+        for left in range(values.shape[1] - width + 1)
+    }
+    mean, *place = largest_mean(values, height, width)
+    assert mean == pytest.approx(max(means.values()))
+    assert means[tuple(place)] == pytest.approx(mean)
+
+
+@given(arrays(np.int64, (3, 2, 256), elements=st.integers(0, 1), fill=st.just(0)))
+def test_precision_recall_curves_are_pale_where_images_have_no_positive_pixel(statistics):
+    statistics[:, 0, 200] = 1  # every image has a pixel
+    lowest = [min(value for value in range(256) if one[:, value].any()) for one in statistics]
+    expected = [np.mean([100 * (255 - value) < 255 * k for value in lowest]) for k in range(101)]
+    assert figures._without_positive(statistics, 101).tolist() == pytest.approx(expected)
+
+
+def test_figure_10_says_what_the_adversarial_loss_does_over_photographs_or_over_seeds(results, breakable):
+    assert re.search(r"MA-GANet minus MANet: \S+% \(.* p ", figures.figure_10(results).caption)
+    listed = dict(breakable.listed)
+    for variant in ("manet", "magan"):
+        listed[f"{variant}-dut-s2"] = listed[f"{variant}-dut"] | {"seed": 2}
+        shutil.copytree(breakable.scores / f"{variant}-dut", breakable.scores / f"{variant}-dut-s2")
+    breakable = dataclasses.replace(breakable, listed=listed)
+    drawing = figures.figure_10(breakable)
+    assert "over 2 seeds" in drawing.caption
+    assert "another seed" in drawing.caption
+    assert len(drawing.figure.axes[0].lines) == 4
+    assert "the first" in figures.figure_7(breakable).caption
+
+
+def test_maps_have_their_error_in_the_corner(results):
+    run = results.run("manet", "dut")
+    (errors,) = read_columns(results.score(run, "dut", "per_image.csv"), "mae")
+    shown = {text.get_text() for axes in figures.figure_9(results).figure.axes for text in axes.texts}
+    assert shown & {f"{error:.3f}" for error in errors}
 
 
 def test_focus_shares_count_training_and_test_masks(results):
@@ -264,7 +315,8 @@ def test_a_set_that_fills_two_roles_is_counted_once_and_named_as_a_stand_in(resu
     assert shared.run("baseline", "dut") == "baseline-dut"
     assert shared.run("hl-ll", "dut") is None
     assert shared.data_name("dut") == "DUT [stand-in: synthetic: objects, Shi's]"
-    assert "DUT" not in figures.figure_5(shared).caption
+    assert "DUT [" not in figures.figure_5(shared).caption
+    assert "No data of their own in this profile: " in figures.figure_5(shared).caption
 
 
 def test_ctcug_is_shown_with_the_runs_of_dut(results):
@@ -337,7 +389,7 @@ def test_titles_are_broken_without_losing_a_letter(title):
     ("words", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
 )
 def test_lists_of_words(words, text):
-    assert style.listed(words) == text
+    assert listed(words) == text
 
 
 @pytest.mark.parametrize(

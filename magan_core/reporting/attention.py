@@ -18,7 +18,7 @@ from magan_core.limits import ENERGIES
 from magan_core.reporting import style
 from magan_core.reporting.panels import CHANGE, SHARE, STRENGTH, by_mask, panel, photographs, scale
 from magan_core.reporting.style import Drawing, styled
-from magan_core.wording import counted
+from magan_core.wording import counted, listed
 
 NAMES = {"high": "high-level features", "low": "low-level features"}
 LEVEL_COLORS = {1: "#56B4E9", 2: "#0072B2", 3: "#F0E442", 4: "#E69F00", 5: "#D55E00"}
@@ -75,7 +75,7 @@ def matrices(groups: Mapping[str, Group]) -> Drawing:
     handles = [Rectangle((0, 0), 1, 1, color=LEVEL_COLORS[level]) for level in levels]
     labels = [f"level {level}" for level in levels]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(levels), handlelength=1)
-    scales = style.listed([f"{group.alpha:+.3f} for the {NAMES[name]}" for name, group in groups.items()])
+    scales = listed([f"{group.alpha:+.3f} for the {NAMES[name]}" for name, group in groups.items()])
     caption = (
         "Channel attention (Eq. 1): a row is an output channel, a column one that it takes from; orange is "
         "more and violet less than if all were taken alike. Left: those that all take most from come first. "
@@ -123,9 +123,9 @@ def entropy(groups: Mapping[str, Group]) -> Drawing:
         "its weights, from the same features of this photograph, with the energies of Eq. 1 as printed and "
         "divided by the number of positions N. At the bottom a channel only copies one other; at the top it "
         "takes the plain mean of all, which tells it nothing either. A channel that is silent in this "
-        "photograph lies at the top with both. Medians: " + style.listed(texts) + "."
+        "photograph lies at the top with both. Medians: " + listed(texts) + "."
     )
-    return Drawing(figure, caption, f"Sorted curves of the channels that take part: {style.listed(texts)}.")
+    return Drawing(figure, caption, f"Sorted curves of the channels that take part: {listed(texts)}.")
 
 
 @styled
@@ -295,12 +295,10 @@ def alphas(histories: Mapping[str, Mapping[str, np.ndarray]], run: str) -> Drawi
     caption = (
         f"How far the channel attention has come into play in {run}: its scale alpha (Eq. 2) starts at zero, "
         "where the module is the identity, and is learnt. It ends at "
-        f"{style.listed(told)}. A negative alpha takes from a channel what it shares with those like it. "
+        f"{listed(told)}. A negative alpha takes from a channel what it shares with those like it. "
         "Grey: the other runs of the profile."
     )
-    return Drawing(
-        figure, caption, f"Curves of alpha over the training steps; {run} ends at {style.listed(told)}."
-    )
+    return Drawing(figure, caption, f"Curves of alpha over the training steps; {run} ends at {listed(told)}.")
 
 
 def strongest_change(group: Group) -> int:

@@ -14,13 +14,17 @@ LONGER_SIDE = 360  # pixels of a picture inside a figure: 1.2 inch at 300 dpi
 
 
 def grid(
-    rows: list[list[np.ndarray | None]], titles: list[str], labels: list[str], notes: Sequence[str] = ()
+    rows: list[list[np.ndarray | None]],
+    titles: list[str],
+    labels: list[str],
+    notes: Sequence[str] = (),
+    corners: Sequence[Sequence[str]] = (),
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure of the page's width, and its axes row by row.
 
     rows: uint8 (H, W, 3) or (H, W) pictures, None for one that does not exist (a dash). titles: one a column,
     above. labels: one a row, at the left; equal ones, which are neighbours, share one. notes: one a column,
-    below the last row.
+    below the last row. corners: one a picture, on its lower right.
     """
     lines = max(label.count("\n") + 1 for label in labels) if any(labels) else 0
     left, top, bottom, gap = (0.12 * (1 + lines) if lines else 0.02), 0.34, (0.2 if notes else 0.02), 0.035
@@ -39,6 +43,9 @@ def grid(
             _show(axes, picture)
             cells[-1].append(axes)
         lower -= gap
+    for line, own in zip(cells, corners, strict=False):
+        for axes, text in zip(line, own, strict=True):
+            _tell(axes, text)
     for axes, title in zip(cells[0], titles, strict=True):
         size = min(7.5, max(SMALLEST, 9.5 * cell))
         figure.text(
@@ -73,6 +80,22 @@ def _show(axes: Axes, picture: np.ndarray | None) -> None:
     scale = min(1.0, LONGER_SIDE / max(height, width))
     small = resize(picture, max(1, round(height * scale)), max(1, round(width * scale)))
     axes.imshow(small, cmap="gray", vmin=0, vmax=255, interpolation="none", extent=(0, width, height, 0))
+
+
+def _tell(axes: Axes, text: str) -> None:
+    if text:
+        box = {"fc": style.INK, "alpha": 0.7, "lw": 0, "pad": 1}
+        axes.text(
+            0.97,
+            0.04,
+            text,
+            ha="right",
+            va="bottom",
+            transform=axes.transAxes,
+            color="white",
+            size=SMALLEST,
+            bbox=box,
+        )
 
 
 def _middle(axes: Axes) -> float:

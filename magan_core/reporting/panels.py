@@ -9,6 +9,7 @@ from matplotlib.image import AxesImage
 
 from magan_core.data.images import CUT, resize_mask
 from magan_core.reporting import style
+from magan_core.wording import listed
 
 STRENGTH, SHARE, CHANGE = "magma", "cividis", "PuOr_r"  # readable with every common form of colour blindness
 
@@ -64,7 +65,7 @@ def by_mask(axes: Axes, values: np.ndarray, mask: np.ndarray, edges: np.ndarray)
             shown.append((f"{name}, mean {part.mean():.2f}", color, part))
             means.append(f"{part.mean():.2f} where {name}")
     histograms(axes, shown, edges)
-    return style.listed(means)
+    return listed(means)
 
 
 def histograms(axes: Axes, parts: Sequence[tuple[str, str, np.ndarray]], edges: np.ndarray) -> None:

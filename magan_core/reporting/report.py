@@ -19,10 +19,10 @@ from magan_core.errors import MaganError
 from magan_core.files import read_json, write_text
 from magan_core.reporting import paper, typeset
 from magan_core.reporting.sources import PAPER_BACKBONE, PAPER_NAMES, Results, read_rows
-from magan_core.reporting.style import listed, look
+from magan_core.reporting.style import look
 from magan_core.reporting.tables import COMPARISON, DIFFERENCES, VARIANTS
 from magan_core.reporting.templates import fill
-from magan_core.wording import counted
+from magan_core.wording import counted, listed
 
 Rows = list[dict[str, str]]
 BETTER = "better"  # not reproduced: beyond the tolerance, to the better end

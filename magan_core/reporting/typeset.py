@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from magan_core.reporting.style import listed
+from magan_core.wording import listed
 
 DIGITS = 3  # of an own number
 
@@ -45,10 +45,10 @@ NOTES = {
         "the differences of its table (0.552, 0.846).",
     ),
     "II": (
-        "The paper gives averages on an Intel 3.4 GHz CPU and an Nvidia GTX Titan Xp. Own seconds are medians "
-        "over the photographs, reading and writing apart, and hold for the pictures (128×128 in `demo`, about "
-        "640×430 in CUHK) and the network of this profile, and for the hardware named beside them (in the "
-        "report: under Provenance): beside the paper's they say nothing of the detector alone.",
+        "The paper gives averages on an Intel 3.4 GHz CPU and an Nvidia GTX Titan Xp. Own seconds are "
+        "medians over the photographs, reading and writing apart, and hold for the pictures (128×128 in "
+        "`demo`, about 640×430 in CUHK) and the network of this profile, and for the hardware named beside "
+        "them: they do not tell how fast a detector is beside the paper's of the same.",
     ),
     "III": (
         SCORED,
@@ -108,7 +108,12 @@ def latex(number: str, comparison: pd.DataFrame) -> str:
         groups.append(rf"\multicolumn{{2}}{{c}}{{{METRICS[metric][1]}~{arrow}}}")
         first = left + 1 + 2 * index
         rules.append(rf"\cmidrule(lr){{{first}-{first + 1}}}")
-    head = ["Method", *(["Device (paper)"] * timed), *(["paper", "own"] * len(metrics)), *(["own hardware"] * timed)]
+    head = [
+        "Method",
+        *(["Device (paper)"] * timed),
+        *(["paper", "own"] * len(metrics)),
+        *(["own hardware"] * timed),
+    ]
     notes = " ".join(NOTES[number])
     caption = _tex(f"{TITLES[number]} (Table {number} of the paper). {notes}")
     lines = [
