@@ -2,15 +2,18 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from magan_core import paths
 from magan_core.metrics import histograms
 
 QUALITY = {"laplacian": 0.55, "baseline": 0.7, "hl-ll-sa": 0.8, "hl-ll-hca-lca": 0.78, "manet": 0.85}
 QUALITY |= {"magan": 0.92, "magan-s": 0.95}
+ROOT = Path(__file__).resolve().parent.parent
 OURS = ("manet", "magan", "magan-s")
 PARAMS = {
     "sets": {
@@ -22,6 +25,7 @@ PARAMS = {
     "about": "made up & small",
     "check": {"baselines": ["constant", "laplacian"], "mae_margin": None},
     "model": {"backbone": "vgg16"},
+    "training": {"steps": 10, "batch": 4},
     "published": {},
     "classical": [],
     "runs": {
@@ -88,7 +92,9 @@ def scores_of(folder: Path, quality: float, errors: dict[str, float]) -> None:
 def write_profile(
     profile: str, images: int = 5, height: int = 48, width: int = 64, stem: str = "scene"
 ) -> None:
-    """Write prepared data, runs, maps and scores of `profile` below the current folder."""
+    """Write prepared data, runs, maps and scores of `profile`, and the paper's tables, below the current
+    folder."""
+    shutil.copytree(ROOT / paths.PAPER_TABLES, paths.PAPER_TABLES)
     rng = np.random.default_rng(7)
     prepared, results = Path("data/prepared") / profile, Path("results") / profile
     write_json(

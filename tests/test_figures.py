@@ -16,15 +16,12 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.text import Text
 from PIL import Image
 
-from magan_core import paths
 from magan_core.errors import MaganError
 from magan_core.reporting import figures, photographs, style
 from magan_core.reporting.grid import broken
 from magan_core.reporting.rectangles import largest_mean
 from magan_core.reporting.sources import Results, read_columns
 from magan_core.wording import listed
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +31,6 @@ def profile(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         fake_results.write_profile("demo", stem="Blüte")
-    shutil.copytree(ROOT / paths.PAPER_TABLES, folder / paths.PAPER_TABLES)
     return folder
 
 

@@ -103,4 +103,12 @@ FIGURES = {
     ),
 }
 
+EPOCHS = 1000  # section IV-A
+COUNTS = {  # photographs of each data set, section IV-A: to train, to test, without masks
+    "shi": {"train": 604, "test": 100},
+    "zhao": {"train": 604, "test": 100},
+    "dut": {"train": 600, "test": 500},
+    "ctcug": {"test": 150},
+    "frd": {"unlabelled": 5000},
+}
 PHOTOGRAPHS = ("figure_1", "figure_8", "figure_9")  # figures that show some

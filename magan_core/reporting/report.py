@@ -8,17 +8,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from magan_core import paths
+from magan_core.classical import METHODS
 from magan_core.errors import MaganError
 from magan_core.files import read_json, write_text
-from magan_core.reporting import paper, typeset
-from magan_core.reporting.sources import PAPER_BACKBONE, PAPER_NAMES, Results, read_rows
+from magan_core.reporting import claims, paper, typeset
+from magan_core.reporting.sources import OURS, PAPER_BACKBONE, PAPER_NAMES, Results, read_rows
 from magan_core.reporting.style import look
 from magan_core.reporting.tables import COMPARISON, DIFFERENCES, VARIANTS
 from magan_core.reporting.templates import fill
@@ -28,6 +29,15 @@ Rows = list[dict[str, str]]
 BETTER = "better"  # not reproduced: beyond the tolerance, to the better end
 VERDICTS = ("reproduced", BETTER, "not reproduced", "other data", "not run")
 COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
+BARE = (
+    "Not trained with this profile",
+    "Detectors that this profile does not list",
+    "No program and no maps of these here; maps of one's own are scored by an entry under `published`",
+)
+ELSEWHERE = (
+    "Published maps are scored on the photographs that they were published for, which need not be the test "
+    "photographs of the other rows: DBDF's and LBP's are of CUHK's first 104, which Shi's split trains on."
+)
 
 
 def build_report(profile: str, params: Mapping[str, Any], results: str | Path, out: str | Path) -> None:
@@ -48,13 +58,15 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     differences = tables / "differences.csv"
     records, detectors = _records(tables / "provenance.json", params["classical"])
     cost = _cost(sources, records, detectors)
+    machines = {sources.listed[name]["variant"]: _machine(record) for name, record in records.items()}
+    machines |= {name: _machine(record) for name, record in detectors.items()}
     page = fill(
         "report.html.j2",
         profile=profile,
         about=params["about"],
-        banner=_banner(sources, trained=len(records)),
+        banner=[*_banner(sources, trained=len(records)), _schedule(sources, params["training"])],
         data=_data(sources),
-        tables=[_table(number, claim, numbers) for number, claim in paper.TABLES.items()],
+        tables=[_table(number, claim, numbers, machines) for number, claim in paper.TABLES.items()],
         verdicts=_verdicts(numbers),
         compared=[_headed(metric) for metric in COMPARED],
         differences=_differences(differences, {row["variant"]: row["row"] for row in sources.rows}),
@@ -114,6 +126,20 @@ def _banner(sources: Results, trained: int) -> list[str]:
     return lines
 
 
+def _schedule(sources: Results, training: Mapping[str, Any]) -> str:
+    """How long the runs were trained beside the paper's, and where other departures are told."""
+    sets = {sources.filled_by(run["set"]) for run in sources.listed.values()}
+    labelled = [sources.sets[name]["train"] for name in sets if sources.sets.get(name, {}).get("train")]
+    seen = training["steps"] * training["batch"]
+    epochs = sorted({round(seen / count) for count in labelled})
+    told = f", {epochs[0]}{f' to {epochs[-1]}' * (len(epochs) > 1)} epochs" if epochs else ""
+    return (
+        f"Training is {training['steps']:,} steps of {counted(training['batch'], 'photograph')}{told}; the "
+        f"paper's {paper.EPOCHS}. What the paper leaves open or contradicts, and how it is read here, is in "
+        "docs/paper-notes.md, all settings are in params.yaml."
+    )
+
+
 def _data(sources: Results) -> list[dict[str, Any]]:
     entries = []
     for role, name in PAPER_NAMES.items():
@@ -125,27 +151,30 @@ def _data(sources: Results) -> list[dict[str, Any]]:
             if "pseudo" in entry:
                 counts["train"] = f"{entry['train']}, and {entry['pseudo']} labelled by a network"
             here = "the same" if sources.is_real(role) else sources.part(role)
-        entries.append({"paper": name, "here": here} | counts)
+        claimed = {f"paper_{kind}": paper.COUNTS[role].get(kind, "–") for kind in counts}
+        entries.append({"paper": name, "here": here} | counts | claimed)
     return entries
 
 
 def _verdicts(numbers: Rows) -> list[list[str]]:
-    """Table, data set, and how many of the paper's numbers have each of the VERDICTS."""
+    """Table, data set, and how many of the paper's numbers have each of the VERDICTS; last of all."""
     counts: dict[tuple[str, str], Counter] = {}
     for row in numbers:
         if verdict := _verdict(row):
             counts.setdefault((row["table"], row["dataset"]), Counter())[verdict] += 1
-    return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in counts.items()]
+    shown = [(key, count) for key, count in counts.items()]
+    shown.append((("all", ""), sum(counts.values(), Counter())))
+    return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in shown]
 
 
 def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
     """Groups by data set of one line a pair of methods, a cell a metric of COMPARED. own: names of variants
     that `rows` of params.yaml gives."""
-    rows = read_rows(file, empty=True, columns=DIFFERENCES)
+    rows, steps = read_rows(file, empty=True, columns=DIFFERENCES), _claimed_steps()
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
         pairs = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
-        pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row)
+        pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row, steps)
     shown: list[dict[str, Any]] = []
     for name, pairs in groups.items():
         for (after, before), cells in pairs.items():
@@ -179,17 +208,38 @@ def _named(variant: str, own: Mapping[str, str]) -> str:
     return shown
 
 
-def _difference(row: Mapping[str, str]) -> dict[str, str]:
+def _claimed_steps() -> dict[tuple[str, str, str, str], str]:
+    """The paper's own differences, as text, by data set, variant, the one it is held against, and metric."""
+    found = {}
+    for number in ("III", "I", "IV", "VI", "V"):  # a later one counts: V says of each row which losses it has
+        table = claims.load(number)
+        table["variant"] = table["method"].map(VARIANTS[number])
+        table = table.dropna(subset=["variant", "value"])
+        for (dataset, metric), part in table.groupby(["dataset", "metric"]):
+            for after, before in permutations(zip(part["variant"], part["value"], strict=True), 2):
+                step = f"{after[1] - before[1]:+z.3f}".replace("-", "−")
+                found[dataset, after[0], before[0], metric] = step
+    return found
+
+
+def _difference(row: Mapping[str, str], steps: Mapping[tuple[str, str, str, str], str]) -> dict[str, Any]:
+    claimed = steps.get((row["dataset"], row["with"], row["without"], row["metric"]), "")
     if not row["difference"]:
-        return {"difference": "–", "spread": ""}
+        return {"difference": "–", "spread": "", "one_sided": False, "claimed": claimed}
     difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
     spread = f"{low:+z.4f} to {high:+z.4f}, p {p:.2g}".replace("-", "−")
     seeds = f", {row['seeds']} seeds" if row["seeds"] != "1" else ""
-    return {"difference": f"{difference:+z.4f}".replace("-", "−"), "spread": spread + seeds}
+    return {
+        "difference": f"{difference:+z.4f}".replace("-", "−"),
+        "spread": spread + seeds,
+        "one_sided": low > 0 or high < 0,
+        "claimed": claimed,
+    }
 
 
-def _table(number: str, claim: str, numbers: Rows) -> dict[str, Any]:
-    """One table: groups of rows by data set, a cell a metric."""
+def _table(number: str, claim: str, numbers: Rows, machines: Mapping[str, str]) -> dict[str, Any]:
+    """One table: groups of rows by data set, a cell a metric. machines: on which a variant or other method
+    was timed."""
     rows = [row for row in numbers if row["table"] == number]
     if not rows:
         raise MaganError(
@@ -204,7 +254,7 @@ def _table(number: str, claim: str, numbers: Rows) -> dict[str, Any]:
         stood = typeset.stood((row["method"], row["data"]) for row in mine)
         lines = [
             {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
-            | {"elsewhere": next((row["images"] for row in mine if _published(row, method)), "")}
+            | {"under": _under(number, dataset, method, mine, machines)}
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         groups.append({"name": f"{dataset} (here: {stood or 'no numbers'})", "lines": lines})
@@ -214,9 +264,10 @@ def _table(number: str, claim: str, numbers: Rows) -> dict[str, Any]:
         "claim": claim,
         "metrics": [_headed(metric) for metric in metrics],
         "groups": groups,
-        "bare": _bare(rows),
+        "bare": _bare(number, rows),
         "notes": [
             *_notes(rows),
+            *([ELSEWHERE] if any(_published(row) for row in rows) else []),
             *(note.replace("`", "'") for note in typeset.NOTES[number] if note != typeset.SCORED),
         ],
     }
@@ -231,11 +282,15 @@ def _headed(metric: str) -> str:
 def _cell(row: Mapping[str, str]) -> dict[str, str]:
     """The numbers of a cell as text, "" for none."""
     try:
+        timed = row["metric"] == "seconds"
         cell = {
             "claimed": _number(row["claimed"], row["metric"], "{:.6g}"),
             "own": _number(row["own"], row["metric"]),
-            "difference": _number(row["difference"], row["metric"], sign="+"),
+            "difference": "" if timed else _number(row["difference"], row["metric"], sign="+"),
         }
+        if timed and row["own"] and row["claimed"]:
+            ratio = float(row["own"]) / float(row["claimed"])
+            cell["difference"] = f"×{ratio:.2g}" if ratio > 0.5 else f"1/{1 / ratio:,.0f}"
         numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
         return cell | {
             "spread": typeset.spread(numbers | {"seeds": int(row["seeds"])}),
@@ -272,28 +327,50 @@ def _published(row: Mapping[str, str], method: str | None = None) -> bool:
     return row["data"].startswith("published") and method in (None, row["method"])
 
 
-def _bare(rows: Rows) -> list[str]:
-    """The methods without any own number."""
+def _under(number: str, dataset: str, method: str, rows: Rows, machines: Mapping[str, str]) -> str:
+    """Small print below a method's name: how many published maps, or what its seconds were measured on."""
+    if number != "II":
+        return next((f"{row['images']} images" for row in rows if _published(row, method)), "")
+    table = claims.load(number)
+    devices = table.loc[table["dataset"].eq(dataset) & table["method"].eq(method), "device"]
+    told = [f"paper: {device}" for device in devices]
+    if any(row["own"] for row in rows if row["method"] == method):
+        told.append(f"own: {machines.get(VARIANTS[number].get(method), 'not known')}")
+    return ", ".join(told)
+
+
+def _bare(number: str, rows: Rows) -> list[tuple[str, list[str]]]:
+    """Why methods are without any own number, and which."""
     filled = {row["method"] for row in rows if row["own"]}
-    return [method for method in dict.fromkeys(row["method"] for row in rows) if method not in filled]
+    found: dict[str, list[str]] = {why: [] for why in BARE}
+    for method in dict.fromkeys(row["method"] for row in rows if row["method"] not in filled):
+        variant = VARIANTS[number].get(method)
+        kind = 2 if variant is None else 1 if variant in METHODS else 0
+        found[BARE[kind]].append(method)
+    return [(why, methods) for why, methods in found.items() if methods]
 
 
 def _notes(rows: Rows) -> list[str]:
     """Whether our numbers come in the paper's order."""
-    both = [row for row in rows if row["own"] and row["claimed"]]
-    same = [
-        (float(one["claimed"]) - float(two["claimed"])) * (float(one["own"]) - float(two["own"])) > 0
-        for one, two in combinations(both, 2)
-        if (one["dataset"], one["metric"]) == (two["dataset"], two["metric"])
-        and one["claimed"] != two["claimed"]
-    ]
+    both = [row for row in rows if row["own"] and row["verdict"]]
+    same, ours = [], []
+    for one, two in combinations(both, 2):
+        if (one["dataset"], one["metric"]) != (two["dataset"], two["metric"]):
+            continue
+        if one["claimed"] != two["claimed"]:
+            claimed = float(one["claimed"]) - float(two["claimed"])
+            same.append(claimed * (float(one["own"]) - float(two["own"])) > 0)
+            ours += same[-1:] if {one["method"], two["method"]} <= OURS.keys() else []
     if not same:
         return []
-    return [
+    note = (
         f"Order: of {counted(len(same), 'pair')} of methods whose numbers differ in the paper, each score "
         f"and data set for itself, {sum(same)} {'comes' if sum(same) == 1 else 'come'} out in the same order "
         "here; by chance it would be about half."
-    ]
+    )
+    if 0 < len(ours) < len(same):
+        note += f" Among the paper's own three networks it is {sum(ours)} of {len(ours)}."
+    return [note]
 
 
 def _figure(name: str, said: paper.Said, results: Path) -> dict[str, Any]:

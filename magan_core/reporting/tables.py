@@ -96,9 +96,10 @@ def compare(number: str, results: Results, tolerance: Mapping[str, float | None]
 
     claimed, own and difference (own - claimed) are float64, NaN for an empty cell; low and high the 95 %
     interval over images. With several seeds own is their mean, deviation their standard deviation, and there
-    is no interval. data says what the own number stands on. verdict, where the paper has one: "reproduced" or
-    "not reproduced" (|difference| against the tolerance of the metric), "other data" (other data, another
-    network, a reconstruction or other hardware stood in: no statement about the paper), "not run".
+    is no interval. data says what the own number stands on. verdict, where the paper has a number of this
+    table: "reproduced" or "not reproduced" (|difference| against the tolerance of the metric), "other data"
+    (other data, another network, a reconstruction or other hardware stood in: no statement about the paper),
+    "not run".
     MaganError for a listed run whose scores are missing.
     """
     rows = []
@@ -253,7 +254,7 @@ def _score(scored: Mapping[str, Any], metric: str) -> dict[str, Any]:
 
 
 def _verdict(row: Mapping[str, Any], tolerance: Mapping[str, float | None]) -> str:
-    if np.isnan(row["claimed"]):
+    if np.isnan(row["claimed"]) or (row["table"], row["method"]) == ("IV", CE_ONLY):  # the latter is V's
         return ""
     if np.isnan(row["own"]):
         return "not run"
