@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from magan_core import provenance
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -32,8 +34,6 @@ def hardware(device: str = "cpu") -> dict:
 
 def commit() -> str | None:
     """That of this project, with `+` if something of its code, these scripts included, is changed."""
-    from magan_core import provenance  # here: it imports torch, which counts as memory in growth.py
-
     return provenance.commit(leaving_out="benchmarks/results")
 
 

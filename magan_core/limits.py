@@ -12,12 +12,8 @@ from magan_core.errors import MaganError, nearest
 
 TABLES = ("I", "II", "III", "IV", "V", "VI")  # of the paper; `rows` may stand in them
 PARTS = ("HL", "LL", "HCA", "SA", "LCA")  # of the generator: Table IV
-SMALLEST = {
-    1: 1,
-    16: 6,
-    70: 24,
-    256: 96,
-}  # receptive field of Table VI -> least side of its pictures in pixels
+# Receptive field of Table VI -> least side of its pictures in pixels.
+SMALLEST = {1: 1, 16: 6, 70: 24, 256: 96}
 LARGEST = 100_000  # side in pixels to which a photograph may be brought
 ENERGIES = ("mean", "raw")  # of channel attention: what they are is in models.attention
 AXES = ("sources", "printed")

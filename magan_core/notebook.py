@@ -101,6 +101,8 @@ def run(path: Path, out: Path, given: list[str]) -> None:
             )
         parameters[name] = value
 
+    if out.resolve() == path.resolve():
+        raise MaganError(f"the executed copy would take the place of {path}; name another file for it.")
     import papermill  # late: the checks above need not wait for it
     from nbclient.exceptions import DeadKernelError
 

@@ -202,7 +202,14 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
             if training["batch"] < 2:
                 raise MaganError(f"{where}: batch is 1; run {run} needs 2 or more, half of them unlabelled.")
             limits.check_share(training["supervised_share"], training["steps"], f"run {run} in {where}")
-            nearest(runs[run]["unlabelled"], profile["sets"], f"unlabelled set of run {run} in {where}")
+            pool = runs[run]["unlabelled"]
+            nearest(pool, profile["sets"], f"unlabelled set of run {run} in {where}")
+            entry = profile["sets"][roles.filled_by(profile["sets"], pool)]
+            if not entry.keys() & {"unlabelled", "unlabelled_split"} and entry.get("use") != "unlabelled":
+                raise MaganError(
+                    f"run '{run}' of {where} takes unlabelled photographs from the set '{pool}', which has "
+                    "none: give it `unlabelled`, `unlabelled_split` or `use: unlabelled`, or name another."
+                )
     profile["runs"] = {run: runs[run] for run in listed}
 
 

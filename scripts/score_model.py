@@ -92,8 +92,8 @@ if __name__ == "__main__":
     options = parser.parse_args()
     try:
         trained = {name: record for folder in options.runs for name, record in trainings(folder).items()}
-        if options.out.is_dir():
-            raise MaganError(f"{options.out} is a folder; name a file for the scores")
+        if options.out.suffix != ".json":
+            raise MaganError(f"{options.out} is no name for the scores; name a .json file first")
         write_json(options.out, score(options.models, options.splits) | {"trained_on": trained})
     except MaganError as error:
         sys.exit(f"score_model.py: {error}")

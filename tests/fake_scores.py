@@ -66,6 +66,10 @@ class Folder:
         (self.root / "runs" / run / "provenance.json").write_text(json.dumps(provenance))
 
     def results(self) -> Results:
+        tested = {role: {"test": 4} for role, entry in self.sets.items() if entry.get("use") != "unlabelled"}
+        (self.root / "prepared").mkdir(exist_ok=True)
+        if not (self.root / "prepared/sets.json").exists():
+            (self.root / "prepared/sets.json").write_text(json.dumps(tested))
         folders = (self.root / name for name in ("prepared", "runs", "maps", "scores"))
         return Results(*folders, self.listed, self.sets, self.others, self.published, rows=self.rows)
 

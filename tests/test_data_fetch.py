@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -243,6 +244,45 @@ def test_ctrl_c_says_what_is_there(made, files, tmp_path, monkeypatch, capsys):
     listed = capsys.readouterr().out
     assert f"{tmp_path / 'cuhk'}: not here; what a fetch that was stopped has got is in" in listed
     assert listed.count("what a fetch that was stopped has got") == 1
+    assert "a set of your own" not in listed
+    (tmp_path / "cuhk").mkdir()  # which the next fetch would mend
+    cli.main(["data", "list"])
+    assert "what a fetch that was stopped" not in capsys.readouterr().out
+
+
+def test_what_a_fetch_has_got_goes_once_the_set_is_added(made, tmp_path, monkeypatch):
+    (tmp_path / ".cuhk.partial/images").mkdir(parents=True)
+    monkeypatch.setenv("MAGAN_DATA", str(tmp_path))
+    monkeypatch.setattr(fetching, "wanted", lambda name: wanted("set", made / "sources", made / "manifests"))
+    cli.main(["data", "add", "cuhk", str(made / "repository")])
+    assert [path.name for path in tmp_path.iterdir()] == ["cuhk"]
+
+
+SLOW_GIT = """#!/bin/sh
+[ "$1" = init ] || { touch started; exec sleep 60; }
+"""
+
+
+def test_sigterm_says_what_is_there_too_and_ends_git(tmp_path):
+    """Its store goes as well."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text(SLOW_GIT)
+    (tmp_path / "bin/git").chmod(0o755)
+    own = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "MAGAN_DATA": str(tmp_path / "raw")}
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "magan_core", "data", "fetch", "cuhk"]
+    environment = os.environ | own | {"TMPDIR": str(tmp_path / "tmp")}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    start = time.monotonic()
+    while not list(tmp_path.glob("tmp/magan-*/started")):
+        assert time.monotonic() < start + 60
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "magan: stopped; 0 of 1408 files are in" in told
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert time.monotonic() < start + 55, "git was waited for"
 
 
 def test_without_git(files, tmp_path, monkeypatch):

@@ -83,6 +83,15 @@ def test_an_out_folder_that_cannot_be_made(tmp_path, never):
         notebook.run(path, tmp_path / "file" / "out" / "a.ipynb", [])
 
 
+def test_a_notebook_is_not_overwritten_by_its_executed_copy(tmp_path, never, monkeypatch):
+    path = write(tmp_path / "a.ipynb", parameters())
+    before = path.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MaganError, match="would take the place of"):
+        notebook.run(path, Path("a.ipynb"), [])
+    assert path.read_bytes() == before
+
+
 def test_defaults(tmp_path):
     found = notebook.defaults(write(tmp_path / "a.ipynb", parameters()))
     assert found == {"profile": "demo", "steps": 3, "rate": 0.5, "quick": True}

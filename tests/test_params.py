@@ -188,6 +188,11 @@ MISTAKES = {
     "profile without its star": ("profile: *demo", "profile: demo", "must be one of: *demo"),
     "profile that is none": ("profile: *demo", "profile: *slim", "must be one of: *demo"),
     "section": ("folders:", "folder:", "did you mean 'folders'"),
+    "unlabelled photographs from a set with masks": (
+        "variant: magan-s, unlabelled: frd,",
+        "variant: magan-s, unlabelled: zhao,",
+        "the set 'zhao', which has none",
+    ),
     "run": ("- hl-ll-hca-dut", "- hl-ll-hcb-dut", "did you mean 'hl-ll-hca-dut'"),
     "key of a run": ("parts: [HL],", "part: [HL],", "did you mean 'parts'"),
     "loss": ("iou: 1.0, adv: 0.0}", "iuo: 1.0, adv: 0.0}", "did you mean 'iou'"),

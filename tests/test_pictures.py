@@ -1,5 +1,7 @@
 """What notebooks show: losses, maps, and the two orders of a table's rows, beside each other."""
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -32,6 +34,9 @@ def test_losses_of_a_run_without_a_discriminator_are_one_panel():
 
 def test_a_run_with_a_discriminator_has_a_second_panel():
     _, second = plot_losses(history(adv=[0.7, 0.9], d_real=[0.6, 0.5], d_fake=[0.5, 0.4])).axes
+    chance = second.lines[-1]
+    assert list(chance.get_ydata()) == [math.log(2)] * 2
+    chance.remove()
     assert lines(second) == {
         "adv": [(10, 0.7), (20, 0.9)],
         "d_real": [(10, 0.6), (20, 0.5)],

@@ -313,6 +313,15 @@ def test_an_unlabelled_photograph_that_is_tested_on_is_an_error(tmp_path, raw):
         )
 
 
+@pytest.mark.parametrize(("name", "counts"), [("ctcug", {"test": 3}), ("frd", {"unlabelled": 4})])
+def test_a_synthetic_scene_is_not_learnt_from_and_tested_on(tmp_path, name, counts):
+    """As sets that begin at the same number have it; networks of DUT are tested on CTCUG."""
+    entry = {"source": "synthetic", "character": "objects", "size": 48} | counts
+    with pytest.raises(MaganError, match=r"scene 'objects_0000\d' is learnt from in set .*another `first`"):
+        run(profile(dut=SCENES, **{name: entry}), tmp_path, tmp_path / "out")
+    run(profile(dut=SCENES, **{name: entry | {"first": 100}}), tmp_path, tmp_path / "out")
+
+
 def test_unlabelled_folder_needs_no_masks(tmp_path, raw):
     for mask in (raw / "eigene Bilder" / "masks").iterdir():
         mask.unlink()

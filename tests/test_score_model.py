@@ -59,6 +59,14 @@ def score(root, *arguments):
     )
 
 
+def test_a_model_in_the_place_of_the_scores_file_stays(root):
+    before = sha256(root / "1.safetensors")
+    done = score(root, "1.safetensors", "2.safetensors", "--splits", "toy/two.txt")
+    assert done.returncode == 1
+    assert "1.safetensors is no name for the scores" in done.stderr
+    assert sha256(root / "1.safetensors") == before
+
+
 def test_scores_and_provenance_of_a_model_are_written(root, tmp_path):
     done = score(root, "out.json", "1.safetensors", "--splits", "toy/two.txt", "--runs", "results/demo/runs")
     assert done.returncode == 0, done.stderr
@@ -108,7 +116,7 @@ def test_several_models_map_together(root):
             ["out.json", "1.safetensors", "--runs", "results/demo/runs", "results/other/runs"],
             "no RUN/provenance.json in results/other/runs",
         ),
-        (["raw", "1.safetensors", "--splits", "toy/two.txt"], "raw is a folder"),
+        (["raw", "1.safetensors", "--splits", "toy/two.txt"], "raw is no name for the scores"),
     ],
     ids=["model", "split", "runs", "out"],
 )

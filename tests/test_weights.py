@@ -16,7 +16,7 @@ from tiny import MODEL, decided
 from magan_core import params, paths
 from magan_core.errors import MaganError
 from magan_core.files import MODE
-from magan_core.models import PARTS, build_discriminator, build_generator
+from magan_core.models import PARTS, build_discriminator, build_generator, weights
 from magan_core.models.discriminator import DEPTHS
 from magan_core.models.weights import (
     load_discriminator,
@@ -385,6 +385,16 @@ def test_going_on_from_a_model_of_this_project(tmp_path):
     assert re.fullmatch(r"the model model\.safetensors of sha256 [0-9a-f]{12}", told)
     wanted = trained.state_dict()
     assert all(torch.equal(value, wanted[key]) for key, value in generator.state_dict().items())
+
+
+def test_going_on_from_a_model_that_is_older_than_a_setting(tmp_path, monkeypatch):
+    """As docs/extending.md says of an attention of one's own."""
+    save_model(decided(), MODEL, PARTS, 32, tmp_path / "model.safetensors")
+    monkeypatch.setattr(weights, "WITHOUT_TENSORS", (*weights.WITHOUT_TENSORS, "heads"))
+    monkeypatch.setattr(weights, "DEFAULTS", weights.DEFAULTS | {"heads": 1})
+    load_pretrained(build_generator(MODEL), MODEL | {"heads": 1}, tmp_path / "model.safetensors")
+    with pytest.raises(MaganError, match="heads 1, not 2"):
+        load_pretrained(build_generator(MODEL), MODEL | {"heads": 2}, tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`magan data`: what there is, getting it, checking it, and photographs that sets share."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 from magan_core import paths
@@ -92,15 +93,16 @@ def show(options: argparse.Namespace) -> None:
     from magan_core.data.catalogue import CATALOGUE
     from magan_core.data.fetch import unfinished
 
+    raw = _folder("")
     for name, data_set in CATALOGUE.items():
         masks = f"with masks (white = {WHITE[data_set.white]})" if data_set.white else "without masks"
         folders = [
             " or ".join(names) for part in data_set.parts for names in (part.images, part.masks) if names
         ]
-        state, begun = _state(name), unfinished(_folder(name))
+        state, begun = _state(name, raw), unfinished(raw / name)
         get = f"magan data fetch {name}"
         if not data_set.repository:
-            rest = f"remove {_folder(name)}, " if state.here else ""  # `add` takes a set as a whole
+            rest = f"remove {raw / name}, " if state.here else ""  # `add` takes a set as a whole
             get = f"download it, {rest}then magan data add {name} FOLDER; expects in it {', '.join(folders)}"
         print(
             f"{name}: {data_set.title}\n"
@@ -108,29 +110,29 @@ def show(options: argparse.Namespace) -> None:
             f"    licence: {data_set.licence}\n"
             f"    from {data_set.origin}\n"
             + f"    to get it: {get}\n" * state.wanting
-            + f"    {_folder(name)}: {state}"
+            + f"    {raw / name}: {state}"
             + f"; what a fetch that was stopped has got is in {begun}, and the next goes on there"
-            * begun.exists()
+            * (begun.exists() and not state.here)
         )
 
-    for name in _own_sets():
-        print(f"{name}: a set of your own\n    {_folder(name)}: {_state(name)}")
+    for name in _own_sets(raw):
+        print(f"{name}: a set of your own\n    {raw / name}: {_state(name, raw)}")
 
 
-def _state(name: str):
+def _state(name: str, raw: Path):
     """How the set is here, against its manifest and the number of photographs in the catalogue."""
     from magan_core.data.catalogue import CATALOGUE
     from magan_core.data.state import inspect
 
-    return inspect(name, _folder(name), of=CATALOGUE[name].count if name in CATALOGUE else 0)
+    return inspect(name, raw / name, of=CATALOGUE[name].count if name in CATALOGUE else 0)
 
 
-def _own_sets() -> list[str]:
+def _own_sets(folder: Path) -> list[str]:
     """The sets in the data folder that the catalogue does not know."""
     from magan_core.data.catalogue import CATALOGUE
+    from magan_core.data.sets import visible
 
-    folder = _folder("")
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = visible(folder) if folder.is_dir() else []
     return [path.name for path in found if path.name not in CATALOGUE and (path / "images").is_dir()]
 
 
@@ -161,7 +163,7 @@ def add(options: argparse.Namespace) -> None:
     """`magan data add`."""
     from magan_core.data.add import add_known, add_parts
     from magan_core.data.catalogue import data_set
-    from magan_core.data.fetch import wanted
+    from magan_core.data.fetch import unfinished, wanted
 
     found, folder = data_set(options.name), _folder(options.name)
     if options.white and not found.white:
@@ -170,6 +172,7 @@ def add(options: argparse.Namespace) -> None:
         raise MaganError(f"the manifest says what {options.name} is; leave --white and --partial out")
     if found.repository:
         print(f"{counted(add_known(wanted(options.name), options.download, folder), 'file')} in {folder}")
+        shutil.rmtree(unfinished(folder), ignore_errors=True)
         return
     counts = add_parts(found, options.download, folder, options.white, options.partial)
     parts = [counted(count, f"{part} photograph") for part, count in counts.items()]
@@ -180,20 +183,19 @@ def verify(options: argparse.Namespace) -> None:
     """`magan data verify`."""
     from magan_core.data.catalogue import CATALOGUE, data_set
 
-    if not _folder("").is_dir():
-        raise MaganError(f"{_folder('')} does not exist; see `magan data list` for how to get a data set")
-    own = _own_sets()
+    raw = _folder("")
+    if not raw.is_dir():
+        raise MaganError(f"{raw} does not exist; see `magan data list` for how to get a data set")
+    own = _own_sets(raw)
     for name in options.names:
         if name not in own:
             data_set(name)
-    names = options.names or [*(name for name in CATALOGUE if _folder(name).is_dir()), *own]
-    states = {name: _state(name) for name in names}
+    names = options.names or [*(name for name in CATALOGUE if (raw / name).is_dir()), *own]
+    states = {name: _state(name, raw) for name in names}
     if not options.names:
         states = {name: state for name, state in states.items() if name in CATALOGUE or state.described}
     if not states:
-        raise MaganError(
-            f"no data set with a manifest is in {_folder('')}; see `magan data list` for how to get one"
-        )
+        raise MaganError(f"no data set with a manifest is in {raw}; see `magan data list` for how to get one")
     for name, state in states.items():
         print(f"{name}: {state}")
     undescribed = [name for name, state in states.items() if state.here and not state.described]
@@ -207,7 +209,7 @@ def verify(options: argparse.Namespace) -> None:
     }
     told = [f"{', '.join(names)}: {remedy}" for remedy, names in faults.items() if names]
     if undescribed:
-        where = _folder(undescribed[0])
+        where = raw / undescribed[0]
         told.append(
             f"{', '.join(undescribed)}: no manifest says what the files should be; if they are right as they "
             f"are, {_writing(where)} writes one"

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -216,8 +215,6 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         entry = map_files.describe(photo, target, values, origin) | {"kept": not fresh}
         done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
 
-    in_main = threading.current_thread() is threading.main_thread()  # no other can set a handler
-    before = signal.signal(signal.SIGTERM, _terminate) if in_main else None
     try:
         for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
             try:
@@ -236,19 +233,11 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
     except KeyboardInterrupt as stop:
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
         raise Interrupted(told, getattr(stop, "signal", signal.SIGINT)) from stop
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
     begun = {entry["file"] for entry in done} | failed.keys()
     failed |= {str(photo): f"{photo}: not begun" for photo in targets if str(photo) not in begun}
     names = [str(file) for file in files]
     facts = {"model": names if len(names) > 1 else names[0], "device": str(device), "size": size}
     return done, failed, facts | how
-
-
-def _terminate(number: int, _) -> None:
-    """SIGTERM as Ctrl-C: what is being written is removed, and what is done is said."""
-    raise Interrupted("", number)
 
 
 def told_of(photo: Path, error: MaganError) -> str:

@@ -107,7 +107,7 @@ def fetch(
     except (_NotSent, KeyboardInterrupt) as error:
         kept = f"{there} of {len(files)} files are in {growing}; the same command goes on there."
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(f"stopped; {kept}", signal.SIGINT) from error
+            raise Interrupted(f"stopped; {kept}", getattr(error, "signal", signal.SIGINT)) from error
         raise MaganError(
             f"{error}. {kept} Or clone {url} and give its folder to `magan data add`."
         ) from error

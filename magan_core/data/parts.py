@@ -148,8 +148,8 @@ def _check_name(name: str, key: str, value: Any) -> None:
 def check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: set[tuple[str, str]]) -> None:
     """Raise MaganError when a photograph is tested on that is trained on in the same set or in one of another
     source, or in one whose networks meet that test set (`transfers`: pairs of training and test set), or that
-    is unlabelled, or labelled by a network, anywhere. The same file counts, and the same content (leaks.py),
-    but for synthetic scenes, whose numbers tell them apart.
+    is unlabelled, or labelled by a network, anywhere. The same file counts, and the same content (leaks.py);
+    of synthetic scenes the same character and number.
     """
     tested = {record["image"]: name for name, parts in found.items() for record in parts.test}
     for name, parts in found.items():
@@ -159,6 +159,14 @@ def check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: set
                     f"{record['image']} is in the unlabelled set '{name}' and in the test set "
                     f"'{tested[record['image']]}'; give both one seed, and shares that sum up to at most 1"
                 )
+    scenes = [name for name in found if sources[name] == "synthetic"]
+    for name, other in product(scenes, scenes):
+        learnt = found[name].unlabelled + found[name].train * ((name, other) in transfers)
+        if twice := _stems(learnt) & _stems(found[other].test):
+            raise MaganError(
+                f"scene '{min(twice)}' is learnt from in set '{name}' and tested on in set '{other}'; give "
+                "one of them another `first`"
+            )
     real = [name for name in found if sources[name] != "synthetic"]
     kinds = ("train", "pseudo", "unlabelled", "test")
     small = {(name, kind): leaks.thumbnails(getattr(found[name], kind)) for name in real for kind in kinds}

@@ -12,7 +12,8 @@ from magan_core.data.images import SUFFIXES, read_mask, read_photo
 from magan_core.data.record import Record
 from magan_core.errors import MaganError
 
-LITTER = {"thumbs.db", "desktop.ini"}  # what file managers leave behind; names that start with a dot as well
+# What file managers leave behind, beside names that start with a dot.
+LITTER = {"thumbs.db", "desktop.ini", "icon\r"}
 
 
 def pairs(folder: str | Path, white: str, images: str = "images", masks: str = "masks") -> list[Record]:

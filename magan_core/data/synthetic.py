@@ -275,7 +275,7 @@ def _disk_blur(planes: np.ndarray, radius: float) -> np.ndarray:
     return fft.irfft2(fft.rfft2(planes) * _transfer(round(radius, 2), side), (side, side))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def _transfer(radius: float, side: int) -> np.ndarray:
     kernel = _disk(radius)
     canvas = np.zeros((side, side), np.float32)

@@ -20,6 +20,7 @@ DISCRIMINATOR = "magan-discriminator"  # key of its header in the metadata
 # Settings that change a network, and perhaps no weight: efficientnet_lite0 pads otherwise than
 # tf_efficientnet_lite0, and normalises its input otherwise.
 WITHOUT_TENSORS = ("backbone", "pooling", "dilation", "energy", "axis")
+DEFAULTS = {"pooling": True}  # of those that files may lack which are older than the setting
 
 
 def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -> str:
@@ -78,7 +79,7 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
 def _go_on_from(generator: MANet, settings: dict, file: Path) -> str:
     header, trained = read_header(file), load_model(file)[0]
     theirs, ours = (
-        {"pooling": True} | values | {"backbone": values["backbone"].partition(".")[0]}  # without its tag
+        DEFAULTS | values | {"backbone": values["backbone"].partition(".")[0]}  # without its tag
         for values in (header["settings"], settings)
     )
     differences = [

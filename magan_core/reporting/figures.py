@@ -42,7 +42,8 @@ ENLARGED = 0.1  # of F_beta, below its best
 @styled
 def figure_5(results: Results) -> Drawing:
     """Figure 5: shares of in-focus and out-of-focus pixels of each data set, and their spread over images."""
-    roles = [role for role in WITH_MASKS if results.filled_by(role) == role and results.has(role)]
+    own = [role for role in WITH_MASKS if results.filled_by(role) == role and results.has(role)]
+    roles = [role for role in own if results.tests(role) or results.sets[role].get("train")]
     if not roles:
         raise Absent("this profile has no set with masks")
     shares = [_focus_shares(results, role) for role in roles]
@@ -329,7 +330,8 @@ def _focus_shares(results: Results, role: str) -> np.ndarray:
             training = (np.load(file, mmap_mode="r")[:labelled] > 127).mean(axis=(1, 2))
         except (OSError, ValueError) as error:
             raise MaganError(f"cannot read {file}: {error}. `make repro` prepares {role} again.") from error
-    test = [(results.mask(entry) > 127).mean() for entry in results.test_images(role)]
+    tested = results.test_images(role) if results.tests(role) else []
+    test = [(results.mask(entry) > 127).mean() for entry in tested]
     return np.concatenate([training, test])
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from PIL import Image
 
-from magan_core import paths
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError
 from magan_core.files import read_json, write_text
@@ -72,7 +71,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         differences=_differences(differences, {row["variant"]: row["row"] for row in sources.rows}),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=cost[-1][1],
-        executed=paths.notebooks(profile).exists(),
+        executed=(results / "notebooks").exists(),
         provenance=[*_provenance(records, detectors), *cost],
         runs=[_run(name, record) for name, record in records.items()],
     )
@@ -465,6 +464,9 @@ def _cost(
     sources: Results, records: Mapping[str, Mapping[str, Any]], detectors: Mapping[str, Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
     """What the runs took: training, mapping the test photographs, and last the total, as names and values."""
+    timed = [*records.values(), *detectors.values()]
+    names = {name for record in timed for name in record["seconds"]["predict_per_image"]}
+    _require(sources.sets, names, sources.prepared / "sets.json")
 
     def mapping(each: Mapping[str, Mapping[str, Any]]) -> float:
         return sum(

@@ -28,13 +28,13 @@ def methods_of(results: Results, role: str, wanted: Sequence[str]) -> tuple[list
 
 def compared(results: Results) -> list[str]:
     """The roles that Figures 7 and 8 show: the paper's, or else the judging one."""
-    return [role for role in COMPARED if results.has(role)] or [tested(results)]
+    return [role for role in COMPARED if results.tests(role)] or [tested(results)]
 
 
 def tested(results: Results) -> str:
     """The judging role, if it has photographs to test on."""
     role = results.judging
-    if not results.has(role) or not results.sets[results.filled_by(role)].get("test"):
+    if not results.tests(role):
         raise Absent("this profile has no set to test on")
     return role
 

@@ -1,4 +1,4 @@
-"""Where the figures of a profile find their numbers and pictures, and what to call the data.
+"""Where tables, figures and notebooks find a profile's numbers and pictures, and what to call the data.
 
 A *role* is a data set of the paper (`shi`, `zhao`, `dut`, `ctcug`, `frd`); a *set* is what a profile prepared
 for it. Mostly they have the same name; `same_as` in params.yaml lets one set fill another role too. A run
@@ -31,11 +31,7 @@ REAL = {  # entries of the paper's own data under `sets`, but for which class th
     "frd": {"source": "frd", "use": "unlabelled"},
 }
 DIVIDES = {"train_split", "test_split", "unlabelled_split", "train_share", "share"}
-NOT_OF = {
-    "test": ("train_split",),
-    "train": ("test_split",),
-    "": (),
-}  # what one part of a set is not decided by
+NOT_OF = {"test": ("train_split",), "train": ("test_split",), "": ()}  # what a part is not decided by
 OURS = {"MANet": "manet", "MA-GANet": "magan", "MA-GANet-s": "magan-s"}  # label -> variant
 TRAINED_ON = {"ctcug": "dut"}  # a test-only role is scored with the models of this one (paper, IV-A)
 SAME = "same data"
@@ -89,6 +85,10 @@ class Results:
     def has(self, role: str) -> bool:
         """Whether this profile has data for the role."""
         return self.filled_by(role) in self.roles
+
+    def tests(self, role: str) -> bool:
+        """Whether this profile has photographs with masks to test the role on."""
+        return self.has(role) and bool(self.sets[self.filled_by(role)].get("test"))
 
     @property
     def judging(self) -> str:

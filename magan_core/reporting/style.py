@@ -1,7 +1,8 @@
 """One look for every figure: widths, fonts, one colour a method, and files whose bytes depend on nothing but
 their content.
 
-Figures are made with `matplotlib.figure.Figure`, never pyplot: no window, no global state, nothing to close.
+The figures of the paper are made with `matplotlib.figure.Figure`, never pyplot: no window, no global state,
+nothing to close.
 The colours are those of Okabe and Ito for our own methods and the two baselines, which stay apart for every
 common form of colour blindness; other methods take muted colours. Dash patterns tell apart in grey what its
 colour does not: MA-GANet alone is drawn through, so that dashes on top of it stay visible.
@@ -18,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from magan_core.errors import MaganError
-from magan_core.files import atomic, write_json
+from magan_core.files import write_bytes, write_json
 
 COLUMN = 3.5  # inches: one column of the paper
 PAGE = 7.16  # inches: both columns
@@ -49,7 +50,6 @@ RC = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.3,
     "pdf.fonttype": 42,
-    "svg.hashsalt": "magan",
 }
 UNDATED = {"png": {"Software": None}, "pdf": {"CreationDate": None}}  # metadata that differ from day to day
 styled = mpl.rc_context(RC)  # a decorator for functions that draw
@@ -139,8 +139,7 @@ def save(drawing: Drawing, out_dir: str | Path, name: str) -> list[Path]:
     out_dir = Path(out_dir)
     paths = [out_dir / f"{name}.{kind}" for kind in UNDATED]
     for path, kind in zip(paths, UNDATED, strict=True):
-        with atomic(path) as temporary:
-            temporary.write_bytes(encoded(drawing, kind))
+        write_bytes(path, encoded(drawing, kind))
     words = out_dir / f"{name}.json"
     write_json(words, {"caption": drawing.caption, "alt": drawing.alt})
     return [*paths, words]

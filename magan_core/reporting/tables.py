@@ -182,7 +182,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
     rows = []
     own = [(row["against"], row["variant"]) for row in results.rows if "against" in row]
     for role, (first, second) in product(PAPER_NAMES, dict.fromkeys((*PAIRS, *own))):
-        pairs = _same_seed(results, first, second, role) if results.has(role) else []
+        pairs = _same_seed(results, first, second, role) if results.tests(role) else []
         if not pairs or results.sets[results.filled_by(role)]["test"] < 2:
             continue
         paper = get_protocol("paper")
@@ -229,7 +229,7 @@ def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dic
         ).exists():
             scored = results.summary(name, role)
             return own | _score(scored, metric) | {"data": f"published maps, {scored['images']} images"}
-    if variant is None or variant in results.published or not results.has(role):
+    if variant is None or variant in results.published or not results.tests(role):
         return own
     runs = [variant] if variant in results.others else results.seeds(variant, role)
     if not runs:
