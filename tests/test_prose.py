@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -97,3 +98,25 @@ def test_the_paper_notes_have_the_released_models_scores_with_either_number_of_b
     for row, bits in zip(found, ("", ", 16 bits"), strict=True):
         scored = SCORES[f"CUHK, {split}.txt{bits}"]
         assert row[1:] == [f"{scored[name]:.4f}" for name in NOTES_ORDER]
+
+
+def test_which_of_the_papers_numbers_are_here():
+    """Each by the first profile that judges it, or else by the one that has most to say of it."""
+    verdicts = ("reproduced", "better", "not reproduced", "other data", "not run")
+    found: dict[tuple[str, ...], list[str]] = {}
+    for profile in ("cuhk", "cuhk-cpu", "cuhk-cpu-shi"):
+        rows = pd.read_csv(ROOT / f"results/{profile}/tables/claims.csv").dropna(subset="verdict")
+        lower = rows["metric"].eq("mae") == rows["difference"].lt(0)
+        rows.loc[rows["verdict"].eq("not reproduced") & lower, "verdict"] = "better"
+        for *key, verdict in rows[["table", "dataset", "method", "metric", "verdict"]].to_numpy():
+            found.setdefault(tuple(key), []).append(verdict)
+    counts: dict[str, Counter] = {}
+    for (table, dataset, *_), said in found.items():
+        judged = [one for one in said if one in verdicts[:3]]
+        one = judged[0] if judged else min(said, key=verdicts.index)
+        for line in (f"{table}, {dataset}", "all"):
+            counts.setdefault(line, Counter())[one] += 1
+    for line, count in counts.items():
+        expected = [count.total(), *(count[one] or "–" for one in verdicts)]
+        assert cells("results/README.md", f"| {line} |") == list(map(str, expected))
+    assert counts["all"].total() == 347
