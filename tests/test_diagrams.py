@@ -95,6 +95,13 @@ def test_other_settings_change_what_is_drawn():
     assert "80×16×16" in texts(diagrams.figure_2(SETTINGS | {"width": 0.0625}, 64))
     assert "divided by N" in diagrams.figure_3(SETTINGS, 64).caption
     assert "as printed" in diagrams.figure_3(SETTINGS | {"energy": "raw"}, 64).caption
+    assert "batch norm" not in texts(diagrams.figure_2(SETTINGS | {"head_norm": False}, 64))
+    assert "batch norm" in texts(diagrams.figure_2(SETTINGS | {"head_norm": True}, 64))
+    printed = diagrams.figure_3(SETTINGS | {"energy": "raw", "axis": "printed"}, 64)
+    assert "not its Eq. 1" not in printed.caption
+    assert "not its Eq. 1" in diagrams.figure_3(SETTINGS | {"axis": "sources"}, 64).caption
+    assert "−log D" in diagrams.figure_6(SETTINGS, DISCRIMINATOR, 64).caption
+    assert "−log D" not in diagrams.figure_6(SETTINGS, DISCRIMINATOR, 64, "minimax").caption
     assert any("rate 3" in text for text in texts(diagrams.figure_4(SETTINGS | {"dilation": 3}, 64)))
 
 

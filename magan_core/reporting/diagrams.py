@@ -80,7 +80,8 @@ def figure_2(settings: Mapping[str, Any], size: int) -> Drawing:
     rows = [2.95, 2.35, 1.55, 0.95, 0.35]
     low_row, high_row = 2.65, 0.95
     photo = box(axes, 0.43, rows[0], "Photograph", shape((3, size, size)), "data", (0.74, 0.4))
-    names = VGG_LEVELS if "vgg" in settings["backbone"] else tuple(f"level {i}" for i in range(1, 6))
+    vgg, pooled = "vgg" in settings["backbone"], settings.get("pooling")
+    names = VGG_LEVELS if vgg else tuple(f"level {i}" for i in range(1, 6))
     levels = [
         box(axes, 1.42, row, name, shape(at[f"level{i}"]))
         for i, (row, name) in enumerate(zip(rows, names, strict=True), 1)
@@ -88,7 +89,8 @@ def figure_2(settings: Mapping[str, Any], size: int) -> Drawing:
     arrow(axes, photo.right(), levels[0].left())
     for upper, lower in pairwise(levels):
         arrow(axes, upper.bottom(), lower.top())
-    note(axes, 0.43, 1.55, "backbone\n" + settings["backbone"] + "\n(pooling, if any,\non the way down)")
+    told = f"{'with' if pooled else 'without'} its poolings\n" * vgg
+    note(axes, 0.43, 1.55, f"backbone\n{settings['backbone']}\n{told}".rstrip())
 
     low = box(axes, 2.47, low_row, "Low level", shape(at["low"]), "data", (0.86, 0.4))
     high = box(axes, 2.47, high_row, "High level", shape(at["high"]), "data", (0.86, 0.4))
@@ -118,26 +120,27 @@ def figure_2(settings: Mapping[str, Any], size: int) -> Drawing:
     arrow(axes, spatial.top(), times.bottom())
     note(axes, 4.46, 2.28, "up-sampled", ha="left")
 
-    low_head = box(axes, 5.3, low_row, "3×3 conv", shape(at["low_head"]))
-    high_head = box(axes, 5.3, high_row, "3×3 conv", shape(at["high_head"]))
+    norm = "\nbatch norm" * settings.get("head_norm", False)
+    low_head = box(axes, 5.3, low_row, f"3×3 conv{norm}", shape(at["low_head"]), size=(0.8, 0.5))
+    high_head = box(axes, 5.3, high_row, f"3×3 conv{norm}", shape(at["high_head"]), size=(0.8, 0.5))
     arrow(axes, times.right(), low_head.left())
     arrow(axes, hca.right(), high_head.left())
     joined = operator(axes, 5.3, 1.8, "C")
     arrow(axes, low_head.bottom(), joined.top())
     arrow(axes, high_head.top(), joined.bottom())
     note(axes, 5.36, 1.38, "up-sampled", ha="left")
-    head = box(axes, 5.97, 1.8, "Dropout\n3×3 conv\n1×1 conv", size=(0.66, 0.56))
+    head = box(axes, 5.97, 1.8, f"Dropout\n3×3 conv{norm}\n1×1 conv", size=(0.7, 0.62))
     arrow(axes, joined.right(), head.left())
     note(axes, 5.97, 2.2, f"in: {shape(at['fused'])}")
     prediction = box(axes, 6.79, 1.8, "Map", shape(at["map"]), "data", (0.64, 0.4))
     arrow(axes, head.right(), prediction.left())
     note(axes, 6.79, 1.5, "sigmoid")
-    pooled = "vgg" in settings["backbone"] and settings.get("pooling")
     caption = (
         f"MANet as built here, with backbone {settings['backbone']}; sizes are channels×height×width for a "
         f"photograph of {size}×{size} pixels, taken from the network. C: concatenation of channels; ×: "
         "element-wise product. The map is up-sampled to the photograph's size before the sigmoid."
-        + (" Unlike the paper's, the backbone keeps its poolings." if pooled else "")
+        + (" Unlike the paper's, the backbone keeps its poolings." if vgg and pooled else "")
+        + (" Batch norm, of which the paper says nothing, is this project's." if norm else "")
     )
     alt = (
         "Block diagram of MANet: five backbone levels, low and high groups with channel attention, spatial "
@@ -192,6 +195,11 @@ def figure_3(settings: Mapping[str, Any], size: int) -> Drawing:
             if scaled
             else "The energies are as printed."
         )
+        + (
+            " The weights of one output channel sum to one, as the paper's text has it, not its Eq. 1."
+            if settings.get("axis") == "sources"
+            else ""
+        )
     )
     alt = (
         "Block diagram: features times their transpose, softmax to a channel by channel matrix, product "
@@ -238,10 +246,16 @@ def figure_4(settings: Mapping[str, Any], size: int) -> Drawing:
 
 
 @styled
-def figure_6(settings: Mapping[str, Any], discriminator: Mapping[str, Any], size: int) -> Drawing:
+def figure_6(
+    settings: Mapping[str, Any],
+    discriminator: Mapping[str, Any],
+    size: int,
+    adversarial: str = "non_saturating",
+) -> Drawing:
     """Figure 6: MA-GANet: MANet as generator, and the conditional PatchGAN.
 
-    discriminator: the keyword arguments of `build_discriminator` (receptive_field, channels).
+    discriminator: the keyword arguments of `build_discriminator` (receptive_field, channels). adversarial:
+    the form of the generator's loss, as in params.yaml.
     """
     at = generator_sizes(settings, size)
     layers = discriminator_layers(discriminator, size)
@@ -273,16 +287,22 @@ def figure_6(settings: Mapping[str, Any], discriminator: Mapping[str, Any], size
     arrow(axes, *previous, verdict.left())
     field = receptive_field(build_discriminator(**discriminator))
     note(axes, 4.4, 0.98, f"PatchGAN, spectral norm, {field}×{field} pixels a patch")
-    adversarial = box(axes, 5.6, 1.6, "Adversarial loss", "Eq. 7", "loss", (0.98, 0.4))
-    arrow(axes, verdict.top(), (verdict.x, 1.6), adversarial.right())
+    term = box(axes, 5.6, 1.6, "Adversarial loss", "Eq. 7", "loss", (0.98, 0.4))
+    arrow(axes, verdict.top(), (verdict.x, 1.6), term.right())
     total = box(axes, 5.6, 2.45, "Total", "Eq. 9", "loss", (0.8, 0.4))
     arrow(axes, loss.right(), total.left())
-    arrow(axes, adversarial.top(), total.bottom())
+    arrow(axes, term.top(), total.bottom())
     caption = (
         "MA-GANet: the discriminator sees the photograph together with a map (C: concatenation of "
         f"channels), either predicted or true (dashed), and judges {shape(layers[-1][1][1:])} patches of "
         f"{field}×{field} pixels. Sizes are channels×height×width for a photograph of {size}×{size} pixels, "
         "taken from the networks."
+        + (
+            " The generator minimises −log D of its maps, not log(1 − D) as Eq. 7 has it: the same aim, with "
+            "a gradient that does not fade while the discriminator wins."
+            if adversarial == "non_saturating"
+            else ""
+        )
     )
     alt = (
         "Block diagram of MA-GANet: generator, conditional patch discriminator, cross entropy, IoU and "
