@@ -6,16 +6,14 @@ import io
 import os
 import signal
 import sys
-import threading
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 from magan_core import __version__
 from magan_core.commands import data, evaluate, predict, train
 from magan_core.commands.options import named_path
-from magan_core.errors import Interrupted, MaganError
+from magan_core.errors import MaganError
 from magan_core.wording import counted
 
 DESCRIPTION = """Which parts of a photograph are in focus: maps of photographs, their scores, and the tables
@@ -71,14 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
             if stream is None:  # closed from the start, as by some launchers; tqdm and others want one
                 stream = stack.enter_context(open(os.devnull, "w", errors="backslashreplace"))
             stack.enter_context(redirect(Outlet(stream)))
-        if threading.current_thread() is threading.main_thread():  # no other can set a handler
-            stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
         _run(arguments)
-
-
-def _terminate(number: int, _: FrameType | None) -> None:
-    """SIGTERM as Ctrl-C: what is being written is removed, and what is done is said."""
-    raise Interrupted("", number)
 
 
 def _run(arguments: list[str] | None) -> None:

@@ -195,8 +195,6 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
     for path in visible(folder):
         if path.name.endswith(OVERLAY) or not path.is_file():
             continue
-        if any(letter < " " for letter in path.name):
-            raise MaganError(f"{str(path)!r} has a control character in its name; rename it")
         if not (stem := stem_key(path.stem)).endswith(suffix):
             raise MaganError(
                 f"{path}: the stem does not end in the suffix '{suffix}'; name another or none, or "

@@ -104,8 +104,9 @@ def read_json(path: str | Path) -> Any:
 
 
 def as_text(path: str | Path) -> str:
-    """A path or name as text that every file can hold, also where it is no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path or name as text that every file can hold, a CSV as well, also where it is no UTF-8 or has the
+    carriage return that macOS gives to some."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace").replace("\r", "\\r")
 
 
 def sha256(path: str | Path) -> str:

@@ -123,16 +123,18 @@ def forwards(generator: nn.Module, images: Sequence[torch.Tensor]) -> list[torch
 
 @contextmanager
 def _flushed() -> Iterator[None]:
-    """Numbers too small for float32's normal form are 0 in this thread and in those that it starts.
+    """Numbers too small for float32's normal form are 0 in this thread and in those that it starts; threads
+    of torch that run already keep theirs.
 
     Weights of channel attention fall that low, most of all where a photograph is noise, and some processors
     multiply such numbers many times slower.
     """
+    before = not (torch.tensor(1e-39) * 1).item()
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(before)
 
 
 @cache

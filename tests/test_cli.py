@@ -399,7 +399,7 @@ def test_an_interrupt_ends_in_a_line_at_most(monkeypatch, capsys, stop, code, to
         cli.main(["profile"])
     assert left.value.code == code
     assert capsys.readouterr() == ("", told)
-    assert handlers[signal.SIGINT] == signal.SIG_IGN, "a second one does not break into the end"
+    assert handlers == {signal.SIGINT: signal.SIG_IGN}, "a second one does not break into the end"
 
 
 def test_as_a_module_it_starts_without_torch():

@@ -22,7 +22,7 @@ DRAWINGS = {
     "figure_2": lambda settings: diagrams.figure_2(settings, 64),
     "figure_3": lambda settings: diagrams.figure_3(settings, 64),
     "figure_4": lambda settings: diagrams.figure_4(settings, 64),
-    "figure_6": lambda settings: diagrams.figure_6(settings, DISCRIMINATOR, 64),
+    "figure_6": lambda settings: diagrams.figure_6(settings, DISCRIMINATOR, 64, "minimax"),
 }
 
 
@@ -100,7 +100,7 @@ def test_other_settings_change_what_is_drawn():
     printed = diagrams.figure_3(SETTINGS | {"energy": "raw", "axis": "printed"}, 64)
     assert "not its Eq. 1" not in printed.caption
     assert "not its Eq. 1" in diagrams.figure_3(SETTINGS | {"axis": "sources"}, 64).caption
-    assert "−log D" in diagrams.figure_6(SETTINGS, DISCRIMINATOR, 64).caption
+    assert "−log D" in diagrams.figure_6(SETTINGS, DISCRIMINATOR, 64, "non_saturating").caption
     assert "−log D" not in diagrams.figure_6(SETTINGS, DISCRIMINATOR, 64, "minimax").caption
     assert any("rate 3" in text for text in texts(diagrams.figure_4(SETTINGS | {"dilation": 3}, 64)))
 

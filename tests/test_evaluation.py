@@ -544,10 +544,10 @@ def test_compare_matches_images_by_name_not_by_place(two):
     assert compare(two / "one", two / "shuffled", resamples=50) == expected
 
 
-def test_names_that_look_like_numbers_or_nothing_are_names(two):
-    """pandas would read 007 as 7 and NA as empty."""
+def test_odd_names_are_names(two):
+    """pandas would read 007 as 7 and NA as empty, and a carriage return as the end of a line."""
     for name in ("maps", "halved", "masks"):
-        for old, new in (("a", "007"), ("b", "NA")):
+        for old, new in (("a", "007"), ("b", "NA"), ("d", "d\r\t")):
             (two / name / f"{old}.png").rename(two / name / f"{new}.png")
     for name, out in (("maps", "one"), ("halved", "two")):
         evaluate(two / name, two / "masks", out=two / out)

@@ -136,6 +136,16 @@ def test_one_row_a_method_and_image_worst_first(results):
     assert table.groupby("image")["all_wrong"].nunique().eq(1).all()
 
 
+def test_a_map_of_one_shade_hides_nothing_that_all_others_get_wrong(results):
+    methods = {"MANet": "manet-dut", "Laplacian": "laplacian"}
+    before = failures.failures(results, methods, "dut").groupby("image")["all_wrong"].first()
+    both = failures.failures(results, methods | {"Constant": "constant"}, "dut")
+    assert before.max() > 0
+    assert both.groupby("image")["all_wrong"].first().to_dict() == before.to_dict()
+    alone = failures.failures(results, {"Constant": "constant"}, "dut")
+    assert (alone["all_wrong"] > 0).all(), "of maps that are all of one shade nothing is left out"
+
+
 def test_edges_and_detail_are_those_of_the_mask_and_the_laplacian_map(results):
     """The pictures are 48 pixels high: an error counts as the edge's up to 1.5 pixels, the next pixel."""
     table = failures.failures(results, {"MANet": "manet-dut"}, "dut").set_index("image")

@@ -269,22 +269,81 @@ def test_precision_recall_curves_are_pale_where_images_have_no_positive_pixel(st
 def test_figure_10_says_what_the_adversarial_loss_does_over_photographs_or_over_seeds(results, breakable):
     assert re.search(r"MA-GANet minus MANet: \S+% \(.* p ", figures.figure_10(results).caption)
     listed = dict(breakable.listed)
-    for variant in ("manet", "magan"):
-        listed[f"{variant}-dut-s2"] = listed[f"{variant}-dut"] | {"seed": 2}
-        shutil.copytree(breakable.scores / f"{variant}-dut", breakable.scores / f"{variant}-dut-s2")
+    for variant, seed in (("manet", 2), ("magan", 3), ("magan", 2)):
+        name = f"{variant}-dut-s{seed}"
+        listed[name] = listed[f"{variant}-dut"] | {"seed": seed}
+        shutil.copytree(breakable.scores / f"{variant}-dut", breakable.scores / name)
+    halves = np.zeros((5, 2, 256), int)
+    halves[:, 0, 0] = halves[:, 1, 128] = 100
+    np.save(breakable.scores / "magan-dut-s2/dut/statistics.npy", halves)  # half of the pixels undecided
     breakable = dataclasses.replace(breakable, listed=listed)
     drawing = figures.figure_10(breakable)
-    assert "over 2 seeds" in drawing.caption
+    shares = {
+        run: figures.behaviour.undecided(breakable.statistics(run, "dut")).mean()
+        for run in listed
+        if run[:5] in ("manet", "magan") and "-dut" in run
+    }
+    expected = (
+        shares["magan-dut"] - shares["manet-dut"] + shares["magan-dut-s2"] - shares["manet-dut-s2"]
+    ) / 2
+    assert (
+        f"MA-GANet minus MANet: {expected:+.1%}".replace("-", "−").replace("−GANet", "-GANet")
+        in drawing.caption
+    )
+    assert "over 3 seeds" in drawing.caption
     assert "another seed" in drawing.caption
-    assert len(drawing.figure.axes[0].lines) == 4
-    assert "the first" in figures.figure_7(breakable).caption
+    assert len(drawing.figure.axes[0].lines) == 5
+    for figure in (figures.figure_1, figures.figure_7, figures.figure_8, figures.figure_9):
+        assert "several seeds: the first" in figure(breakable).caption
+        assert "several seeds" not in figure(results).caption
 
 
-def test_maps_have_their_error_in_the_corner(results):
-    run = results.run("manet", "dut")
-    (errors,) = read_columns(results.score(run, "dut", "per_image.csv"), "mae")
-    shown = {text.get_text() for axes in figures.figure_9(results).figure.axes for text in axes.texts}
-    assert shown & {f"{error:.3f}" for error in errors}
+@pytest.mark.parametrize("figure", [figures.figure_8, figures.figure_9])
+def test_maps_have_their_error_in_the_corner(figure, results):
+    drawing = figure(results)
+    (stem,) = re.findall(r"\(here ([^,)]+)", drawing.caption)[:1]
+    titles = [text.get_text().replace("\n", " ") for text in drawing.figure.texts]
+    role = "shi" if figure is figures.figure_8 else "dut"
+    (entry,) = [entry for entry in results.test_images(role) if entry["stem"] == stem]
+    mask = results.mask(entry).astype(float)
+    for variant in ("manet", "magan"):
+        axes = drawing.figure.axes[titles.index(style.look(variant).label)]
+        error = np.abs(results.map(f"{variant}-{role}", role, stem) - mask).mean() / 255
+        assert [text.get_text() for text in axes.texts] == [f"{error:.3f}"]
+
+
+def test_figure_1_says_which_networks_suppress_the_clutter(breakable):
+    drawing = figures.figure_1(breakable)
+    notes = [text.get_text() for text in drawing.figure.texts if "in the box" in text.get_text()]
+    networks = dict(zip(("MANet", "MA-GANet", "MA-GANet-s"), notes[1:4], strict=True))
+    suppressed = [name for name, note in networks.items() if float(note.split()[0]) < 0.5]
+    assert suppressed
+    assert f"Clutter suppressed, below one half: {listed(suppressed)}." in drawing.caption
+    stem = re.search(r"test image ([^.]+)\.", drawing.caption)[1]
+    Image.new("L", (64, 48), 255).save(breakable.maps / "manet-dut/dut" / f"{stem}.png")
+    assert "Clutter taken for focus: MANet." in figures.figure_1(breakable).caption
+
+
+def test_a_set_that_is_only_learnt_from_is_in_figure_5_alone(breakable):
+    sets = breakable.sets | {"shi": breakable.sets["shi"] | {"test": 0}}
+    (breakable.prepared / "sets.json").write_text(json.dumps(sets))
+    (breakable.prepared / "shi/test.csv").unlink()
+    del breakable.__dict__["sets"]
+    assert "Shi's" in figures.figure_5(breakable).caption.split("No data")[0]
+    assert len(figures.figure_7(breakable).figure.axes) == 2 * 4
+    assert "no data for Shi's" in figures.figure_7(breakable).caption
+    assert not breakable.tests("shi")
+
+
+def test_figure_7_enlarges_the_networks_and_names_what_is_not_here(results):
+    seven = figures.figure_7(results)
+    near = seven.figure.axes[3]
+    assert len(near.lines) == 3
+    (f,) = read_columns(results.score("manet-shi", "shi", "curves.csv"), "f_beta")
+    assert any(np.array_equal(line.get_ydata(), f) for line in near.lines)
+    assert "12 panels" in seven.alt
+    assert "not run here: ASVB, DBDF" in seven.caption
+    assert "Last column" not in figures.figure_7(only(results)).caption
 
 
 def test_focus_shares_count_training_and_test_masks(results):

@@ -244,6 +244,12 @@ def test_numbers_too_small_to_be_normal_are_zero_in_the_network_alone(threads, c
     attention_maps(looks, photo, 32)
     assert found == [(0.0, 0.0)] * 3
     assert smallest() > 0
+    torch.set_flush_denormal(True)
+    try:
+        predict(looks, photo, 32)
+        assert smallest() == 0, "as whoever calls it has it"
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def test_a_pass_that_fails_in_a_thread_is_an_error(threads):

@@ -1,6 +1,7 @@
 """The report: complete, self-contained, escaped, the same every time; errors that name the missing file."""
 
 import copy
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -194,7 +195,7 @@ def test_seconds_have_digits_that_can_be_read(project):
     shown = Page(build()).rows["table-II"]
     assert [row[1:] for row in shown[-2:]] == [
         ["2576.3", "0.147 1/17,538 0.800–0.830"],
-        ["0.05", "12.3 ×2.5e+02 0.860–0.890"],
+        ["0.05", "12.3 ×247 0.860–0.890"],
     ]
 
 
@@ -254,6 +255,63 @@ def test_a_set_that_fills_two_roles_is_compared_once(project):
     ]
 
 
+def test_a_pair_of_a_set_that_fills_two_roles_stands_where_the_paper_has_its_difference(project):
+    """Tables I, IV and V have MA-GANet and MANet on DUT and CTCUG, the baseline on DUT alone."""
+    file = Path("results/demo/tables/differences.csv")
+    rows = read_rows(file)
+    rows += [row | {"with": "hl-ll", "without": "baseline"} for row in rows]
+    fake_results.write_rows(file, [*(row | {"dataset": "CTCUG"} for row in rows), *rows])
+    shown = [row[:2] for row in Page(build()).rows["differences"][1:]]
+    assert shown == [
+        ["CTCUG (here: synthetic: clutter)"],
+        ["MA-GANet", "MANet"],
+        ["DUT (here: synthetic: clutter)"],
+        ["MA-GANet", "MANet"],
+        ["HL+LL", "Baseline (HL)"],
+    ]
+
+
+def test_seconds_stand_beside_what_they_were_measured_on(project):
+    """The run that the seconds are of: the first of the data set's, not any of its variant."""
+    file = Path("results/demo/tables/provenance.json")
+    records = json.loads(file.read_text())
+    records["magan-shi"]["hardware"] = "an old GPU"
+    records["gone"] = records["magan-dut"] | {"hardware": "another"}  # of a run that is no longer listed
+    file.write_text(json.dumps(records))
+    shown = [row[0] for row in Page(build()).rows["table-II"]]
+    assert "MA-GANet paper: GPU, own: an old GPU, 2 threads" in shown
+    assert "MA-GANet paper: GPU, own: a <fast> machine, 2 threads" in shown
+
+
+def test_why_numbers_are_missing(project):
+    file = Path("results/demo/tables/claims.csv")
+    rows = [row for row in read_rows(file) if row["table"] == "I"]
+    bare = [row for row in rows if row["method"] == "DBDF <old>"]
+    more = [row | {"method": name} for name in ("BTBNet", "SS", "MA-GANet-s", "CENet") for row in bare]
+    more += [row | {"method": "CENet, published maps"} for row in rows if row["data"].startswith("published")]
+    others = [row for row in read_rows(file) if row["table"] != "I"]
+    fake_results.write_rows(file, [*rows, *more, *others])
+    page = Page(build())
+    text = page.text[page.text.index("Not trained with this profile") :]
+    places = [text.index(name) for name in ("MA-GANet-s", "Detectors that", "SS", "No program", "BTBNet")]
+    assert places == sorted(places)
+    assert ("table-I", "CENet") not in page.items
+    assert "need not be those of the other rows" in page.text
+
+
+def test_the_order_among_the_papers_own_networks(project):
+    assert "own three networks" not in build()
+    file = Path("results/demo/tables/claims.csv")
+    rows = read_rows(file)
+    more = [
+        row | {"method": "LBP", "own": "0.5", "claimed": "0.4", "verdict": "other data"}
+        for row in rows
+        if (row["table"], row["dataset"], row["method"]) == ("I", "DUT", "MANet")
+    ]
+    fake_results.write_rows(file, [*rows, *more])
+    assert "own three networks it is 15 of 15." in build()
+
+
 def test_differences_of_an_older_version_are_named(project):
     differences = Path("results/demo/tables/differences.csv")
     differences.write_text(re.sub(r"(?m),[^,]*$", "", differences.read_text()))
@@ -301,7 +359,10 @@ def test_stand_ins_are_said_at_the_top(project):
     )
     assert page.row("data", "DUT") == ["synthetic: clutter", "4 (600)", "2 (500)", "– (–)"]
     assert page.row("data", "Shi's (Zhao's split)") == ["not in this profile", "– (604)", "– (100)", "– (–)"]
-    assert "Training is 10 steps of 4 photographs, 10 epochs; the paper's 1000." in page.text
+    assert (
+        "Training is 10 steps of 4 photographs, 10 epochs of the supervised runs; the paper's 1,000 epochs."
+        in page.text
+    )
     assert "Not in this profile: Shi's (Zhao's split)" in page.text
     assert "The paper's own data" not in page.text
 

@@ -38,7 +38,7 @@ def test_pairs_are_matched_by_stem_whatever_the_name(tmp_path):
     folder = tmp_path / "mein Satz"
     for stem, suffix in (("b", ".JPG"), ("a b", ".png"), ("Straße ö", ".jpeg"), ("1.5", ".jpg")):
         put(folder, stem, suffix)
-    for litter in (".DS_Store", "Thumbs.db"):
+    for litter in (".DS_Store", "Thumbs.db", "Icon\r"):
         (folder / "images" / litter).write_bytes(b"x")
     records = sets.pairs(folder, "focus")
     assert stems(records) == ["1.5", "Straße ö", "a b", "b"]

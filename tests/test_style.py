@@ -43,7 +43,7 @@ def drawn(tmp_path_factory):
         found = {name: draw(results) for name, draw in figures.FIGURES.items()}
     found |= {name: getattr(diagrams, name)(tiny.MODEL, 64) for name in ("figure_2", "figure_3", "figure_4")}
     judge = {"receptive_field": 70, "channels": 4}
-    return found | {"figure_6": diagrams.figure_6(tiny.MODEL, judge, 64)}
+    return found | {"figure_6": diagrams.figure_6(tiny.MODEL, judge, 64, "minimax")}
 
 
 @pytest.mark.parametrize("name", [*figures.FIGURES, *DIAGRAMS])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from magan_core import paths
 from magan_core.commands.options import named_path
+from magan_core.commands.stopping import sigterm_as_ctrl_c
 from magan_core.errors import MaganError
 from magan_core.wording import counted
 
@@ -155,7 +156,8 @@ def fetch(options: argparse.Namespace) -> None:
     for name in options.names:
         folder = _folder(name)  # the first to say that the current folder is not the project's
         files = wanted(name)
-        count = fetch_files(files, folder, options.url or data_set(name).repository)
+        with sigterm_as_ctrl_c():
+            count = fetch_files(files, folder, options.url or data_set(name).repository)
         print(f"{name}: {count} of {counted(len(files), 'file')} fetched; all are in {folder}")
 
 
@@ -171,10 +173,13 @@ def add(options: argparse.Namespace) -> None:
     if found.repository and (options.white or options.partial):
         raise MaganError(f"the manifest says what {options.name} is; leave --white and --partial out")
     if found.repository:
-        print(f"{counted(add_known(wanted(options.name), options.download, folder), 'file')} in {folder}")
+        with sigterm_as_ctrl_c():
+            count = add_known(wanted(options.name), options.download, folder)
         shutil.rmtree(unfinished(folder), ignore_errors=True)
+        print(f"{counted(count, 'file')} in {folder}")
         return
-    counts = add_parts(found, options.download, folder, options.white, options.partial)
+    with sigterm_as_ctrl_c():
+        counts = add_parts(found, options.download, folder, options.white, options.partial)
     parts = [counted(count, f"{part} photograph") for part, count in counts.items()]
     print(f"{', '.join(parts)} in {folder}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from magan_core import paths
 from magan_core.commands.options import named_path
+from magan_core.commands.stopping import sigterm_as_ctrl_c
 from magan_core.errors import Interrupted, MaganError
 from magan_core.wording import counted
 
@@ -215,21 +216,23 @@ def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple
         entry = map_files.describe(photo, target, values, origin) | {"kept": not fresh}
         done.append(entry | {"seconds": round(time.perf_counter() - start, 3)})
 
+    shown = tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False)
     try:
-        for photo, target in tqdm(targets.items(), disable=None, unit="image", desc="predict", leave=False):
-            try:
-                one(photo, target)
-            except MaganError as error:
-                failed[str(photo)] = told_of(photo, error)
-                if getattr(error.__cause__, "errno", None) in FULL:
-                    break
-            except OSError as error:
-                failed[str(photo)] = f"{photo}: {error}"
-            except (MemoryError, RuntimeError) as error:
-                # Torch's want of memory on a CPU has no type of its own.
-                if isinstance(error, RuntimeError) and "memory" not in str(error):
-                    raise
-                failed[str(photo)] = f"{photo}: does not fit into memory on {device}; make it smaller"
+        with sigterm_as_ctrl_c():
+            for photo, target in shown:
+                try:
+                    one(photo, target)
+                except MaganError as error:
+                    failed[str(photo)] = told_of(photo, error)
+                    if getattr(error.__cause__, "errno", None) in FULL:
+                        break
+                except OSError as error:
+                    failed[str(photo)] = f"{photo}: {error}"
+                except (MemoryError, RuntimeError) as error:
+                    # Torch's want of memory on a CPU has no type of its own.
+                    if isinstance(error, RuntimeError) and "memory" not in str(error):
+                        raise
+                    failed[str(photo)] = f"{photo}: does not fit into memory on {device}; make it smaller"
     except KeyboardInterrupt as stop:
         told = f"stopped; {counted(len(done), 'map')} of {len(targets)} in {options.out}"
         raise Interrupted(told, getattr(stop, "signal", signal.SIGINT)) from stop

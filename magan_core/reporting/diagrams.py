@@ -250,7 +250,7 @@ def figure_6(
     settings: Mapping[str, Any],
     discriminator: Mapping[str, Any],
     size: int,
-    adversarial: str = "non_saturating",
+    adversarial: str,
 ) -> Drawing:
     """Figure 6: MA-GANet: MANet as generator, and the conditional PatchGAN.
 

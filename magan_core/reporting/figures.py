@@ -7,7 +7,7 @@ out, and the caption says so, or the whole figure is `Absent`; what it should ha
 MaganError that names the file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -100,7 +100,8 @@ def figure_5(results: Results) -> Drawing:
 
 @styled
 def figure_7(results: Results) -> Drawing:
-    """Figure 7: precision-recall, F_beta and ROC curves on Shi's, DUT and CTCUG, one colour a method."""
+    """Figure 7: precision-recall, F_beta and ROC curves on Shi's, DUT and CTCUG, one colour a method, and
+    beside them the networks' F_beta once more, enlarged."""
     roles = compared(results)
     figure = style.new_figure(style.PAGE, 0.7 + 1.75 * len(roles))
     panels = figure.subplots(len(roles), 4, squeeze=False)
@@ -118,11 +119,8 @@ def figure_7(results: Results) -> Drawing:
             under = {"zorder": 1.9 if line == "-" else 2}
             told = len(recall)
             if variant != "constant":
-                told = int(
-                    _without_positive(results.statistics(method, role), len(recall)).searchsorted(
-                        PALE, "right"
-                    )
-                )
+                share = _without_positive(results.statistics(method, role), len(recall))
+                told = int(share.searchsorted(PALE, "right"))
                 pr.plot(recall[told - 1 :], precision[told - 1 :], color=color, lw=0.5, alpha=0.4, **under)
             pr.plot(recall[:told], precision[:told], color=color, **points, **under)
             (shown[label],) = f_beta.plot(threshold, f, color=color, ls=line, **under)
@@ -151,18 +149,20 @@ def figure_7(results: Results) -> Drawing:
         "positive class is the blurred one (protocol 'paper'). The constant map has at most two points on "
         "every image, so it appears as crosses. Where a threshold leaves an image without positive pixels "
         "its precision counts as 0, which bends precision-recall curves down at the left: they are pale "
-        "where that is more than a twentieth of the images, and do not tell methods apart there. Last "
-        f"column: the networks' F-beta from {ENLARGED} below its best on."
+        "where that is more than a twentieth of the images, and do not tell methods apart there."
     )
     if ranges:
-        caption += f" F-beta within 1 % of its best, thresholds: {', '.join(ranges)}."
-    caption += first_seeds(results, roles) + not_here(results)
+        caption += (
+            f" Last column: the networks' F-beta from {ENLARGED} below its best on. F-beta within 1 % of its "
+            f"best, thresholds: {', '.join(ranges)}."
+        )
+    caption += first_seeds(results, roles, OURS.values()) + not_here(results)
     for role in roles:
         caption += left_out(missing[role], on=results.data_name(role))
     for role in COMPARED:
         caption += "" if role in roles else f" This profile has no data for {PAPER_NAMES[role]}."
     names = listed([results.data_name(role) for role in roles])
-    alt = f"{3 * len(roles)} panels of curves for {listed(list(shown))} on {names}."
+    alt = f"{4 * len(roles)} panels of curves for {listed(list(shown))} on {names}."
     return Drawing(figure, caption, alt)
 
 
@@ -193,8 +193,8 @@ def figure_10(results: Results) -> Drawing:
                 zorder=1.9 if line == "-" else 2,
                 **strength,
             )
-        shares[variant] = [behaviour.undecided(results.statistics(run, role)) for run in runs]
-        means = [share.mean() for share in shares[variant]]
+        shares |= {run: behaviour.undecided(results.statistics(run, role)) for run in runs}
+        means = [shares[run].mean() for run in runs]
         spread = f" ± {np.std(means, ddof=1):.1%} over {len(means)} seeds" if len(means) > 1 else ""
         undecided.append(f"{label} {np.mean(means):.1%}{spread}")
     axes.set_yscale("log")
@@ -207,9 +207,9 @@ def figure_10(results: Results) -> Drawing:
     caption = (
         f"Distribution of map values on {results.data_name(role)}, mean number of pixels an image, "
         "logarithmic. Mean share of undecided pixels, with values between 0.1 and 0.9: "
-        f"{', '.join(undecided)}.{_fewer(shares)}"
+        f"{', '.join(undecided)}.{_fewer(results, role, shares)}"
     )
-    if any(len(found) > 1 for found in shares.values()):
+    if len(shares) > len(methods):
         caption += " Pale: the same with another seed."
     alt = f"Histograms of map values; undecided pixels: {', '.join(undecided)}."
     return Drawing(figure, caption + left_out(missing), alt)
@@ -304,20 +304,18 @@ def _without_positive(statistics: np.ndarray, points: int) -> np.ndarray:
     return (highest[:, None] < -(-np.arange(points) * top // steps)).mean(axis=0)
 
 
-def _fewer(shares: Mapping[str, Sequence[np.ndarray]]) -> str:
-    """What MA-GANet does to the undecided share beside MANet; shares: one a seed, float (n,) over images."""
-    if len(shares) < 2:
-        return ""
-    before, after = shares.values()
-    if len(before) == len(after) == 1:
-        found = behaviour.paired_mean(before[0], after[0])
-    elif len(before) == len(after):
-        found = difference_over_seeds([b.mean() - a.mean() for a, b in zip(before, after, strict=True)])
+def _fewer(results: Results, role: str, shares: Mapping[str, np.ndarray]) -> str:
+    """What MA-GANet does to the undecided share beside MANet. shares: of each run, float (n,) over images."""
+    pairs = results.same_seed("manet", "magan", role)
+    if len(pairs) > 1:
+        means = [shares[after].mean() - shares[before].mean() for before, after in pairs]
+        found = difference_over_seeds(means)
+    elif pairs and len(shares[pairs[0][0]]) > 1:
+        found = behaviour.paired_mean(*(shares[run] for run in pairs[0]))
     else:
         return ""
-    told = f"{found.difference:+.1%} ({found.low:+.1%} to {found.high:+.1%}, p {found.p:.2g})".replace(
-        "-", "−"
-    )
+    spread = f"({found.low:+.1%} to {found.high:+.1%}, p {found.p:.2g})"
+    told = f"{found.difference:+.1%} {spread}".replace("-", "−")
     return f" MA-GANet minus MANet: {told}; in the paper MA-GANet has fewer."
 
 

@@ -71,17 +71,19 @@ def figure_1(results: Results) -> Drawing:
         f"Clutter in the background; {results.data_name(role)}, test image {entry['stem']}. White is in "
         "focus. Rule: of all test images and all rectangles of a third of the height and width, the one in "
         "which the Laplacian map wrongly claims the most focus. It is therefore the classical map's worst "
-        "case, not a typical image. The number under a map is its mean value inside the rectangle; "
-        f"below one half the clutter is suppressed: {listed(taken[False]) or 'by no network'}"
-        f"{'; not: ' * bool(taken[True])}{listed(taken[True])}. Where the Laplacian map stands the paper "
-        "shows those of two networks that are not run here."
+        "case, not a typical image. The number under a map is its mean value inside the rectangle. Where the "
+        "Laplacian map stands the paper shows those of two networks that are not run here."
     )
+    if taken[False]:
+        caption += f" Clutter suppressed, below one half: {listed(taken[False])}."
+    if taken[True]:
+        caption += f" Clutter taken for focus: {listed(taken[True])}."
     alt = (
         "A photograph with a cluttered background, in-focus maps by "
         + listed(titles[1:])
         + ", and the ground truth."
     )
-    return Drawing(figure, caption + left_out(missing), alt)
+    return Drawing(figure, caption + first_seeds(results, [role], dict(methods)) + left_out(missing), alt)
 
 
 @styled
@@ -107,11 +109,9 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
                 results.map(available[variant], role, entry["stem"]) if variant in available else None
                 for variant in variants
             ]
-            rows.append([results.photo(entry), *maps, results.mask(entry)])
-            errors = [
-                _errors(results, available.get(variant), role).get(entry["stem"]) for variant in variants
-            ]
-            corners.append(["", *("" if error is None else f"{error:.3f}" for error in errors), ""])
+            truth = results.mask(entry)
+            rows.append([results.photo(entry), *maps, truth])
+            corners.append(["", *(_error(one, truth) for one in maps), ""])
             labels.append(two_lines(results.data_name(role)))
             stems.append(entry["stem"])
     titles = ["Photograph", *(look(variant).label for variant in variants), "Ground truth"]
@@ -128,7 +128,7 @@ def figure_8(results: Results, quantiles: Sequence[float] = (0.1, 0.5, 0.9)) -> 
         "that set."
     )
     absent = [variant for variant in OURS.values() if variant not in variants]
-    caption += first_seeds(results, roles) + not_here(results) + left_out(absent)
+    caption += first_seeds(results, roles, OURS.values()) + not_here(results) + left_out(absent)
     return Drawing(figure, caption, f"A grid of {len(rows)} photographs with maps: {listed(titles)}.")
 
 
@@ -153,8 +153,7 @@ def figure_9(results: Results, quantiles: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
         for entry in entries
     ]
     titles = ["Photograph", *(look(variant).label for variant, _ in methods), "Ground truth"]
-    errors = [_errors(results, run, role) for _, run in methods]
-    corners = [["", *(f"{error[entry['stem']]:.3f}" for error in errors), ""] for entry in entries]
+    corners = [["", *(_error(one, truth) for one in maps), ""] for _, *maps, truth in rows]
     figure, _ = grid(rows, titles, [""] * len(rows), corners=corners)
     caption = (
         f"The parts of the network, on {results.data_name(role)}; white is in focus; in the corner the mean "
@@ -164,19 +163,14 @@ def figure_9(results: Results, quantiles: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
     ).rstrip()
     return Drawing(
         figure,
-        caption + first_seeds(results, [role]) + left_out(missing),
+        caption + first_seeds(results, [role], dict(methods)) + left_out(missing),
         f"A grid of {len(rows)} photographs with maps: {listed(titles)}.",
     )
 
 
-def _errors(results: Results, method: str | None, role: str) -> dict[str, float]:
-    """The mean absolute error of each map of a method, by the image's stem."""
-    if method is None:
-        return {}
-    file = results.score(method, role, "per_image.csv")
-    return dict(
-        zip((row.get("stem", "") for row in read_rows(file)), read_columns(file, "mae")[0], strict=True)
-    )
+def _error(focus_map: np.ndarray | None, mask: np.ndarray) -> str:
+    """The mean absolute error of a map, for its corner."""
+    return "" if focus_map is None else f"{np.abs(focus_map.astype(float) - mask).mean() / 255:.3f}"
 
 
 def _picked(results: Results, role: str, quantiles: Sequence[float]) -> list[dict[str, str]]:

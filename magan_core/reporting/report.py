@@ -20,7 +20,7 @@ from magan_core.files import read_json, write_text
 from magan_core.reporting import claims, paper, typeset
 from magan_core.reporting.sources import OURS, PAPER_BACKBONE, PAPER_NAMES, Results, read_rows
 from magan_core.reporting.style import look
-from magan_core.reporting.tables import COMPARISON, DIFFERENCES, VARIANTS
+from magan_core.reporting.tables import COMPARISON, DIFFERENCES, PUBLISHED, ROLES, VARIANTS
 from magan_core.reporting.templates import fill
 from magan_core.wording import counted, listed
 
@@ -31,11 +31,11 @@ COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
 BARE = (
     "Not trained with this profile",
     "Detectors that this profile does not list",
-    "No program and no maps of these here; maps of one's own are scored by an entry under `published`",
+    "No program and no maps of these here; an entry under published of params.yaml scores maps of them",
 )
 ELSEWHERE = (
-    "Published maps are scored on the photographs that they were published for, which need not be the test "
-    "photographs of the other rows: DBDF's and LBP's are of CUHK's first 104, which Shi's split trains on."
+    "Published maps are scored on the photographs that they were published for, which need not be those of "
+    "the other rows: the maps of DBDF and LBP are of CUHK's first 104, which Shi's split trains on."
 )
 
 
@@ -57,15 +57,14 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
     differences = tables / "differences.csv"
     records, detectors = _records(tables / "provenance.json", params["classical"])
     cost = _cost(sources, records, detectors)
-    machines = {sources.listed[name]["variant"]: _machine(record) for name, record in records.items()}
-    machines |= {name: _machine(record) for name, record in detectors.items()}
+    machines = {name: _machine(record) for each in (records, detectors) for name, record in each.items()}
     page = fill(
         "report.html.j2",
         profile=profile,
         about=params["about"],
         banner=[*_banner(sources, trained=len(records)), _schedule(sources, params["training"])],
         data=_data(sources),
-        tables=[_table(number, claim, numbers, machines) for number, claim in paper.TABLES.items()],
+        tables=[_table(number, claim, numbers, sources, machines) for number, claim in paper.TABLES.items()],
         verdicts=_verdicts(numbers),
         compared=[_headed(metric) for metric in COMPARED],
         differences=_differences(differences, {row["variant"]: row["row"] for row in sources.rows}),
@@ -128,14 +127,17 @@ def _banner(sources: Results, trained: int) -> list[str]:
 def _schedule(sources: Results, training: Mapping[str, Any]) -> str:
     """How long the runs were trained beside the paper's, and where other departures are told."""
     sets = {sources.filled_by(run["set"]) for run in sources.listed.values()}
-    labelled = [sources.sets[name]["train"] for name in sets if sources.sets.get(name, {}).get("train")]
+    entries = [sources.sets[name] for name in sets if sources.sets.get(name, {}).get("train")]
     seen = training["steps"] * training["batch"]
-    epochs = sorted({round(seen / count) for count in labelled})
-    told = f", {epochs[0]}{f' to {epochs[-1]}' * (len(epochs) > 1)} epochs" if epochs else ""
+    epochs = sorted({round(seen / (entry["train"] + entry.get("pseudo", 0))) for entry in entries})
+    told = ""
+    if epochs:
+        ends = dict.fromkeys((epochs[0], epochs[-1]))
+        told = f", {' to '.join(map(str, ends))} epochs of the supervised runs"
     return (
         f"Training is {training['steps']:,} steps of {counted(training['batch'], 'photograph')}{told}; the "
-        f"paper's {paper.EPOCHS}. What the paper leaves open or contradicts, and how it is read here, is in "
-        "docs/paper-notes.md, all settings are in params.yaml."
+        f"paper's {paper.EPOCHS:,} epochs. What the paper leaves open or contradicts, and how it is read "
+        "here, is in docs/paper-notes.md, all settings are in params.yaml."
     )
 
 
@@ -186,12 +188,27 @@ def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
             }
             for (after, before), cells in pairs.items()
         ]
-        same = next((group["name"] for group in shown if group["lines"] == lines), None)
-        if same:  # one set fills two roles
-            shown.append({"name": f"{name}: as of {same}", "lines": []})
-        else:
-            shown.append({"name": name, "lines": lines})
+        twin = next((group for group in shown if _own(group["lines"]) == _own(lines)), None)
+        if twin:  # one set fills two roles: a pair stands where the paper has its difference, or else once
+            both = list(zip(twin["lines"], lines, strict=True))
+            twin["lines"] = [one for one, other in both if _claims_any(one) or not _claims_any(other)]
+            lines = [line for line in lines if _claims_any(line)]
+            name += f": as of {twin['name']}" * (not lines)
+        shown.append({"name": name, "lines": lines})
     return shown
+
+
+def _own(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What lines of differences say but for the paper's."""
+    told = ("difference", "spread")
+    return [
+        [line["with"], line["without"], *(cell[key] for cell in line["cells"] for key in told)]
+        for line in lines
+    ]
+
+
+def _claims_any(line: Mapping[str, Any]) -> bool:
+    return any(cell["claimed"] for cell in line["cells"])
 
 
 def _named(variant: str, own: Mapping[str, str]) -> str:
@@ -236,9 +253,11 @@ def _difference(row: Mapping[str, str], steps: Mapping[tuple[str, str, str, str]
     }
 
 
-def _table(number: str, claim: str, numbers: Rows, machines: Mapping[str, str]) -> dict[str, Any]:
-    """One table: groups of rows by data set, a cell a metric. machines: on which a variant or other method
-    was timed."""
+def _table(
+    number: str, claim: str, numbers: Rows, sources: Results, machines: Mapping[str, str]
+) -> dict[str, Any]:
+    """One table: groups of rows by data set, a cell a metric. machines: on which each run or other method was
+    timed."""
     rows = [row for row in numbers if row["table"] == number]
     if not rows:
         raise MaganError(
@@ -253,7 +272,7 @@ def _table(number: str, claim: str, numbers: Rows, machines: Mapping[str, str]) 
         stood = typeset.stood((row["method"], row["data"]) for row in mine)
         lines = [
             {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
-            | {"under": _under(number, dataset, method, mine, machines)}
+            | {"under": _under(number, dataset, method, mine, sources, machines)}
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         groups.append({"name": f"{dataset} (here: {stood or 'no numbers'})", "lines": lines})
@@ -288,8 +307,7 @@ def _cell(row: Mapping[str, str]) -> dict[str, str]:
             "difference": "" if timed else _number(row["difference"], row["metric"], sign="+"),
         }
         if timed and row["own"] and row["claimed"]:
-            ratio = float(row["own"]) / float(row["claimed"])
-            cell["difference"] = f"×{ratio:.2g}" if ratio > 0.5 else f"1/{1 / ratio:,.0f}"
+            cell["difference"] = _ratio(float(row["own"]) / float(row["claimed"]))
         numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
         return cell | {
             "spread": typeset.spread(numbers | {"seeds": int(row["seeds"])}),
@@ -299,6 +317,13 @@ def _cell(row: Mapping[str, str]) -> dict[str, str]:
         raise MaganError(
             f"claims.csv: a cell is not a number ({error}). `make repro` builds the tables again."
         ) from error
+
+
+def _ratio(value: float) -> str:
+    """0.004 -> 1/250, 1.25 -> ×1.2, 12.5 -> ×12; "" for 0."""
+    if value < 0.5:
+        return f"1/{1 / value:,.0f}" if value else ""
+    return f"×{value:.2g}" if value < 10 else f"×{value:,.0f}"
 
 
 def _number(text: str, metric: str, seconds: str | None = None, sign: str = "") -> str:
@@ -326,7 +351,9 @@ def _published(row: Mapping[str, str], method: str | None = None) -> bool:
     return row["data"].startswith("published") and method in (None, row["method"])
 
 
-def _under(number: str, dataset: str, method: str, rows: Rows, machines: Mapping[str, str]) -> str:
+def _under(
+    number: str, dataset: str, method: str, rows: Rows, sources: Results, machines: Mapping[str, str]
+) -> str:
     """Small print below a method's name: how many published maps, or what its seconds were measured on."""
     if number != "II":
         return next((f"{row['images']} images" for row in rows if _published(row, method)), "")
@@ -334,13 +361,15 @@ def _under(number: str, dataset: str, method: str, rows: Rows, machines: Mapping
     devices = table.loc[table["dataset"].eq(dataset) & table["method"].eq(method), "device"]
     told = [f"paper: {device}" for device in devices]
     if any(row["own"] for row in rows if row["method"] == method):
-        told.append(f"own: {machines.get(VARIANTS[number].get(method), 'not known')}")
+        variant = VARIANTS[number].get(method, "")
+        run = variant if variant in sources.others else sources.run(variant, ROLES[dataset])
+        told.append(f"own: {machines.get(run, 'not known')}")
     return ", ".join(told)
 
 
 def _bare(number: str, rows: Rows) -> list[tuple[str, list[str]]]:
     """Why methods are without any own number, and which."""
-    filled = {row["method"] for row in rows if row["own"]}
+    filled = {row["method"].removesuffix(PUBLISHED) for row in rows if row["own"]}
     found: dict[str, list[str]] = {why: [] for why in BARE}
     for method in dict.fromkeys(row["method"] for row in rows if row["method"] not in filled):
         variant = VARIANTS[number].get(method)

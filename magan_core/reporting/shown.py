@@ -1,6 +1,7 @@
 """What figures show: which methods and data, and in which words captions say what is left out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from textwrap import fill
 
 from magan_core.errors import MaganError
@@ -46,10 +47,8 @@ def left_out(missing: Sequence[str], on: str = "") -> str:
     return f" Left out, because no such run was trained here{f' for {on}' if on else ''}: {names}."
 
 
-def first_seeds(results: Results, roles: Sequence[str]) -> str:
-    if all(
-        len(results.seeds(variant, role)) < 2 for variant in (*ABLATION, *OURS.values()) for role in roles
-    ):
+def first_seeds(results: Results, roles: Sequence[str], variants: Iterable[str]) -> str:
+    if max(len(results.seeds(*each)) for each in product(variants, roles)) < 2:
         return ""
     return " Of networks that are trained with several seeds: the first."
 

@@ -112,6 +112,13 @@ class Results:
         """The first of `seeds`, or None if the profile lists none."""
         return next(iter(self.seeds(variant, role)), None)
 
+    def same_seed(self, first: str, second: str, role: str) -> list[tuple[str, str]]:
+        """The runs of two variants for a role that share a seed; where none does, the first of each."""
+        before, after = (self.seeds(variant, role) for variant in (first, second))
+        seeds = {self.listed[name].get("seed"): name for name in after}
+        shared = [(name, seeds.get(self.listed[name].get("seed"))) for name in before]
+        return [pair for pair in shared if pair[1]] or list(zip(before[:1], after[:1], strict=False))
+
     def methods(self, role: str) -> dict[str, str]:
         """The baselines, the classical detectors, and those of the paper's three networks that are trained
         for a role: name or variant -> folder of maps."""

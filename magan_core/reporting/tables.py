@@ -182,7 +182,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
     rows = []
     own = [(row["against"], row["variant"]) for row in results.rows if "against" in row]
     for role, (first, second) in product(PAPER_NAMES, dict.fromkeys((*PAIRS, *own))):
-        pairs = _same_seed(results, first, second, role) if results.tests(role) else []
+        pairs = results.same_seed(first, second, role) if results.tests(role) else []
         if not pairs or results.sets[results.filled_by(role)]["test"] < 2:
             continue
         paper = get_protocol("paper")
@@ -208,14 +208,6 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
     frame = pd.DataFrame(rows, columns=list(DIFFERENCES))
     write_table(path, frame)
     return frame
-
-
-def _same_seed(results: Results, first: str, second: str, role: str) -> list[tuple[str, str]]:
-    """The runs of two variants for a role that share a seed; where none does, the first of each."""
-    before, after = (results.seeds(variant, role) for variant in (first, second))
-    seeds = {results.listed[name].get("seed"): name for name in after}
-    shared = [(name, seeds.get(results.listed[name].get("seed"))) for name in before]
-    return [pair for pair in shared if pair[1]] or list(zip(before[:1], after[:1], strict=False))
 
 
 def _own(results: Results, variant: str | None, claim: Mapping[str, Any]) -> dict[str, Any]:
