@@ -16,12 +16,16 @@ def terminate():
 
 def test_the_second_one_does_not_break_into_the_end():
     ended = []
-    with pytest.raises(Interrupted) as stopped, sigterm_as_ctrl_c():
+
+    def stopped_twice():
         try:
             terminate()
         finally:
             terminate()
             ended.append(True)
+
+    with pytest.raises(Interrupted) as stopped, sigterm_as_ctrl_c():
+        stopped_twice()
     assert stopped.value.signal == signal.SIGTERM
     assert ended
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
