@@ -156,6 +156,10 @@ def test_masks_of_the_other_polarity_are_refused(download, tmp_path):
     with pytest.raises(MaganError, match=r"white should be blur .* 5 of 5 photographs .* --white focus"):
         add(TWO_PARTS, download, tmp_path / "own", white="blur")
     assert not (tmp_path / "own").exists()
+    for folder in ("A600", "a600-gt"):
+        for number in (2, 3):
+            (download / "un packed/train" / folder / f"{number}.bmp").unlink()
+    assert add(TWO_PARTS, download, tmp_path / "own", white="blur", partial=True), "three tell too little"
 
 
 def test_a_set_that_is_there_is_not_overwritten(download, tmp_path):

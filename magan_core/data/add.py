@@ -12,7 +12,7 @@ from magan_core.data.catalogue import DataSet, Part
 from magan_core.data.fetch import Wanted
 from magan_core.data.images import SUFFIXES
 from magan_core.data.manifest import write_manifest
-from magan_core.data.polarity import contradicted
+from magan_core.data.polarity import FEWEST, contradicted
 from magan_core.data.record import Record
 from magan_core.data.state import OWN_MANIFEST
 from magan_core.errors import MaganError
@@ -59,8 +59,8 @@ def add_parts(
     the paper's will do. `folder` appears whole or not at all. Returns the number of photographs of each part.
 
     Raises MaganError for a folder that is not found, found twice, or there already, another number of
-    photographs, whatever `sets.load` finds wrong with a pair, and masks that look as if white meant the
-    other class.
+    photographs, whatever `sets.load` finds wrong with a pair, and masks (of FEWEST photographs and more) that
+    look as if white meant the other class.
     """
     white, counts, download = white or data_set.white, {}, Path(download)
     with _new(Path(folder)) as growing:
@@ -80,8 +80,9 @@ def add_parts(
             names = "".join(f"{prefix}{record['stem']}\n" for record in records)
             write_text(growing / "splits" / f"{part.name}.txt", names)
             counts[part.name] = len(records)
-        if data_set.white:
-            _check_polarity(sets.pairs(growing, white), white)
+        labelled = sets.pairs(growing, white) if data_set.white else []
+        if len(labelled) >= FEWEST:
+            _check_polarity(labelled, white)
         write_manifest(growing, growing / OWN_MANIFEST)
     return counts
 
