@@ -12,6 +12,7 @@ from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from PIL import Image
 
 from magan_core.classical import METHODS
@@ -163,8 +164,7 @@ def _verdicts(numbers: Rows) -> list[list[str]]:
     for row in numbers:
         if verdict := _verdict(row):
             counts.setdefault((row["table"], row["dataset"]), Counter())[verdict] += 1
-    shown = [(key, count) for key, count in counts.items()]
-    shown.append((("all", ""), sum(counts.values(), Counter())))
+    shown = [*counts.items(), (("all", ""), sum(counts.values(), Counter()))]
     return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in shown]
 
 
@@ -266,13 +266,19 @@ def _table(
         )
     metrics = [metric for metric in typeset.METRICS if any(row["metric"] == metric for row in rows)]
     cells = {(row["dataset"], row["method"], row["metric"]): _cell(row) for row in rows}
+    printed = claims.load(number) if number == "II" else None
     groups = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         mine = [row for row in rows if row["dataset"] == dataset]
         stood = typeset.stood((row["method"], row["data"]) for row in mine)
         lines = [
-            {"method": method, "cells": [cells.get((dataset, method, metric), {}) for metric in metrics]}
-            | {"under": _under(number, dataset, method, mine, sources, machines)}
+            {
+                "method": method,
+                "cells": [cells.get((dataset, method, metric), {}) for metric in metrics],
+                "under": _published_images(method, mine)
+                if printed is None
+                else _timed(method, mine, printed, sources, machines),
+            }
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         groups.append({"name": f"{dataset} (here: {stood or 'no numbers'})", "lines": lines})
@@ -351,17 +357,20 @@ def _published(row: Mapping[str, str], method: str | None = None) -> bool:
     return row["data"].startswith("published") and method in (None, row["method"])
 
 
-def _under(
-    number: str, dataset: str, method: str, rows: Rows, sources: Results, machines: Mapping[str, str]
+def _published_images(method: str, rows: Rows) -> str:
+    """Small print below a method's name: how many published maps its numbers are of."""
+    return next((f"{row['images']} images" for row in rows if _published(row, method)), "")
+
+
+def _timed(
+    method: str, rows: Rows, printed: pd.DataFrame, sources: Results, machines: Mapping[str, str]
 ) -> str:
-    """Small print below a method's name: how many published maps, or what its seconds were measured on."""
-    if number != "II":
-        return next((f"{row['images']} images" for row in rows if _published(row, method)), "")
-    table = claims.load(number)
-    devices = table.loc[table["dataset"].eq(dataset) & table["method"].eq(method), "device"]
+    """What the seconds of a method were measured on. rows: of one data set. printed: the paper's Table II."""
+    dataset = rows[0]["dataset"]
+    devices = printed.loc[printed["dataset"].eq(dataset) & printed["method"].eq(method), "device"]
     told = [f"paper: {device}" for device in devices]
     if any(row["own"] for row in rows if row["method"] == method):
-        variant = VARIANTS[number].get(method, "")
+        variant = VARIANTS["II"].get(method, "")
         run = variant if variant in sources.others else sources.run(variant, ROLES[dataset])
         told.append(f"own: {machines.get(run, 'not known')}")
     return ", ".join(told)
