@@ -1,5 +1,8 @@
 """Where the network runs: the GPU or the processor, and the way there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from magan_core.errors import MaganError
@@ -35,3 +38,19 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+@contextmanager
+def flushed() -> Iterator[None]:
+    """On a CPU, numbers too small for float32's normal form are 0 in this thread and in those that it starts;
+    threads of torch that run already keep theirs.
+
+    Weights of channel attention and their gradients fall that low, most of all where a photograph is noise,
+    and some processors multiply such numbers many times slower.
+    """
+    before = not (torch.tensor(1e-39) * 1).item()
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)

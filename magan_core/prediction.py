@@ -1,9 +1,8 @@
 """From photographs to maps of their own size, white = in focus."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from magan_core.data.images import check_bits, read_photo, resize, write_map
+from magan_core.device import flushed
 from magan_core.errors import MaganError
 from magan_core.models.generator import MANet
 
@@ -107,34 +107,18 @@ def forwards(generator: nn.Module, images: Sequence[torch.Tensor]) -> list[torch
     threads = torch.get_num_threads()
     workers = min(len(images), threads)
     if workers == 1 or images[0].device.type != "cpu":
-        with _flushed():
+        with flushed():
             return [generator(image) for image in images]
 
     def forward(image: torch.Tensor) -> torch.Tensor:
         torch.set_num_threads(threads // workers)  # of this thread, as inference mode is
-        with torch.inference_mode(), _flushed():
+        with torch.inference_mode(), flushed():
             return generator(image)
 
     try:
         return list(_pool(workers).map(forward, images))
     finally:
         torch.set_num_threads(threads)  # else threads to come would begin with the share
-
-
-@contextmanager
-def _flushed() -> Iterator[None]:
-    """Numbers too small for float32's normal form are 0 in this thread and in those that it starts; threads
-    of torch that run already keep theirs.
-
-    Weights of channel attention fall that low, most of all where a photograph is noise, and some processors
-    multiply such numbers many times slower.
-    """
-    before = not (torch.tensor(1e-39) * 1).item()
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)
 
 
 @cache
@@ -153,7 +137,7 @@ def attention_maps(
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """As `predict` of a photograph seen whole, at one size, with the attention of the forward pass on the CPU
     (see MANet.forward)."""
-    with _flushed():
+    with flushed():
         logits, attention = generator(network_input(photo, size, device), attention=True)
     return as_map(full_size([logits], photo)), {name: values.cpu() for name, values in attention.items()}
 

@@ -347,6 +347,27 @@ def test_warm_up_is_labelled_only_then_batches_are_half_and_half(share, supervis
     assert seen == [(4, 4)] * supervised + [(4, 2)] * (5 - supervised)
 
 
+def test_numbers_too_small_to_be_normal_are_zero_in_a_step_forwards_and_backwards(monkeypatch):
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+
+    def smallest():
+        return (torch.tensor([1e-39]) * torch.ones(1)).item()
+
+    found = []
+    before = losses.iou_loss
+
+    def looks(maps, masks):
+        found.append(smallest())
+        maps.register_hook(lambda gradient: found.append(smallest()))
+        return before(maps, masks)
+
+    monkeypatch.setattr(losses, "iou_loss", looks)
+    fit(changed(steps=1))
+    assert found == [0.0, 0.0]
+    assert smallest() > 0, "as whoever calls it has it"
+
+
 def test_divergence_stops_with_a_clear_error(monkeypatch):
     real = losses.cross_entropy
     calls = []
