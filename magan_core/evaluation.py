@@ -15,6 +15,7 @@ from magan_core.data.images import (
     check_bits,
     cut,
     of_eight_bits,
+    other_class,
     read_map,
     resize,
 )
@@ -122,9 +123,9 @@ def evaluate(
     if flat := int(((statistics.sum(axis=1) > 0).sum(axis=1) == 1).sum()):
         notes.append(f"{flat} of {len(stems)} maps are of one value throughout")
     if summary["auc"] < 0.5:
-        other = "blur" if maps_white == "focus" else "focus"
         notes.append(
-            f"AUC is below 0.5: the polarity looks wrong; are maps white = {other}, or masks inverted?"
+            "AUC is below 0.5: the polarity looks wrong; are maps white = "
+            f"{other_class(maps_white)}, or masks inverted?"
         )
     if notes:
         summary["notes"] = notes

@@ -208,7 +208,7 @@ def test_features_of_a_flat_plane_are_numbers(feature, level):
 def test_box_sums(kind):
     values = (np.random.default_rng(2).random((30, 40)) * (1 if kind is np.float64 else 2)).astype(kind)
     expected = over_patches(np.sum, 7, values)
-    np.testing.assert_allclose(box_sums(values, 7), expected, rtol=0 if kind is not np.float64 else 1e-12)
+    np.testing.assert_allclose(box_sums(values, 7, 7), expected, rtol=0 if kind is not np.float64 else 1e-12)
 
 
 # Classifier, inference, fit.

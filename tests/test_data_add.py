@@ -192,24 +192,31 @@ def test_a_known_set_that_is_not_all_there(download, tmp_path):
     assert not (tmp_path / "own").exists()
 
 
-def test_a_set_of_ones_own_with_the_wrong_white_is_refused(download):
+def test_masks_contradict_the_white_that_they_do_not_have(download):
     top = download / "un packed/train"
-    check_polarity(sets.pairs(top, "focus", "A600", "a600-gt"), "garden")
-    with pytest.raises(MaganError, match=r"set garden: white is blur .* in 3 of 3 .* `white: focus`"):
-        check_polarity(sets.pairs(top, "blur", "A600", "a600-gt"), "garden")
+
+    def found(white):
+        return contradicted(sets.pairs(top, white, "A600", "a600-gt"))
+
+    assert (found("focus"), found("blur")) == (None, (3, 3))
     for file in (top / "a600-gt").iterdir():
         mask = Image.open(file).convert("L").point(lambda value: 255 - value)
         mask.save(file)
-    check_polarity(sets.pairs(top, "blur", "A600", "a600-gt"), "garden")
-    with pytest.raises(MaganError, match=r"set garden: white is focus .* in 3 of 3 .* `white: blur`"):
-        check_polarity(sets.pairs(top, "focus", "A600", "a600-gt"), "garden")
+    assert (found("focus"), found("blur")) == ((3, 3), None)
 
 
-def test_three_of_four_photographs_are_no_proof(monkeypatch):
+@pytest.mark.parametrize(
+    ("signs", "refused"),
+    [((1, 1, 1, -1), False), ((1, 1, 1, 0), False), ((1, 1, 1, 1), True), ((1, 1, 1), False)],
+)
+def test_three_of_four_photographs_are_no_proof_nor_are_three_in_all(monkeypatch, signs, refused):
     monkeypatch.setattr(polarity, "_sharper", lambda record: record["sign"])
-    for signs, refused in (((1, 1, 1, -1), False), ((1, 1, 1, 0), False), ((1, 1, 1, 1), True)):
-        with pytest.raises(MaganError) if refused else contextlib.nullcontext():
-            check_polarity([{"white": "blur", "sign": sign} for sign in signs], "garden")
+    records = [{"white": "blur", "sign": sign} for sign in signs]
+    message = (
+        "^blur, it says, but in 4 of 4 photographs it looks as if it were focus: look .* If it is, say so$"
+    )
+    with pytest.raises(MaganError, match=message) if refused else contextlib.nullcontext():
+        check_polarity(records, "blur, it says", "say so")
 
 
 @pytest.mark.parametrize("name", ["cuhk", "szu-bd"])

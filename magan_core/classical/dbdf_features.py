@@ -37,7 +37,7 @@ def peakedness(grey: np.ndarray, patch: int) -> np.ndarray:
     logs = []
     for gradient in gradients(grey):
         count = patch * patch
-        s1, s2, s3, s4 = (box_sums(gradient**power, patch) for power in (1, 2, 3, 4))
+        s1, s2, s3, s4 = (box_sums(gradient**power, patch, patch) for power in (1, 2, 3, 4))
         mean = s1 / count
         m2 = (s2 * count - s1 * s1) / count**2  # exact up to the division: a flat patch gives 0
         m4 = s4 / count - 4 * mean * (s3 / count) + 6 * mean**2 * (s2 / count) - 3 * mean**4
@@ -65,7 +65,7 @@ def heavy_tails(grey: np.ndarray, patch: int, rounds: int = 100) -> np.ndarray:
     energy = np.bincount(bins.ravel(), squares.ravel()) / np.bincount(bins.ravel()).clip(1) / 255**2
     inner = bins[3:-3, 3:-3]
     counts = np.stack(
-        [box_sums(inner == number, patch).ravel() for number in range(len(energy))], dtype=np.float32
+        [box_sums(inner == number, patch, patch).ravel() for number in range(len(energy))], dtype=np.float32
     )
     shape = [side - patch + 1 for side in inner.shape]
     values = np.concatenate(
@@ -121,7 +121,7 @@ def power(grey: np.ndarray, patch: int) -> np.ndarray:
     rows = np.stack([windows @ cosines.T, windows @ sines.T]).transpose(1, 0, 3, 2)  # (H, 2, k, width)
     rows = np.ascontiguousarray(rows).reshape(grey.shape[0], -1)
     both = np.concatenate([cosines, sines])
-    squared_sum = box_sums(grey, patch).clip(1).astype(np.float64) ** 2
+    squared_sum = box_sums(grey, patch, patch).clip(1).astype(np.float64) ** 2
     weights = _ring_weights(half)
     result = np.zeros((height, width))
     for y in range(height):

@@ -36,8 +36,9 @@ def as_map(values: np.ndarray) -> np.ndarray:
     return (255 * values + 0.5).astype(np.uint8)
 
 
-def box_sums(values: np.ndarray, size: int) -> np.ndarray:
-    """Return the sums over all size x size windows that lie inside: (H, W) -> (H - size + 1, W - size + 1).
+def box_sums(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the sums over all windows of height x width that lie inside: (H, W) -> (H - height + 1,
+    W - width + 1).
 
     Integers are summed exactly, as int64; floats as float64.
     """
@@ -45,5 +46,5 @@ def box_sums(values: np.ndarray, size: int) -> np.ndarray:
     total = np.zeros((values.shape[0] + 1, values.shape[1] + 1), kind)
     np.cumsum(values, axis=0, out=total[1:, 1:])
     np.cumsum(total[1:, 1:], axis=1, out=total[1:, 1:])
-    rows = total[size:] - total[:-size]
-    return rows[:, size:] - rows[:, :-size]
+    rows = total[height:] - total[:-height]
+    return rows[:, width:] - rows[:, :-width]

@@ -10,9 +10,9 @@ from tqdm import tqdm
 from magan_core.data import sets
 from magan_core.data.catalogue import DataSet, Part
 from magan_core.data.fetch import Wanted
-from magan_core.data.images import SUFFIXES
+from magan_core.data.images import SUFFIXES, other_class
 from magan_core.data.manifest import write_manifest
-from magan_core.data.polarity import FEWEST, contradicted
+from magan_core.data.polarity import check_polarity
 from magan_core.data.record import Record
 from magan_core.data.state import OWN_MANIFEST
 from magan_core.errors import MaganError
@@ -59,8 +59,8 @@ def add_parts(
     the paper's will do. `folder` appears whole or not at all. Returns the number of photographs of each part.
 
     Raises MaganError for a folder that is not found, found twice, or there already, another number of
-    photographs, whatever `sets.load` finds wrong with a pair, and masks (of FEWEST photographs and more) that
-    look as if white meant the other class.
+    photographs, whatever `sets.load` finds wrong with a pair, and masks that look as if white meant the
+    other class.
     """
     white, counts, download = white or data_set.white, {}, Path(download)
     with _new(Path(folder)) as growing:
@@ -80,9 +80,13 @@ def add_parts(
             names = "".join(f"{prefix}{record['stem']}\n" for record in records)
             write_text(growing / "splits" / f"{part.name}.txt", names)
             counts[part.name] = len(records)
-        labelled = sets.pairs(growing, white) if data_set.white else []
-        if len(labelled) >= FEWEST:
-            _check_polarity(labelled, white)
+        if data_set.white:
+            other = other_class(white)
+            check_polarity(
+                sets.pairs(growing, white),
+                f"white should be {white} in these masks",
+                f"say --white {other} here, and `white: {other}` for the set in params.yaml",
+            )
         write_manifest(growing, growing / OWN_MANIFEST)
     return counts
 
@@ -113,16 +117,6 @@ def _find(download: Path, names: tuple[str, ...]) -> Path:
 def _is_left_by_a_mac(path: Path) -> bool:
     """Whether it lies in the folder of attributes that archives made on a Mac unpack to."""
     return "__MACOSX" in path.parts
-
-
-def _check_polarity(records: Sequence[Record], white: str) -> None:
-    if found := contradicted(records):
-        other = "blur" if white == "focus" else "focus"
-        raise MaganError(
-            f"white should be {white} in these masks, but in {found[0]} of {found[1]} photographs it looks "
-            f"as if it were {other}: look at some. If it is, say --white {other} here, and `white: {other}` "
-            "for the set in params.yaml"
-        )
 
 
 def _pictures(download: Path) -> list[Path]:

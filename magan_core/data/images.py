@@ -113,6 +113,11 @@ def read_mask(path: str | Path, white: str) -> np.ndarray:
     return cut(read_map(path), white, path)
 
 
+def other_class(white: str) -> str:
+    """`blur` of `focus`, `focus` of `blur`."""
+    return "blur" if white == "focus" else "focus"
+
+
 def cut(grey: np.ndarray, white: str, path: str | Path) -> np.ndarray:
     """The mask of the grey values uint8 (H, W) that `read_map` found at `path`: see `read_mask`."""
     if white not in ("focus", "blur"):

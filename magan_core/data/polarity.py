@@ -10,12 +10,13 @@ import numpy as np
 from scipy import ndimage
 
 from magan_core import cores
+from magan_core.data.images import other_class
 from magan_core.data.record import Record
 from magan_core.data.sets import load
 from magan_core.errors import MaganError
 
 SAMPLE = 100  # photographs looked at, at least
-FEWEST = 4  # photographs by which preparation judges a set
+FEWEST = 4  # photographs by which a set is judged
 
 
 def contradicted(records: Sequence[Record]) -> tuple[int, int] | None:
@@ -26,15 +27,13 @@ def contradicted(records: Sequence[Record]) -> tuple[int, int] | None:
     return (against, len(signs)) if against > 0.75 * len(signs) else None
 
 
-def check_polarity(records: Sequence[Record], name: str) -> None:
-    """Raise a MaganError for a data set whose records are `contradicted`. name: of the set in params.yaml."""
-    if found := contradicted(records):
-        told = records[0]["white"]
-        other = "blur" if told == "focus" else "focus"
+def check_polarity(records: Sequence[Record], claim: str, remedy: str) -> None:
+    """Raise a MaganError for FEWEST records and more that are `contradicted`; claim and remedy, for its
+    message: who says what white is, and how to say the other."""
+    if len(records) >= FEWEST and (found := contradicted(records)):
         raise MaganError(
-            f"set {name}: white is {told} in these masks, says params.yaml, but in {found[0]} of "
-            f"{found[1]} photographs it looks as if it were {other}: look at some. If it is, write "
-            f"`white: {other}` there"
+            f"{claim}, but in {found[0]} of {found[1]} photographs it looks as if it were "
+            f"{other_class(records[0]['white'])}: look at some. If it is, {remedy}"
         )
 
 

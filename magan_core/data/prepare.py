@@ -31,10 +31,10 @@ from tqdm import tqdm
 
 from magan_core import cores, paths
 from magan_core.data import sets
-from magan_core.data.images import resize, resize_mask, write_map
+from magan_core.data.images import other_class, resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
 from magan_core.data.parts import Parts, check_leaks, folder_parts
-from magan_core.data.polarity import FEWEST, check_polarity
+from magan_core.data.polarity import check_polarity
 from magan_core.data.record import Record
 from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
@@ -87,9 +87,13 @@ def prepare(
         transfer = tuple(filled_by(profile["sets"], role) for role in ("dut", "ctcug"))
         check_leaks(found, collections, {transfer})
         for name, parts in found.items():
-            labelled = parts.train + parts.test
-            if collections[name] != "synthetic" and len(labelled) >= FEWEST:
-                check_polarity(labelled, name)
+            if collections[name] != "synthetic" and (labelled := parts.train + parts.test):
+                white = labelled[0]["white"]
+                check_polarity(
+                    labelled,
+                    f"set {name}: white is {white} in these masks, says params.yaml",
+                    f"write `white: {other_class(white)}` there",
+                )
         summary = {}
         for name, parts in found.items():
             entry = profile["sets"][name]
