@@ -24,7 +24,8 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """Elements and text of a page, and rows of cells by section; fails on a tag closed in the wrong place."""
+    """Elements and text of a page, rows of cells and marked words by section; fails on a tag closed in the
+    wrong place."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -34,6 +35,7 @@ class Page(HTMLParser):
         self.sections: list[str] = []
         self.rows: dict[str, list[list[str]]] = {}
         self.items: list[tuple[str, str]] = []
+        self.marked: list[tuple[str, str, str]] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -58,12 +60,18 @@ class Page(HTMLParser):
         self.text += data
         if self.open and self.open[-1] == "li":
             self.items.append((self.sections[-1], data.strip()))
+        if self.sections and self.open[-1] in ("strong", "u"):
+            self.marked.append((self.sections[-1], self.open[-1], data))
         if {"td", "th"} & set(self.open):
             self.rows[self.sections[-1]][-1][-1] += f" {data}" if self.open[-1] == "span" else data
 
     def row(self, section: str, *start: str) -> list[str]:
         """The rest of the first row of a section that starts with these cells."""
         return next(row[len(start) :] for row in self.rows[section] if row[: len(start)] == list(start))
+
+    def marks(self, section: str) -> list[tuple[str, str]]:
+        """Tags and words of what is bold (strong) or underlined (u) in a section."""
+        return [(tag, text) for where, tag, text in self.marked if where == section]
 
     def all(self, tag: str) -> list[dict]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -218,21 +226,33 @@ def test_differences_have_their_sign_interval_and_p_value(project):
     page = Page(build())
     assert page.rows["differences"][:2] == [
         ["Method", "Minus", "MAE ↓", "Fβ ↑", "AUFβ ↑"],
-        ["DUT (here: synthetic: clutter)"],
+        ["DUT (here: synthetic scenes ‘clutter’)"],
     ]
     assert page.row("differences", "MA-GANet", "MANet") == [  # the paper's are of the rows of Table V
         "−0.0123 paper −0.006 −0.0230 to −0.0020, p 0.018, 3 seeds",
         "+0.0123 paper +0.004 +0.0020 to +0.0230, p 0.018",
         "+0.0123 paper +0.014 +0.0020 to +0.0230, p 0.018",
     ]
-    assert len(page.all("strong")) == 1 + 3  # the profile's name, and intervals on one side of zero
+    assert page.marks("differences") == [("strong", "−0.0123"), ("strong", "+0.0123"), ("strong", "+0.0123")]
 
 
 def test_only_a_difference_whose_interval_holds_no_zero_is_bold(project):
     file = Path("results/demo/tables/differences.csv")
     rows = read_rows(file)
     fake_results.write_rows(file, [row | {"low": "-0.01", "high": "0.01"} for row in rows])
-    assert len(Page(build()).all("strong")) == 1  # the profile's name
+    assert Page(build()).marks("differences") == []
+
+
+def test_the_best_two_of_a_column_are_marked_by_what_is_printed(project):
+    file = Path("results/demo/tables/claims.csv")
+    rows = [row for row in read_rows(file) if row["table"] != "III"]
+    other = next(row for row in read_rows(file) if (row["table"], row["metric"]) == ("III", "mae"))
+    values = {"MANet": "0.05", "MA-GANet": "0.1004", "MA-GANet-s": "0.0996", "DBDF": "0.2", "LBP": "0.01"}
+    third = [other | {"method": method, "own": own, "claimed": "0.3"} for method, own in values.items()]
+    third[-1]["data"] = "published maps, 4 images"
+    fake_results.write_rows(file, [*rows, *third])
+    marks = Page(build()).marks("table-III")
+    assert sorted(marks) == [("strong", "0.050"), *[("strong", "0.300")] * 4, *[("u", "0.100")] * 2]
 
 
 def test_a_difference_that_is_undefined_is_a_dash(project):
@@ -247,11 +267,11 @@ def test_a_set_that_fills_two_roles_is_compared_once(project):
     rows = [row | {"with": "mine"} for row in read_rows(file)]
     fake_results.write_rows(file, [*rows, *(row | {"dataset": "CTCUG"} for row in rows)])
     shown = Page(build()).rows["differences"][1:]
-    first = "DUT (here: synthetic: clutter)"
+    first = "DUT (here: synthetic scenes ‘clutter’)"
     assert [row[0] for row in shown] == [
         first,
         "mine",
-        f"CTCUG (here: synthetic: clutter): as of {first}",
+        f"CTCUG (here: synthetic scenes ‘clutter’): as of {first}",
     ]
 
 
@@ -263,9 +283,9 @@ def test_a_pair_of_a_set_that_fills_two_roles_stands_where_the_paper_has_its_dif
     fake_results.write_rows(file, [*(row | {"dataset": "CTCUG"} for row in rows), *rows])
     shown = [row[:2] for row in Page(build()).rows["differences"][1:]]
     assert shown == [
-        ["CTCUG (here: synthetic: clutter)"],
+        ["CTCUG (here: synthetic scenes ‘clutter’)"],
         ["MA-GANet", "MANet"],
-        ["DUT (here: synthetic: clutter)"],
+        ["DUT (here: synthetic scenes ‘clutter’)"],
         ["MA-GANet", "MANet"],
         ["HL+LL", "Baseline (HL)"],
     ]
@@ -354,10 +374,10 @@ def test_the_order_of_methods_is_held_against_the_paper(project):
 def test_stand_ins_are_said_at_the_top(project):
     page = Page(build())
     assert (
-        "here: synthetic scenes: objects for Shi's; synthetic scenes: clutter for DUT; "
-        "synthetic scenes: hard for CTCUG; synthetic scenes: pool for FRD." in page.text
+        "here: synthetic scenes ‘objects’ for Shi's; synthetic scenes ‘clutter’ for DUT; "
+        "synthetic scenes ‘hard’ for CTCUG; synthetic scenes ‘pool’ for FRD." in page.text
     )
-    assert page.row("data", "DUT") == ["synthetic: clutter", "4 (600)", "2 (500)", "– (–)"]
+    assert page.row("data", "DUT") == ["synthetic scenes ‘clutter’", "4 (600)", "2 (500)", "– (–)"]
     assert page.row("data", "Shi's (Zhao's split)") == ["not in this profile", "– (604)", "– (100)", "– (–)"]
     assert (
         "Training is 10 steps of 4 photographs, 10 epochs of the supervised runs; the paper's 1,000 epochs."
@@ -379,7 +399,7 @@ def test_real_data_are_said_to_be_real(project):
     params["sets"]["shi"] = REAL["shi"] | {"white": "blur"}
     page = Page(build(params))
     assert "The paper's own data: Shi's." in page.text
-    assert "here: synthetic scenes: clutter for DUT;" in page.text
+    assert "here: synthetic scenes ‘clutter’ for DUT;" in page.text
     assert page.row("data", "Shi's") == ["the same", "4 (604)", "2 (100)", "– (–)"]
 
 
@@ -422,7 +442,7 @@ def test_figures_of_photographs_are_missed_politely_where_only_the_tables_are(pr
     shown = len(paper.FIGURES) - len(paper.PHOTOGRAPHS)
     assert len(page.all("img")) == shown
     assert page.text.count("shows photographs, which may not be handed on") == len(paper.PHOTOGRAPHS)
-    assert page.row("data", "Shi's") == ["synthetic: objects", "4 (604)", "2 (100)", "– (–)"]
+    assert page.row("data", "Shi's") == ["synthetic scenes ‘objects’", "4 (604)", "2 (100)", "– (–)"]
     Path("results/demo/photographs").mkdir()  # here the pipeline has drawn them, so that one is lost
     with pytest.raises(MaganError, match=r"figure_1\.png: no such file"):
         build()
@@ -621,6 +641,16 @@ def test_detectors_that_ran_elsewhere_have_their_own_provenance(project):
     assert page.row("provenance", "Hardware") == ["a <fast> machine, 2 threads"]
     assert page.row("provenance", "Hardware, other detectors") == ["a slow machine, 1 thread"]
     assert not [row for row in page.rows["provenance"] if row[0] == "Versions, other detectors"]
+
+
+def test_of_every_package_each_version_is_named_once(project):
+    file = Path("results/demo/tables/provenance.json")
+    runs = read_json(file)
+    one, two, *_ = runs
+    runs[one]["versions"] |= {"papermill": "2.7"}
+    runs[two]["versions"] |= {"torch": "2.11"}
+    write_json(file, runs)
+    assert Page(build()).row("provenance", "Versions") == ["papermill 2.7, torch 2.11 or 2.15"]
 
 
 def test_what_is_not_the_papers_or_was_not_trained_is_said_at_the_top(project):

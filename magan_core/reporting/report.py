@@ -99,8 +99,7 @@ def _banner(sources: Results, trained: int) -> list[str]:
     lines = []
     if stand_ins:
         kinds = "; ".join(
-            f"{source.replace('synthetic', 'synthetic scenes')} for {listed(names)}"
-            for source, names in stand_ins.items()
+            f"{typeset.scenes_named(source)} for {listed(names)}" for source, names in stand_ins.items()
         )
         lines.append(
             f"Other data stand in for the paper's here: {kinds}. With these, a difference from the paper's "
@@ -152,7 +151,7 @@ def _data(sources: Results) -> list[dict[str, Any]]:
             counts |= {kind: entry.get(kind) or "–" for kind in counts}
             if "pseudo" in entry:
                 counts["train"] = f"{entry['train']}, and {entry['pseudo']} labelled by a network"
-            here = "the same" if sources.is_real(role) else sources.part(role)
+            here = "the same" if sources.is_real(role) else typeset.scenes_named(sources.part(role))
         claimed = {f"paper_{kind}": paper.COUNTS[role].get(kind, "–") for kind in counts}
         entries.append({"paper": name, "here": here} | counts | claimed)
     return entries
@@ -174,7 +173,7 @@ def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
     rows, steps = read_rows(file, empty=True, columns=DIFFERENCES), _claimed_steps()
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
-        pairs = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
+        pairs = groups.setdefault(f"{row['dataset']} (here: {typeset.scenes_named(row['data'])})", {})
         pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row, steps)
     shown: list[dict[str, Any]] = []
     for name, pairs in groups.items():
@@ -265,7 +264,13 @@ def _table(
             "the tables again."
         )
     metrics = [metric for metric in typeset.METRICS if any(row["metric"] == metric for row in rows)]
-    cells = {(row["dataset"], row["method"], row["metric"]): _cell(row) for row in rows}
+    try:
+        best = _best(rows)
+        cells = {(row["dataset"], row["method"], row["metric"]): _cell(row, best) for row in rows}
+    except ValueError as error:
+        raise MaganError(
+            f"claims.csv: a cell is not a number ({error}). `make repro` builds the tables again."
+        ) from error
     printed = claims.load(number) if number == "II" else None
     groups = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
@@ -303,26 +308,40 @@ def _headed(metric: str) -> str:
     return f"{name} {'↑' if best is max else '↓'}"
 
 
-def _cell(row: Mapping[str, str]) -> dict[str, str]:
-    """The numbers of a cell as text, "" for none."""
-    try:
-        timed = row["metric"] == "seconds"
-        cell = {
-            "claimed": _number(row["claimed"], row["metric"], "{:.6g}"),
-            "own": _number(row["own"], row["metric"]),
-            "difference": "" if timed else _number(row["difference"], row["metric"], sign="+"),
-        }
-        if timed and row["own"] and row["claimed"]:
-            cell["difference"] = _ratio(float(row["own"]) / float(row["claimed"]))
-        numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
-        return cell | {
-            "spread": typeset.spread(numbers | {"seeds": int(row["seeds"])}),
-            "verdict": _verdict(row),
-        }
-    except ValueError as error:
-        raise MaganError(
-            f"claims.csv: a cell is not a number ({error}). `make repro` builds the tables again."
-        ) from error
+def _best(rows: Rows) -> dict[tuple[str, str, str], list[float]]:
+    """The best two of each column of scores, by data set, metric and column (claimed or own)."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        for column in ("claimed", "own"):
+            if row[column] and row["metric"] != "seconds" and not _published(row):
+                found.setdefault((row["dataset"], row["metric"], column), []).append(float(row[column]))
+    return {key: typeset.best_two(pd.Series(values), key[1]) for key, values in found.items()}
+
+
+def _cell(row: Mapping[str, str], best: Mapping[tuple[str, str, str], list[float]]) -> dict[str, Any]:
+    """The numbers of a cell as text, "" for none, and their rank among the `best` of the
+    column, 0 for none."""
+
+    def rank(column: str) -> int:
+        two = best.get((row["dataset"], row["metric"], column), [])
+        value = round(float(row[column] or "nan"), typeset.DIGITS)
+        return two.index(value) + 1 if value in two and not _published(row) else 0
+
+    timed = row["metric"] == "seconds"
+    cell = {
+        "claimed": _number(row["claimed"], row["metric"], "{:.6g}"),
+        "own": _number(row["own"], row["metric"]),
+        "difference": "" if timed else _number(row["difference"], row["metric"], sign="+"),
+        "claimed_rank": rank("claimed"),
+        "own_rank": rank("own"),
+    }
+    if timed and row["own"] and row["claimed"]:
+        cell["difference"] = _ratio(float(row["own"]) / float(row["claimed"]))
+    numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
+    return cell | {
+        "spread": typeset.spread(numbers | {"seeds": int(row["seeds"])}),
+        "verdict": _verdict(row),
+    }
 
 
 def _ratio(value: float) -> str:
@@ -475,12 +494,12 @@ def _provenance(
     if not records:
         return [("Runs", "none in this profile")]
     shown = []
-    for title, value in (
-        ("Commit", lambda record: record.get("commit")),
-        ("Hardware", _machine),
-        ("Versions", lambda record: record.get("versions")),
+    for title, said in (
+        ("Commit", lambda each: _distinct(record.get("commit") for record in each)),
+        ("Hardware", lambda each: _distinct(map(_machine, each))),
+        ("Versions", _versions),
     ):
-        runs, others = (_distinct(map(value, each.values())) for each in (records, detectors))
+        runs, others = (said(each.values()) for each in (records, detectors))
         shown.append((title, runs))
         if others not in ("", runs):
             shown.append((f"{title}, other detectors", others))
@@ -490,6 +509,15 @@ def _provenance(
 
 def _distinct(values: Iterable[object]) -> str:
     return "; ".join(sorted(set(map(_plain, values))))
+
+
+def _versions(records: Iterable[Mapping[str, Any]]) -> str:
+    """Of every package the versions that the records name, once each."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for name, version in (record.get("versions") or {}).items():
+            found.setdefault(name, {})[_plain(version)] = None
+    return ", ".join(f"{name} {' or '.join(sorted(found[name]))}" for name in sorted(found))
 
 
 def _machine(record: Mapping[str, Any]) -> str:

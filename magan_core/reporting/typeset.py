@@ -148,7 +148,7 @@ def _rows(
 ) -> list[list[str]]:
     """Cells of one data set: method, (device,) claimed and own numbers, (hardware)."""
     ranked = {
-        (metric, column): _best_two(cells[column], metric)
+        (metric, column): best_two(cells[column], metric)
         for metric, cells in part[~part["data"].str.startswith("published")].groupby("metric")
         for column in ("claimed", "own")
         if not timed
@@ -172,8 +172,9 @@ def _rows(
     return rows
 
 
-def _best_two(values: pd.Series, metric: str) -> list[float]:
-    """The best and the second best value of a column; what is printed as equal shares a rank."""
+def best_two(values: pd.Series, metric: str) -> list[float]:
+    """The best and the second best value of a column, rounded to DIGITS; what is printed as equal shares a
+    rank."""
     return sorted(set(values.dropna().round(DIGITS)), reverse=METRICS[metric][2] is max)[:2]
 
 
@@ -193,7 +194,12 @@ def stood(found: Iterable[tuple[str, str]]) -> str:
         return ""
     shared, *further = methods
     parts = [shared, *(f"{listed(methods[data])}: {data.removeprefix(f'{shared}, ')}" for data in further)]
-    return re.sub("synthetic: ([^,;]+)", r"synthetic scenes ‘\1’", "; ".join(parts))
+    return scenes_named("; ".join(parts))
+
+
+def scenes_named(data: str) -> str:
+    """`data` of a comparison in words: synthetic scenes by the name of their character."""
+    return re.sub("synthetic: ([^,;]+)", r"synthetic scenes ‘\1’", data)
 
 
 def _md_row(cells: list[str]) -> str:
