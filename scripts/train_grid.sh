@@ -9,11 +9,15 @@ jobs=${1:-$(python -m magan_core grid --jobs)}
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail "'$jobs' is no number of trainings to run at once. Say JOBS=2, or JOBS=1 for one after the other."
 [ "$jobs" -gt 1 ] || exit 0
 profile=$(python -m magan_core profile --current)
-stages=()
-while IFS= read -r stage; do stages+=("$stage"); done < <(python -m magan_core grid "$profile" | sed -n '/^train/p')
-[ ${#stages[@]} -gt 0 ] || exit 0
+trainings=$(python -m magan_core grid "$profile" | sed -n '/^train/p')
+[ -n "$trainings" ] || exit 0
 python -m dvc repro "prepare@$profile"
-if python -m dvc status --quiet "${stages[@]}" 2>/dev/null; then exit 0; fi
+found=$(python -m dvc status --json)  # of all stages at once: every stage that is asked for by name takes two seconds more
+stages=()
+for training in $trainings; do
+  case $found in *"\"$training\":"*) stages+=("$training") ;; esac
+done
+[ ${#stages[@]} -gt 0 ] || exit 0
 
 set -m  # each worker is a process group, so that all of it can be stopped, and none ignores Ctrl-C
 workers=()
