@@ -103,6 +103,7 @@ def main() -> None:
             profile["training"] = profile["training"] | {name: False}
     load = round(os.getloadavg()[0], 1)
     torch.set_num_threads(options.threads or profile["threads"])
+    torch.set_flush_denormal(True)  # as train_run has it
     ways = {"in memory": 0.5, "streamed": 0.0}
     with (
         joined(choose_device(options.device)) as (team, device),

@@ -182,6 +182,7 @@ def ceiling() -> float:
 def main() -> None:
     side, task = sys.argv[1], json.loads(sys.argv[2])
     torch.set_num_threads(task["profile"]["threads"])
+    torch.set_flush_denormal(side == "ours")  # as train_run has it; torch by itself does not
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     device, profile = torch.device(task["device"]), task["profile"]

@@ -42,8 +42,8 @@ def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """On a CPU, numbers too small for float32's normal form are 0 in this thread and in those that it starts;
-    threads of torch that run already keep theirs.
+    """On a CPU, numbers too small for float32's normal form are 0 in this thread, and for good in those that
+    it starts; threads of torch that run already keep theirs.
 
     Weights of channel attention and their gradients fall that low, most of all where a photograph is noise,
     and some processors multiply such numbers many times slower.

@@ -12,7 +12,8 @@ from magan_core.errors import MaganError, nearest
 
 TABLES = ("I", "II", "III", "IV", "V", "VI")  # of the paper; `rows` may stand in them
 PARTS = ("HL", "LL", "HCA", "SA", "LCA")  # of the generator: Table IV
-DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
+# Receptive field of Table VI -> least side of its pictures in pixels.
+SMALLEST = {1: 1, 16: 6, 70: 24, 256: 96}
 LARGEST = 100_000  # side in pixels to which a photograph may be brought
 ENERGIES = ("mean", "raw")  # of channel attention: what they are is in models.attention
 AXES = ("sources", "printed")
@@ -154,9 +155,9 @@ def check_parts(parts: Sequence[str], where: str = "") -> None:
 
 def check_receptive_field(value: Any, where: str = "") -> None:
     """Raise a MaganError unless a discriminator of Table VI has this receptive field."""
-    if value not in DEPTHS:
+    if value not in SMALLEST:
         raise MaganError(
-            f"{_of(where)}receptive field {value!r} is not one of Table VI: {', '.join(map(str, DEPTHS))}. "
+            f"{_of(where)}receptive field {value!r} is not one of Table VI: {', '.join(map(str, SMALLEST))}. "
             "Set `receptive_field` to one of these."
         )
 
@@ -172,16 +173,12 @@ def check_share(supervised_share: float, steps: int, where: str = "") -> None:
 
 def check_judged(crop: int, receptive_field: int, where: str = "") -> None:
     """Raise a MaganError unless a discriminator of this receptive field has a patch in crops of this side."""
-    if crop < (least := least_side(DEPTHS[receptive_field])):
+    if crop < SMALLEST[receptive_field]:
         raise MaganError(
             f"{_of(where)}crops of {crop} px are too small for a discriminator of receptive field "
-            f"{receptive_field}, which needs {least} px. Enlarge `crop`, or take a smaller `receptive_field`."
+            f"{receptive_field}, which needs {SMALLEST[receptive_field]} px. Enlarge `crop`, or take a "
+            "smaller `receptive_field`."
         )
-
-
-def least_side(depth: int) -> int:
-    """Side in pixels below which a discriminator of so many strided convolutions has no patch left."""
-    return 3 * 2**depth if depth else 1
 
 
 def _of(where: str) -> str:

@@ -190,7 +190,7 @@ def write_tables(profile: str) -> None:
                     claimed = 0.7 + place * 0.08 if place else ""
                     own = 0.7 + place * 0.06 if place != 1 else ""
                     same = dataset == "Shi's" and number == "I"
-                    data = "same data" if same else "synthetic: clutter"
+                    data = "same data" if same else "synthetic scenes ‘clutter’"
                     data = "published maps, 100 images" if published else data if own else ""
                     row = {"table": number, "dataset": dataset, "method": method, "metric": metric}
                     row |= {"claimed": claimed, "own": own}
@@ -212,7 +212,7 @@ def write_tables(profile: str) -> None:
     differences = []
     for metric in ("f_beta", "mae", "iou", "auc", "auf_beta"):
         better = -1 if metric == "mae" else 1
-        row = {"dataset": "DUT", "data": "synthetic: clutter", "without": "manet", "with": "magan"}
+        row = {"dataset": "DUT", "data": "synthetic scenes ‘clutter’", "without": "manet", "with": "magan"}
         row |= {"metric": metric, "difference": better * 0.0123}
         low, high = sorted((better * 0.002, better * 0.023))
         differences.append(

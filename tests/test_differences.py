@@ -76,8 +76,8 @@ def test_each_pair_that_the_profile_has_is_compared_on_each_data_set(results):
     assert list(found["metric"]) == list(metrics.SCORES) * 5
     assert list(found["data"].unique()) == [
         "same data",
-        "synthetic: clutter",
-        "same data, trained on synthetic: clutter",
+        "synthetic scenes ‘clutter’",
+        "same data, trained on synthetic scenes ‘clutter’",
     ]
     written = pd.read_csv(results.prepared.parent / "differences.csv")
     pd.testing.assert_frame_equal(written, found, rtol=1e-5)

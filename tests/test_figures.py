@@ -95,7 +95,7 @@ def test_a_run_that_the_profile_does_not_list_is_left_out_and_named(results):
     assert "no such run was trained here: HL+LL+SA and MA-GANet-s" in nine.caption
     assert "MA-GANet-s" not in {text.get_text() for text in nine.figure.texts}
     seven = figures.figure_7(fewer)
-    assert "for DUT [stand-in: synthetic: clutter]: MA-GANet-s" in seven.caption
+    assert "for DUT [stand-in: synthetic scenes ‘clutter’]: MA-GANet-s" in seven.caption
     assert len(seven.figure.axes[1].lines) == 5  # Shi's: two baselines and three runs
     assert len(seven.figure.axes[5].lines) == 4  # DUT lost one
     assert len(figures.training_curves(fewer).figure.axes) == 8  # seven runs, one empty panel
@@ -123,7 +123,7 @@ def test_a_set_without_runs_shows_baselines_and_dashes(results):
     dashes = [axes for axes in eight.figure.axes if not axes.images]
     assert len(dashes) == 2 * 3  # MANet and MA-GANet on three images of Shi's
     caption = figures.figure_7(only_dut).caption
-    assert "for Shi's [stand-in: synthetic: objects]: MANet, MA-GANet and" in caption
+    assert "for Shi's [stand-in: synthetic scenes ‘objects’]: MANet, MA-GANet and" in caption
 
 
 def test_a_run_that_the_profile_lists_must_have_its_files(breakable):
@@ -369,7 +369,7 @@ def test_a_set_that_fills_two_roles_is_counted_once_and_named_as_a_stand_in(resu
     assert shared.run("manet", "ctcug") == "manet-shi"
     assert shared.run("baseline", "dut") == "baseline-dut"
     assert shared.run("hl-ll", "dut") is None
-    assert shared.data_name("dut") == "DUT [stand-in: synthetic: objects, Shi's]"
+    assert shared.data_name("dut") == "DUT [stand-in: synthetic scenes ‘objects’, Shi's]"
     assert "DUT [" not in figures.figure_5(shared).caption
     assert "No data of their own in this profile: " in figures.figure_5(shared).caption
 

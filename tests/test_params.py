@@ -8,7 +8,7 @@ import pytest
 
 from magan_core import limits, params, paths, roles
 from magan_core.errors import MaganError
-from magan_core.models.discriminator import build_discriminator
+from magan_core.models.discriminator import DEPTHS, build_discriminator
 from magan_core.reporting import claims
 from magan_core.reporting.sources import Results
 from magan_core.reporting.tables import ROLES, VARIANTS
@@ -374,8 +374,8 @@ def test_a_value_that_cannot_be_is_found_before_anything_runs(edited, setting):
 
 
 def test_the_smallest_crops_are_those_of_the_discriminators():
-    networks = {field: build_discriminator(field) for field in limits.DEPTHS}
-    assert {field: network.smallest for field, network in networks.items()} == {1: 1, 16: 6, 70: 24, 256: 96}
+    networks = {field: build_discriminator(field) for field in DEPTHS}
+    assert {field: network.smallest for field, network in networks.items()} == limits.SMALLEST
 
 
 def test_every_number_of_a_profile_has_its_limits():

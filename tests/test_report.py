@@ -504,7 +504,11 @@ def test_what_another_version_wrote_is_an_error_in_words(project, file, content)
         ("claims.csv", "", r"has no rows, not even that of the columns' names"),
         ("differences.csv", "", r"has no rows, not even that of the columns' names"),
         ("differences.csv", "dataset,data,wi", r"has no 'without': damaged"),
-        ("differences.csv", "\nShi's,synthetic: objects,man", r"row \d+: fewer fields than the 10 columns"),
+        (
+            "differences.csv",
+            "\nShi's,synthetic scenes ‘objects’,man",
+            r"row \d+: fewer fields than the 10 columns",
+        ),
         ("differences.csv", "\nDUT,x,a,b,mae,0.1,0,0.2,1,1\n", r"'b' against 'a' has no 'f_beta'"),
     ],
 )

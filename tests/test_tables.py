@@ -94,8 +94,10 @@ def test_table_ii_has_own_seconds_and_names_the_hardware(full):
 
 def test_what_stood_in_is_said(full):
     tables = full.write()
-    assert cell(tables["I"], "MANet", "data", "Shi's") == "synthetic: objects"
-    assert cell(tables["I"], "MANet", "data", "CTCUG") == "szu-bd, trained on synthetic: clutter_&_100%"
+    assert cell(tables["I"], "MANet", "data", "Shi's") == "synthetic scenes ‘objects’"
+    assert (
+        cell(tables["I"], "MANet", "data", "CTCUG") == "szu-bd, trained on synthetic scenes ‘clutter_&_100%’"
+    )
     assert cell(tables["III"], "MANet", "data", "Shi's (Zhao's split)") == "same data"
     assert cell(tables["I"], "LBP", "data", "Shi's") == ""
     assert "**Shi's** (own numbers: synthetic scenes ‘objects’)" in full.read("table_I.md")

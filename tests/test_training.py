@@ -3,7 +3,10 @@
 import copy
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -347,25 +350,37 @@ def test_warm_up_is_labelled_only_then_batches_are_half_and_half(share, supervis
     assert seen == [(4, 4)] * supervised + [(4, 2)] * (5 - supervised)
 
 
-def test_numbers_too_small_to_be_normal_are_zero_in_a_step_forwards_and_backwards(monkeypatch):
+TOO_SMALL = """
+import sys
+import torch
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tiny import PROFILE, RUN, prepared, train_tiny
+from magan_core import losses
+numbers = torch.full((1 << 20,), 1e-39)  # enough for torch to share them out among its threads
+found, before = [], losses.iou_loss
+def left():
+    return int((numbers * 1 > 0).sum())
+def looks(maps, masks):
+    found.append(left())
+    maps.register_hook(lambda gradient: found.append(left()))
+    return before(maps, masks)
+losses.iou_loss = looks
+data = prepared(Path(sys.argv[2]) / "data")
+train_tiny(data, Path(sys.argv[2]) / "out", RUN, PROFILE | {"threads": int(sys.argv[3])})
+torch.set_num_threads(1)
+print(sum(found), len(found), left() == len(numbers))
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_numbers_too_small_to_be_normal_are_zero_in_every_thread_of_a_training(tmp_path, threads):
+    """Forwards and backwards, and afterwards as whoever called it has it."""
     if not torch.set_flush_denormal(False):
         pytest.skip("this processor cannot")
-
-    def smallest():
-        return (torch.tensor([1e-39]) * torch.ones(1)).item()
-
-    found = []
-    before = losses.iou_loss
-
-    def looks(maps, masks):
-        found.append(smallest())
-        maps.register_hook(lambda gradient: found.append(smallest()))
-        return before(maps, masks)
-
-    monkeypatch.setattr(losses, "iou_loss", looks)
-    fit(changed(steps=1))
-    assert found == [0.0, 0.0]
-    assert smallest() > 0, "as whoever calls it has it"
+    command = [sys.executable, "-c", TOO_SMALL, str(Path(__file__).parent), str(tmp_path), threads]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-3:] == ["0", "10", "True"]
 
 
 def test_divergence_stops_with_a_clear_error(monkeypatch):

@@ -58,7 +58,10 @@ def test_stand_ins_are_never_a_verdict_on_the_paper(full):
         write_score(full.root / "scores", "manet-dut", role, mae=claimed)
     full.sets["ctcug"] = REAL["ctcug"] | {"white": "focus"}
     first = full.write(["I"])["I"]
-    for dataset, data in (("DUT", "synthetic: "), ("CTCUG", "same data, trained on synthetic: ")):
+    for dataset, data in (
+        ("DUT", "synthetic scenes ‘"),
+        ("CTCUG", "same data, trained on synthetic scenes ‘"),
+    ):
         assert cell(first, "MANet", "mae_own", dataset) == cell(first, "MANet", "mae_claimed", dataset)
         assert cell(first, "MANet", "mae_verdict", dataset) == "other data"
         assert cell(first, "MANet", "data", dataset).startswith(data)
@@ -169,7 +172,7 @@ def test_published_maps_have_a_row_beside_their_method_on_their_data(with_publis
     assert rows["iou_own"].item() == score("DBDF-published", "shi")["iou"]
     assert rows["data"].item() == "published maps, 100 images"
     assert math.isnan(cell(first, "DBDF", "iou_own", "Shi's"))
-    assert cell(first, "MANet", "data", "Shi's") == "synthetic: objects"
+    assert cell(first, "MANet", "data", "Shi's") == "synthetic scenes ‘objects’"
     text = with_published.read("table_I.md")
     assert "| DBDF, published maps, 100 images |  |" in text
     assert "**Shi's** (own numbers: synthetic scenes ‘objects’)" in text

@@ -16,8 +16,8 @@ from tiny import MODEL, decided
 from magan_core import params, paths
 from magan_core.errors import MaganError
 from magan_core.files import MODE
-from magan_core.limits import DEPTHS
 from magan_core.models import PARTS, build_discriminator, build_generator, weights
+from magan_core.models.discriminator import DEPTHS
 from magan_core.models.weights import (
     load_discriminator,
     load_mean,

@@ -1,4 +1,4 @@
-"""Steps that classical detectors share: checking the photograph, grey, box sums, stretching, bytes."""
+"""Steps that classical detectors share: checking the photograph, grey, window sums, stretching, bytes."""
 
 import numpy as np
 

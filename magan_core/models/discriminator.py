@@ -5,8 +5,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from magan_core.errors import MaganError
-from magan_core.limits import DEPTHS, check_receptive_field, least_side
+from magan_core.limits import check_receptive_field
 from magan_core.models.products import ThinConv
+
+DEPTHS = {1: 0, 16: 1, 70: 3, 256: 5}  # nominal receptive field of Table VI -> strided convolutions
 
 
 class PatchGAN(nn.Module):
@@ -19,7 +21,7 @@ class PatchGAN(nn.Module):
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
-        self.smallest = least_side(depth)
+        self.smallest = 3 * 2**depth if depth else 1  # side in pixels below which no patch is left
         layers: list[nn.Module] = []
         inputs = 4
         if depth == 0:

@@ -98,9 +98,7 @@ def _banner(sources: Results, trained: int) -> list[str]:
             stand_ins.setdefault(sources.source(role), []).append(name)
     lines = []
     if stand_ins:
-        kinds = "; ".join(
-            f"{typeset.scenes_named(source)} for {listed(names)}" for source, names in stand_ins.items()
-        )
+        kinds = "; ".join(f"{source} for {listed(names)}" for source, names in stand_ins.items())
         lines.append(
             f"Other data stand in for the paper's here: {kinds}. With these, a difference from the paper's "
             "number is also a difference of data and says nothing by itself about the paper's claim."
@@ -151,7 +149,7 @@ def _data(sources: Results) -> list[dict[str, Any]]:
             counts |= {kind: entry.get(kind) or "–" for kind in counts}
             if "pseudo" in entry:
                 counts["train"] = f"{entry['train']}, and {entry['pseudo']} labelled by a network"
-            here = "the same" if sources.is_real(role) else typeset.scenes_named(sources.part(role))
+            here = "the same" if sources.is_real(role) else sources.part(role)
         claimed = {f"paper_{kind}": paper.COUNTS[role].get(kind, "–") for kind in counts}
         entries.append({"paper": name, "here": here} | counts | claimed)
     return entries
@@ -173,7 +171,7 @@ def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
     rows, steps = read_rows(file, empty=True, columns=DIFFERENCES), _claimed_steps()
     groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
-        pairs = groups.setdefault(f"{row['dataset']} (here: {typeset.scenes_named(row['data'])})", {})
+        pairs = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
         pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row, steps)
     shown: list[dict[str, Any]] = []
     for name, pairs in groups.items():
@@ -265,8 +263,8 @@ def _table(
         )
     metrics = [metric for metric in typeset.METRICS if any(row["metric"] == metric for row in rows)]
     try:
-        best = _best(rows)
-        cells = {(row["dataset"], row["method"], row["metric"]): _cell(row, best) for row in rows}
+        columns = _columns(rows)
+        cells = {(row["dataset"], row["method"], row["metric"]): _cell(row, columns) for row in rows}
     except ValueError as error:
         raise MaganError(
             f"claims.csv: a cell is not a number ({error}). `make repro` builds the tables again."
@@ -308,24 +306,24 @@ def _headed(metric: str) -> str:
     return f"{name} {'↑' if best is max else '↓'}"
 
 
-def _best(rows: Rows) -> dict[tuple[str, str, str], list[float]]:
-    """The best two of each column of scores, by data set, metric and column (claimed or own)."""
+def _columns(rows: Rows) -> dict[tuple[str, str, str], list[float]]:
+    """The numbers of each column of scores, by data set, metric and kind (claimed or own)."""
     found: dict[tuple[str, str, str], list[float]] = {}
     for row in rows:
-        for column in ("claimed", "own"):
-            if row[column] and row["metric"] != "seconds" and not _published(row):
-                found.setdefault((row["dataset"], row["metric"], column), []).append(float(row[column]))
-    return {key: typeset.best_two(pd.Series(values), key[1]) for key, values in found.items()}
+        for kind in ("claimed", "own"):
+            if row[kind] and row["metric"] != "seconds" and not typeset.published(row["data"]):
+                found.setdefault((row["dataset"], row["metric"], kind), []).append(float(row[kind]))
+    return found
 
 
-def _cell(row: Mapping[str, str], best: Mapping[tuple[str, str, str], list[float]]) -> dict[str, Any]:
-    """The numbers of a cell as text, "" for none, and their rank among the `best` of the
-    column, 0 for none."""
+def _cell(row: Mapping[str, str], columns: Mapping[tuple[str, str, str], list[float]]) -> dict[str, Any]:
+    """The numbers of a cell as text, "" for none, and their rank in their columns, 0 for none."""
 
-    def rank(column: str) -> int:
-        two = best.get((row["dataset"], row["metric"], column), [])
-        value = round(float(row[column] or "nan"), typeset.DIGITS)
-        return two.index(value) + 1 if value in two and not _published(row) else 0
+    def rank(kind: str) -> int:
+        column = columns.get((row["dataset"], row["metric"], kind))
+        if not row[kind] or column is None or typeset.published(row["data"]):
+            return 0
+        return typeset.rank(float(row[kind]), column, row["metric"])
 
     timed = row["metric"] == "seconds"
     cell = {
@@ -373,7 +371,7 @@ def _verdict(row: Mapping[str, str]) -> str:
 
 def _published(row: Mapping[str, str], method: str | None = None) -> bool:
     """Whether the own number of a row (of a method) is of maps that its authors published."""
-    return row["data"].startswith("published") and method in (None, row["method"])
+    return typeset.published(row["data"]) and method in (None, row["method"])
 
 
 def _published_images(method: str, rows: Rows) -> str:
@@ -513,11 +511,13 @@ def _distinct(values: Iterable[object]) -> str:
 
 def _versions(records: Iterable[Mapping[str, Any]]) -> str:
     """Of every package the versions that the records name, once each."""
+    records = list(records)
     found: dict[str, dict[str, None]] = {}
     for record in records:
         for name, version in (record.get("versions") or {}).items():
             found.setdefault(name, {})[_plain(version)] = None
-    return ", ".join(f"{name} {' or '.join(sorted(found[name]))}" for name in sorted(found))
+    told = ", ".join(f"{name} {' or '.join(sorted(found[name]))}" for name in sorted(found))
+    return told or ("not known" if records else "")
 
 
 def _machine(record: Mapping[str, Any]) -> str:

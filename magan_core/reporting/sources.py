@@ -148,11 +148,13 @@ class Results:
         return told or [f"no {key}" for key in unlike]
 
     def source(self, role: str) -> str:
-        """What fills a role: `synthetic: CHARACTER` or a folder of raw data, and whose data they are, or how
-        they are divided where they are the paper's."""
+        """What fills a role: synthetic scenes by their character, or a folder of raw data, and whose data
+        they are, or how they are divided where they are the paper's."""
         filled = self.filled_by(role)
         entry = self.roles[filled]
-        source = f"synthetic: {entry['character']}" if entry["source"] == "synthetic" else entry["source"]
+        source = entry["source"]
+        if source == "synthetic":
+            source = f"synthetic scenes ‘{entry['character']}’"
         if filled != role:
             return f"{source}, {PAPER_NAMES[filled]}"
         return ", ".join([source, *(self._unlike(role) if source == REAL[role]["source"] else [])])

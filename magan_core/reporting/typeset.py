@@ -1,6 +1,5 @@
 """A comparison with the paper as Markdown and as LaTeX."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -147,35 +146,38 @@ def _rows(
     part: pd.DataFrame, marks: dict[int, str], small: str, timed: bool, escape: Callable[[str], str] = str
 ) -> list[list[str]]:
     """Cells of one data set: method, (device,) claimed and own numbers, (hardware)."""
-    ranked = {
-        (metric, column): best_two(cells[column], metric)
-        for metric, cells in part[~part["data"].str.startswith("published")].groupby("metric")
-        for column in ("claimed", "own")
-        if not timed
-    }
+    scored = part[[not timed and not published(data) for data in part["data"]]]
 
-    def mark(text: str, value: float, key: tuple[str, str]) -> str:
-        best, value = ranked.get(key, []), round(value, DIGITS)
-        return marks[best.index(value) + 1].format(text) if value in best else text
+    def mark(text: str, cell: Mapping[str, Any], column: str) -> str:
+        among = scored.loc[scored["metric"] == cell["metric"], column]
+        place = 0 if published(cell["data"]) else rank(cell[column], among, cell["metric"])
+        return marks[place].format(text) if place else text
 
     rows = []
     for method, cells in part.groupby("method", sort=False):
-        elsewhere = next((data for data in cells["data"] if data.startswith("published")), "")
+        elsewhere = next(filter(published, cells["data"]), "")
         name = method + elsewhere.removeprefix("published maps")
         row = [escape(name), *([cells["device"].iloc[0]] if timed else [])]
         for cell in cells.to_dict("records"):
-            row.append(mark(cell["printed"], cell["claimed"], (cell["metric"], "claimed")))
+            row.append(mark(cell["printed"], cell, "claimed"))
             own = "" if np.isnan(cell["own"]) else f"{cell['own']:.{DIGITS}f}"
-            own = mark(own, cell["own"], (cell["metric"], "own"))
+            own = mark(own, cell, "own")
             row.append(small.format(own, spread(cell)) if spread(cell) else own)
         rows.append(row + ([escape(cells["hardware"].iloc[0])] if timed else []))
     return rows
 
 
-def best_two(values: pd.Series, metric: str) -> list[float]:
-    """The best and the second best value of a column, rounded to DIGITS; what is printed as equal shares a
-    rank."""
-    return sorted(set(values.dropna().round(DIGITS)), reverse=METRICS[metric][2] is max)[:2]
+def published(data: str) -> bool:
+    """Whether a number stands on maps that a method's authors published, by its `data`."""
+    return data.startswith("published")
+
+
+def rank(value: float, among: Iterable[float], metric: str) -> int:
+    """1 for the best, 2 for the second best of a column, else 0; what is printed as equal shares a rank."""
+    digits = {round(one, DIGITS) for one in among if not np.isnan(one)}
+    best = sorted(digits, reverse=METRICS[metric][2] is max)[:2]
+    value = round(value, DIGITS)
+    return best.index(value) + 1 if value in best else 0
 
 
 def _own_data(part: pd.DataFrame) -> str:
@@ -188,18 +190,13 @@ def stood(found: Iterable[tuple[str, str]]) -> str:
     some have beside it; "" where none has any."""
     methods: dict[str, list[str]] = {}
     for method, data in found:
-        if data and not data.startswith("published") and method not in methods.setdefault(data, []):
+        if data and not published(data) and method not in methods.setdefault(data, []):
             methods[data].append(method)
     if not methods:
         return ""
     shared, *further = methods
     parts = [shared, *(f"{listed(methods[data])}: {data.removeprefix(f'{shared}, ')}" for data in further)]
-    return scenes_named("; ".join(parts))
-
-
-def scenes_named(data: str) -> str:
-    """`data` of a comparison in words: synthetic scenes by the name of their character."""
-    return re.sub("synthetic: ([^,;]+)", r"synthetic scenes ‘\1’", data)
+    return "; ".join(parts)
 
 
 def _md_row(cells: list[str]) -> str:

@@ -12,7 +12,7 @@ import torch
 from magan_core import paths
 from magan_core.data.augment import Sampler
 from magan_core.data.prepared import Training, load_train, training_hash
-from magan_core.device import choose_precision
+from magan_core.device import choose_precision, flushed
 from magan_core.files import read_json, sha256, write_json, write_table
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.cost import multiply_adds
@@ -51,6 +51,7 @@ def sampler(arrays: Training, training: dict, seed: int, device: torch.device, t
     )
 
 
+@flushed()  # from the beginning, so that torch's threads start with it
 def train_run(
     run: dict,
     profile: dict,

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from magan_core import losses
 from magan_core.data.augment import Sampler
-from magan_core.device import choose_precision, flushed
+from magan_core.device import choose_precision
 from magan_core.errors import Interrupted, MaganError
 from magan_core.limits import check, check_share
 from magan_core.models.generator import MANet
@@ -165,7 +165,7 @@ def train(
     begun = time.perf_counter()
     pending = None  # a state is written when the losses of the next step show that its weights are good
     asked = 0  # the signal that came in the step before: one step more, so that its state can be written
-    with bar, stoppable() as stop, flushed():
+    with bar, stoppable() as stop:
         for step in range(start, recipe.steps):
             if resume is not None and team.writes and (asked or resume.due) and not log.trouble():
                 pending = state(step)
