@@ -1,4 +1,4 @@
-"""results/cuhk/scored: what its tables are made from says what they say."""
+"""results/*/scored: what tables are made from says what they say."""
 
 import json
 import re
@@ -12,38 +12,53 @@ import pytest
 from magan_core import metrics
 from magan_core.reporting.behaviour import matching_contrast, undecided, with_contrast
 
-RESULTS = Path(__file__).resolve().parent.parent / "results/cuhk"
-RUNS = sorted(path.name.removesuffix(".tar.gz") for path in (RESULTS / "scored").glob("*.tar.gz"))
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ("cuhk", "cuhk-cpu-shi")
+RESULTS = ROOT / "results/cuhk"
+RUNS = sorted(
+    (profile, path.name.removesuffix(".tar.gz"))
+    for profile in PROFILES
+    for path in (ROOT / f"results/{profile}/scored").glob("*.tar.gz")
+)
 DIFFERENCES = pd.read_csv(RESULTS / "tables/differences.csv")
 PAPER = metrics.get_protocol("paper")
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    """Folder with runs/RUN and scores/RUN/SET of all archives."""
+def archives(tmp_path_factory):
+    """Folder with PROFILE/runs/RUN and PROFILE/scores/RUN/SET of all archives."""
     folder = tmp_path_factory.mktemp("scored")
-    for run in RUNS:
-        subprocess.run(["tar", "xzf", RESULTS / f"scored/{run}.tar.gz", "-C", folder], check=True)
+    for profile, run in RUNS:
+        (folder / profile).mkdir(exist_ok=True)
+        archive = ROOT / f"results/{profile}/scored/{run}.tar.gz"
+        subprocess.run(["tar", "xzf", archive, "-C", folder / profile], check=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def scored(archives):
+    """Those of cuhk."""
+    return archives / "cuhk"
 
 
 def statistics(scored, run, role):
     return np.load(scored / "scores" / run / role / "statistics.npy")
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_a_run_has_the_scores_and_the_history_of_the_tables(scored, run):
-    told = json.loads((RESULTS / "metrics.json").read_text(encoding="utf-8"))[run]
+@pytest.mark.parametrize(("profile", "run"), RUNS)
+def test_a_run_has_the_scores_and_the_history_of_the_tables(archives, profile, run):
+    results, here = ROOT / "results" / profile, archives / profile
+    told = json.loads((results / "metrics.json").read_text(encoding="utf-8"))[run]
     assert told
     for role, scores in told.items():
-        found = metrics.summary(statistics(scored, run, role), PAPER)
+        found = metrics.summary(statistics(here, run, role), PAPER)
         assert {name: round(found[name], 4) for name in metrics.SCORES} == scores
-    history = pd.read_csv(scored / "runs" / run / "history.csv")
-    histories = pd.read_csv(RESULTS / "tables/histories.csv")
+    history = pd.read_csv(here / "runs" / run / "history.csv")
+    histories = pd.read_csv(results / "tables/histories.csv")
     table = histories[histories["run"] == run].drop(columns="run").reset_index(drop=True)
     pd.testing.assert_frame_equal(history, table[history.columns], check_dtype=False)
-    origin = json.loads((scored / "runs" / run / "provenance.json").read_text(encoding="utf-8"))
-    assert origin == json.loads((RESULTS / "tables/provenance.json").read_text(encoding="utf-8"))[run]
+    origin = json.loads((here / "runs" / run / "provenance.json").read_text(encoding="utf-8"))
+    assert origin == json.loads((results / "tables/provenance.json").read_text(encoding="utf-8"))[run]
 
 
 @pytest.mark.parametrize("method", ["ASVB", "DBDF", "HiFST", "LBP", "SS"])
@@ -58,9 +73,31 @@ def test_a_classical_method_has_the_scores_of_the_tables(method, tmp_path):
             assert table.loc[dataset, f"{name}_own"] == pytest.approx(found[name], abs=1e-5)
 
 
-def test_all_runs_of_the_tables_are_here():
-    origins = json.loads((RESULTS / "tables/provenance.json").read_text(encoding="utf-8"))
-    assert [run for run, origin in origins.items() if "run" in origin] == RUNS
+@pytest.mark.parametrize("profile", PROFILES)
+def test_all_runs_of_the_tables_are_here(profile):
+    file = ROOT / f"results/{profile}/tables/provenance.json"
+    origins = json.loads(file.read_text(encoding="utf-8"))
+    trained = [run for run, origin in origins.items() if "run" in origin]
+    assert [(profile, run) for run in sorted(trained)] == [one for one in RUNS if one[0] == profile]
+
+
+@pytest.mark.parametrize(("without", "method"), [("manet", "magan"), ("magan", "magan-s")])
+@pytest.mark.parametrize("score", metrics.SCORES)
+def test_differences_over_seeds_are_those_of_the_same_seeds(archives, without, method, score):
+    """As many as three have a t of 2 degrees of freedom: 4.3027 times the standard error."""
+    here = archives / "cuhk-cpu-shi"
+    by_seed = [
+        metrics.summary(statistics(here, f"{method}-shi{seed}", "shi"), PAPER)[score]
+        - metrics.summary(statistics(here, f"{without}-shi{seed}", "shi"), PAPER)[score]
+        for seed in ("", "-s2", "-s3")
+    ]
+    half = 4.302653 * np.std(by_seed, ddof=1) / 3**0.5
+    rows = pd.read_csv(ROOT / "results/cuhk-cpu-shi/tables/differences.csv").set_index(
+        ["without", "with", "metric"]
+    )
+    row = rows.loc[without, method, score]
+    expected = [np.mean(by_seed), np.mean(by_seed) - half, np.mean(by_seed) + half]
+    assert list(row[["difference", "low", "high"]]) == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +123,7 @@ def test_differences_are_those_of_the_same_photographs(
 
 def section(number: int) -> str:
     """Of docs/experiments.md."""
-    text = (RESULTS.parent.parent / "docs/experiments.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
     return re.search(rf"\n## {number}\. .*?(?=\n## )", text, re.DOTALL)[0]
 
 
@@ -125,6 +162,25 @@ def test_an_experiment_tells_these_scores(scored, number, name, place, run, role
     rows = [[cell.strip() for cell in line.split("|")] for line in section(number).splitlines()]
     told = [row[3:-1] for row in rows if len(row) > 3 and row[1].rpartition("**: ")[2] == name]
     assert told[place] == cells
+
+
+@pytest.mark.parametrize(
+    ("name", "run"), [("MANet", "manet"), ("MA-GANet", "magan"), ("MA-GANet-s", "magan-s")]
+)
+def test_experiment_43_tells_the_means_over_seeds_of_the_tables(name, run):
+    told = json.loads((ROOT / "results/cuhk-cpu-shi/metrics.json").read_text(encoding="utf-8"))
+    scores = [told[f"{run}-shi{seed}"]["shi"] for seed in ("", "-s2", "-s3")]
+    cells = [" / ".join(f"{one['mae']:.4f}" for one in scores)]
+    claims = pd.read_csv(ROOT / "results/cuhk-cpu-shi/tables/claims.csv").set_index(
+        ["table", "dataset", "method", "metric"]
+    )
+    for metric in ("mae", "f_beta", "iou", "auc", "auf_beta"):
+        own, deviation = claims.loc[("I", "Shi's", name, metric), ["own", "deviation"]]
+        assert own == pytest.approx(np.mean([one[metric] for one in scores]), abs=1e-4)
+        cells.append(f"{own:.3f} ± {deviation:.{3 if deviation >= 0.0005 else 4}f}")
+    assert f"| {name} | {' | '.join(cells)} |" in section(43)
+    (row,) = re.findall(r"\| own, three seeds \| (.*) \|", (ROOT / "results/README.md").read_text("utf-8"))
+    assert cells[1] in row.split(" | ")
 
 
 @pytest.mark.parametrize(
