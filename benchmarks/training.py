@@ -14,7 +14,7 @@ import machine
 import numpy as np
 import table
 
-from magan_core import params
+from magan_core import params, paths
 from magan_core.data.images import read_photo, write_map
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import nearest
@@ -140,6 +140,9 @@ def main() -> None:
     )
     parser.add_argument("--spin", action="store_true", help="the threads of both sides spin")
     parser.add_argument(
+        "--pretrained", action="store_true", help="begin with the profile's weights, not with random ones"
+    )
+    parser.add_argument(
         "--beside", type=int, default=1, help="trainings of ours at once, as `make repro` has"
     )
     parser.add_argument("--out", type=Path)
@@ -168,7 +171,13 @@ def main() -> None:
     names += [options.precision] * bool(options.precision)
     names += [f"{options.threads}threads"] * bool(options.threads)
     names += ["beside"] * (options.beside > 1)
-    names += [name for name in ("compile", "stock", "spin", "busy") if getattr(options, name)]
+    names += [name for name in ("compile", "stock", "spin", "pretrained", "busy") if getattr(options, name)]
+    profile["begin with"] = ""
+    if options.pretrained:
+        if not profile["weights"]["file"]:
+            parser.error(f"profile '{options.profile}' names no file of weights")
+        file = paths.weights_file(profile["weights"]["file"], paths.weights(settings["folders"]["weights"]))
+        profile["begin with"] = str(file.resolve())
     how = {
         "run": options.run,
         "trainings of ours at once": options.beside,
@@ -198,6 +207,7 @@ def main() -> None:
         "compile": training["compile"],
         "threads": profile["threads"],
         "threads of the plain loop": plain_threads,
+        "begins with": options.pretrained and profile["weights"]["file"],
         "our threads spin": options.spin,
         "the plain loop's threads spin": spins,
         "busy neighbour": options.busy,

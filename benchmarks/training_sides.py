@@ -27,6 +27,7 @@ from torchvision.transforms import functional as TF
 
 from magan_core.data.prepared import load_train
 from magan_core.models import build_discriminator, build_generator
+from magan_core.models.weights import load_pretrained
 from magan_core.training.distributed import Team
 from magan_core.training.run import sampler
 from magan_core.training.trainer import Recipe, Weights, train
@@ -36,7 +37,10 @@ Steps = Callable[[int], float]
 
 def networks(profile: dict, run: dict) -> tuple[torch.nn.Module, torch.nn.Module | None]:
     torch.manual_seed(0)
-    generator = build_generator(profile["model"] | run.get("model", {}), run["parts"])
+    model = profile["model"] | run.get("model", {})
+    generator = build_generator(model, run["parts"])
+    if file := profile.get("begin with"):
+        load_pretrained(generator, model, file)
     adversarial = run["loss"]["adv"] > 0
     channels = profile["discriminator"]["channels"]
     return generator, build_discriminator(run["receptive_field"], channels) if adversarial else None
