@@ -62,6 +62,13 @@ def test_a_benchmark_writes_what_it_prints(name, tmp_path, monkeypatch):
         assert f"{spread['median']:.1f}" in printed
 
 
+def test_the_benchmark_of_training_says_that_a_profile_has_no_weights_to_begin_with():
+    command = [sys.executable, str(BENCHMARKS / "training.py"), "--profile", "smoke", "--pretrained"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "profile 'smoke' names no file of weights" in found.stderr
+
+
 RIVAL = """#!{python}
 import json, sys
 print(json.dumps({{"pysodmetrics": "none"}}), flush=True)
