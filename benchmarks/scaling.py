@@ -103,12 +103,12 @@ def main() -> None:
             profile["training"] = profile["training"] | {name: False}
     load = round(os.getloadavg()[0], 1)
     torch.set_num_threads(options.threads or profile["threads"])
-    torch.set_flush_denormal(True)  # as train_run has it
     ways = {"in memory": 0.5, "streamed": 0.0}
     with (
         joined(choose_device(options.device)) as (team, device),
         tempfile.TemporaryDirectory() as folder,
         deterministic(options.deterministic),  # all of the process: cuBLAS reads its setting once
+        flushed(),  # as train_run has it
     ):
         arrays = noise(Path(folder), profile["training_size"])
         networks = [
