@@ -15,7 +15,7 @@ from torch import nn
 
 from magan_core import params
 from magan_core.data.augment import Sampler
-from magan_core.device import choose_device, choose_precision
+from magan_core.device import choose_device, choose_precision, flushed
 from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.provenance import provenance
