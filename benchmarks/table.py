@@ -57,7 +57,7 @@ def training(results: list[dict]) -> str:
             f"`{result['profile']}` ({result['backbone']}), batch {result['batch']}, {result['crop']} px",
             *beside(result),
             *(result[name] if name == "precision" else name for name in ways),
-            *["with the weights of ImageNet"] * bool(result.get("begins with")),
+            *["from pretrained weights"] * bool(result.get("begins with")),
             *["beside a busy process"] * result["busy neighbour"],
             machine(result),
         ]

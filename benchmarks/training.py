@@ -172,7 +172,6 @@ def main() -> None:
     names += [f"{options.threads}threads"] * bool(options.threads)
     names += ["beside"] * (options.beside > 1)
     names += [name for name in ("compile", "stock", "spin", "pretrained", "busy") if getattr(options, name)]
-    profile["begin with"] = ""
     if options.pretrained:
         if not profile["weights"]["file"]:
             parser.error(f"profile '{options.profile}' names no file of weights")

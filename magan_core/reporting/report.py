@@ -311,7 +311,7 @@ def _columns(rows: Rows) -> dict[tuple[str, str, str], list[float]]:
     found: dict[tuple[str, str, str], list[float]] = {}
     for row in rows:
         for kind in ("claimed", "own"):
-            if row[kind] and row["metric"] != "seconds" and not typeset.published(row["data"]):
+            if row[kind] and row["metric"] != "seconds" and not _published(row):
                 found.setdefault((row["dataset"], row["metric"], kind), []).append(float(row[kind]))
     return found
 
@@ -321,7 +321,7 @@ def _cell(row: Mapping[str, str], columns: Mapping[tuple[str, str, str], list[fl
 
     def rank(kind: str) -> int:
         column = columns.get((row["dataset"], row["metric"], kind))
-        if not row[kind] or column is None or typeset.published(row["data"]):
+        if not row[kind] or column is None or _published(row):
             return 0
         return typeset.rank(float(row[kind]), column, row["metric"])
 

@@ -147,10 +147,13 @@ def _rows(
 ) -> list[list[str]]:
     """Cells of one data set: method, (device,) claimed and own numbers, (hardware)."""
     scored = part[[not timed and not published(data) for data in part["data"]]]
+    columns = dict(list(scored.groupby("metric")[["claimed", "own"]]))
 
-    def mark(text: str, cell: Mapping[str, Any], column: str) -> str:
-        among = scored.loc[scored["metric"] == cell["metric"], column]
-        place = 0 if published(cell["data"]) else rank(cell[column], among, cell["metric"])
+    def mark(text: str, cell: Mapping[str, Any], kind: str) -> str:
+        metric = cell["metric"]
+        if metric not in columns or published(cell["data"]):
+            return text
+        place = rank(cell[kind], columns[metric][kind], metric)
         return marks[place].format(text) if place else text
 
     rows = []
