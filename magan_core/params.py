@@ -46,6 +46,7 @@ PUBLISHED = dict.fromkeys(("method", "folder", "white", "suffix", "set", "masks"
 FOLDERS = dict.fromkeys(("data", "weights", "published"), str)
 PROFILES = re.compile(r"(?m)^  - &([\w-]+)")
 SWITCH = re.compile(r"(?m)^profile:\s*\*([\w-]+)")
+NAME = re.compile(r"[a-z0-9][\w.-]*", re.ASCII | re.IGNORECASE)
 COMPARISON = {"resamples": int, "seed": int, "tolerance": dict}
 TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds"), float | None)
 
@@ -90,6 +91,7 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
         told = f" {profile['name']}" if isinstance(profile, dict) and "name" in profile else ""
         keys(profile, PROFILE, f"key of profile{told}")
         types(profile, {"name": str}, "a profile")
+        named(profile["name"], "profile")
     names = [profile["name"] for profile in raw["profiles"]]
     if twice := {name for name in names if names.count(name) > 1}:
         raise MaganError(f"{path} has two profiles named '{twice.pop()}'. Rename one.")
@@ -97,6 +99,7 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     for name, run in raw["runs"].items():
         keys(run, RUN | OPTIONAL, f"key of run {name}", optional=OPTIONAL)
         types(run, RUN, f"run {name}")
+        named(run["variant"], "variant")
         keys(run["loss"], LOSS, f"loss of run {name}", optional=FURTHER)
         types(run["loss"], {key: LOSS[key] for key in run["loss"]}, f"loss of run {name}")
         types(run, {key: kind for key, kind in OPTIONAL.items() if key in run}, f"run {name}")
@@ -163,6 +166,7 @@ def check_profile(profile: dict[str, Any], runs: dict[str, Any]) -> None:
     for baseline in profile["check"]["baselines"]:
         nearest(baseline, BASELINES, f"baseline in {where}")
     for name, entry in profile["published"].items():
+        named(name, "published maps")
         keys(entry, PUBLISHED, f"key of published maps {name} of {where}")
         types(entry, PUBLISHED, f"published maps {name} of {where}")
         nearest(entry["set"], profile["sets"], f"set of published maps {name} in {where}")
@@ -258,6 +262,15 @@ def _unique(loader: UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:
 
 
 UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique)
+
+
+def named(name: str, what: str) -> None:
+    """Raise a MaganError for a name that cannot be a folder's and a DVC stage's everywhere."""
+    if not NAME.fullmatch(name):
+        raise MaganError(
+            f"{what} '{name}': folders and stages bear its name, so it must begin with a letter or a digit "
+            "and have nothing but letters from A to Z, digits, '-', '_' and '.'. Rename it."
+        )
 
 
 def keys(found: dict, allowed: Any, what: str, optional: Iterable[str] = ()) -> None:

@@ -24,9 +24,8 @@ trap 'python -m magan_core profile "$before" > /dev/null' EXIT
 train() {
   python -m magan_core profile "$1" > /dev/null
   scripts/train_grid.sh
-  stages=()
-  while IFS= read -r stage; do stages+=("$stage"); done < <(python -m magan_core grid "$1" | sed -n '/^train/p')
-  python -m dvc repro "${stages[@]}"
+  stages=$(python -m magan_core grid "$1" | sed -n '/^train/p')
+  python -m dvc repro $stages
 }
 
 pack() { python -m magan_core pack "$@"; }

@@ -203,6 +203,10 @@ MISTAKES = {
     "name of a run": (
         "manet-shi:               {", "manet-sh: {", "'manet-shi'",
     ),
+    "variant that is a path": ("variant: magan-rf1,", "variant: ../x,", "variant '../x': folders"),
+    "variant beyond ASCII": ("variant: magan-rf1,", "variant: magan-ø1,", "variant 'magan-ø1': folders"),
+    "profile with a space in it": ("    name: demo\n", "    name: a demo\n", "profile 'a demo': folders"),
+    "published maps that are hidden": ("LBP-published:  {", ".LBP: {", "published maps '.LBP': folders"),
     "key of a profile": ("    training_size: 128", "    trainin_size: 128", "did you mean 'training_size'"),
     "profile without a name": ("    name: demo\n", "", "'name' is missing"),
     "key of a model": ("      dilation: 2", "      dilatoin: 2", "did you mean 'dilation'"),
