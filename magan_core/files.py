@@ -136,6 +136,6 @@ def code(*names: str) -> list[Path]:
     """Files of this package, by their path in it; a folder stands for the Python files in it."""
     root = Path(__file__).parent
     found = [
-        sorted((root / name).glob("*.py")) if (root / name).is_dir() else [root / name] for name in names
+        sorted((root / name).rglob("*.py")) if (root / name).is_dir() else [root / name] for name in names
     ]
     return [file for files in found for file in files]

@@ -39,7 +39,8 @@ def predict(
     given up, as in training. scales: one or more multiples of size; the photograph is mapped at each, and
     the map is that of the mean of their logits. flip: the same of the photograph and its mirror image.
     A photograph of more than LONGEST : 1 is mapped in windows that overlap, and their logits are blended.
-    On a CPU `generator` is called in several threads at once where there are several such passes.
+    On a CPU `generator` is called in several threads at once where there are several such passes, and they
+    share torch's threads: call this from one thread at a time.
     Returns uint8 (H, W), 255 = in focus, or, with `bits` 16, uint16 (H, W), 65535 = in focus. MaganError for
     another photograph or number of bits.
     """

@@ -1,4 +1,4 @@
-"""Counts, lists and probabilities as text."""
+"""Counts and lists as text."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,3 @@ def counted(count: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
-def p_value(p: float) -> str:
-    """'0.012', '<0.001': the probability of a test."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"

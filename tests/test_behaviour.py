@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from sklearn.calibration import calibration_curve
 
 from magan_core.errors import MaganError
@@ -287,29 +286,3 @@ def test_edge_profile_is_the_mean_of_each_ring(seed):
     perfect = behaviour.edge_profile(mask, mask, 3)
     assert np.nanmax(perfect[:3]) == 0
     assert np.nanmin(perfect[3:]) == 1
-
-
-# ---- paired means
-
-
-def test_paired_mean_agrees_with_scipy():
-    random = np.random.default_rng(3)
-    a, b = random.normal(0, 1, 12), random.normal(0.8, 1, 12)
-    found = behaviour.paired_mean(a, b, resamples=20_000)
-    assert found.difference == pytest.approx((b - a).mean())
-    interval = stats.bootstrap((b - a,), np.mean, method="percentile", n_resamples=20_000, rng=5)
-    assert (found.low, found.high) == pytest.approx(tuple(interval.confidence_interval), abs=0.03)
-    exact = stats.permutation_test(
-        (a, b), lambda one, other: np.mean(other - one), permutation_type="samples", n_resamples=np.inf
-    )
-    assert found.p == pytest.approx(exact.pvalue, abs=0.01)
-
-
-def test_images_without_a_value_are_left_out_in_pairs():
-    a = np.array([np.nan, 1.0, 2.0, 3.0])
-    b = np.array([5.0, 2.0, 3.0, np.nan])
-    assert behaviour.paired_mean(a, b).difference == 1
-    one = behaviour.paired_mean(a[:2], b[:2])
-    assert np.isnan([one.difference, one.low, one.high, one.p]).all()
-    with pytest.raises(MaganError, match="4 and 2 images"):
-        behaviour.paired_mean(a, b[:2])

@@ -324,7 +324,7 @@ def test_the_order_among_the_papers_own_networks(project):
     file = Path("results/demo/tables/claims.csv")
     rows = read_rows(file)
     more = [
-        row | {"method": "LBP", "own": "0.5", "claimed": "0.4", "verdict": "other data"}
+        row | {"method": "LBP", "own": "0.5", "claimed": "0.4", "verdict": "not judged"}
         for row in rows
         if (row["table"], row["dataset"], row["method"]) == ("I", "DUT", "MANet")
     ]

@@ -215,6 +215,20 @@ def test_a_signal_in_the_last_step_is_heard(data, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_signal_in_the_last_save_is_heard(data, tmp_path, monkeypatch):
+    original = Resume.save
+
+    def save(self, tensors, progress):
+        if progress["step"] == STEPS:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, tensors, progress)
+
+    monkeypatch.setattr(Resume, "save", save)
+    with pytest.raises(Interrupted, match=f"after step {STEPS} of {STEPS}"):
+        go(data, tmp_path / "out", tmp_path / "resume")
+    assert not (tmp_path / "out").exists()
+
+
 def stop_in_step(monkeypatch, number: int, damage: float = 1.0, won: range = range(0)) -> None:
     """SIGTERM within a step; its losses, and those of later steps, times `damage`. won: steps in which the
     discriminator tells maps from masks."""
@@ -390,17 +404,19 @@ def test_all_that_makes_the_crops_is_of_the_key():
     used = re.findall(r"^from magan_core\.(data\.\w+) import", inspect.getsource(augment), re.M)
     assert {f"{name.replace('.', '/')}.py" for name in used} | {"data/augment.py"} <= set(state.CODE)
     assert used
+    assert {"device.py", "losses.py", "models", "training"} <= set(state.CODE)
 
 
 def test_the_key_follows_what_the_code_says(tmp_path, monkeypatch):
     package = tmp_path / "package"
-    package.mkdir()
-    (package / "step.py").write_text("x = 1\n")
+    (package / "models/own").mkdir(parents=True)
     monkeypatch.setattr("magan_core.files.__file__", str(package / "files.py"))
-    monkeypatch.setattr(state, "CODE", ("step.py",))
-    before = key(1)
-    (package / "step.py").write_text("x = 2\n")
-    assert key(1) != before
+    monkeypatch.setattr(state, "CODE", ("step.py", "models"))
+    found = set()
+    for name, text in (("step.py", "x = 1\n"), ("step.py", "x = 2\n"), ("models/own/head.py", "")):
+        (package / name).write_text(text)
+        found.add(key(1))
+    assert len(found) == 3
 
 
 def test_a_damaged_state_is_named_and_not_gone_on_from(data, tmp_path, monkeypatch):

@@ -44,13 +44,13 @@ class Sgd(torch.optim.SGD):
     """Plain gradient descent, so that the change of a parameter is its gradient."""
 
 
-def parts(batch=4, seed=0):
-    """Generator without batch norm, discriminator, images and masks."""
+def parts(batch=4, seed=0, normed=False):
+    """Generator, its batch norm at work or not, discriminator, images and masks."""
     torch.manual_seed(seed)
-    generator = build_generator(PLAIN).train()
+    generator = build_generator(PLAIN | {"head_norm": normed}).train()
     for module in generator.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()
+            module.train(normed)
     images, masks = scenes(batch, 32, seed)
     images = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
     masks = torch.from_numpy(masks)[:, None] / 255
@@ -169,10 +169,12 @@ def test_the_host_does_not_wait_for_the_gpu_within_a_step(share):
             torch.cuda.set_sync_debug_mode("default")
 
 
-def test_the_discriminator_never_sees_unlabelled_photographs():
+@pytest.mark.parametrize("normed", [False, True])
+def test_the_discriminator_never_sees_unlabelled_photographs(normed):
+    """Nor what batch norm would carry over from them into the maps of the others."""
     results = []
     for seed in (1, 2):
-        generator, discriminator, images, masks = parts()
+        generator, discriminator, images, masks = parts(normed=normed)
         images[2:] = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
         optimisers = [Sgd(generator.parameters(), lr=0.1), Sgd(discriminator.parameters(), lr=0.1)]
         step_once(generator, discriminator, optimisers, images, masks[:2], WEIGHTS, RECIPE)
@@ -450,6 +452,10 @@ def test_same_bytes_twice(tmp_path, precision):
     written = pd.read_csv(tmp_path / "one/history.csv")
     assert list(written.columns) == list(COLUMNS) == list(frame.columns)
     assert (tmp_path / "one/model.safetensors").stat().st_mode & 0o777 == MODE
+    network = build_generator(MODEL)
+    cost = multiply_adds(network, 24) + multiply_adds(network, 40)  # at test_scales of test_size
+    told = json.loads((tmp_path / "one/provenance.json").read_text(encoding="utf-8"))
+    assert told["gmacs"] == pytest.approx(cost / 1e9)
 
 
 @pytest.mark.parametrize(
@@ -650,3 +656,9 @@ def test_multiply_adds_against_counting_by_hand():
     low, high = sum(generator.backbone.channels[:2]), sum(generator.backbone.channels[2:])
     by_hand = total + 2 * low * low * 32 * 32 + 2 * high * high * 8 * 8
     assert multiply_adds(build_generator(MODEL), 32) == by_hand
+
+
+def test_a_size_that_is_too_small_is_an_error_before_training(capfd):
+    with pytest.raises(MaganError, match="8 x 8 px are too few for this network"):
+        multiply_adds(build_generator(MODEL), 8)
+    assert capfd.readouterr().err == ""

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from map_pairs import noisy, sets, statistics
-from scipy.stats import binom, kstest, ttest_rel
+from scipy.stats import binom, bootstrap, kstest, permutation_test, ttest_rel
 
 from magan_core import metrics
 from magan_core.errors import MaganError
+from magan_core.metrics import paired_mean
 
 PAPER = metrics.PROTOCOLS["paper"]
 FOCUS = metrics.PROTOCOLS["paper-focus"]
@@ -250,3 +251,26 @@ def test_no_resample_or_a_negative_seed_is_refused(resamples, seed):
         metrics.intervals(same, metrics.PROTOCOLS["paper"], **options)
     with pytest.raises(MaganError, match="expected at least 1 resample and a seed from 0 on"):
         metrics.paired_difference(same, same, metrics.PROTOCOLS["paper"], **options)
+
+
+def test_paired_mean_agrees_with_scipy():
+    random = np.random.default_rng(3)
+    a, b = random.normal(0, 1, 12), random.normal(0.8, 1, 12)
+    found = paired_mean(a, b, resamples=20_000)
+    assert found.difference == pytest.approx((b - a).mean())
+    interval = bootstrap((b - a,), np.mean, method="percentile", n_resamples=20_000, rng=5)
+    assert (found.low, found.high) == pytest.approx(tuple(interval.confidence_interval), abs=0.03)
+    exact = permutation_test(
+        (a, b), lambda one, other: np.mean(other - one), permutation_type="samples", n_resamples=np.inf
+    )
+    assert found.p == pytest.approx(exact.pvalue, abs=0.01)
+
+
+def test_images_without_a_value_are_left_out_in_pairs():
+    a = np.array([np.nan, 1.0, 2.0, 3.0])
+    b = np.array([5.0, 2.0, 3.0, np.nan])
+    assert paired_mean(a, b).difference == 1
+    one = paired_mean(a[:2], b[:2])
+    assert np.isnan([one.difference, one.low, one.high, one.p]).all()
+    with pytest.raises(MaganError, match="4 and 2 images"):
+        paired_mean(a, b[:2])

@@ -410,6 +410,15 @@ def test_going_on_from_another_network(tmp_path, other):
         load_pretrained(build_generator(MODEL | other), MODEL | other, tmp_path / "model.safetensors")
 
 
+def test_going_on_from_a_model_whose_input_was_normalised_otherwise(tmp_path):
+    """As tags of one timm backbone may have it."""
+    save_model(decided(), MODEL, PARTS, 32, tmp_path / "model.safetensors")
+    generator = build_generator(MODEL)
+    generator.std *= 2
+    with pytest.raises(MaganError, match=r"another network .*input normalised by another std"):
+        load_pretrained(generator, MODEL, tmp_path / "model.safetensors")
+
+
 def test_the_mean_of_models(tmp_path):
     names = [tmp_path / f"{index}.safetensors" for index in range(3)]
     states = [saved(name, seed=index).state_dict() for index, name in enumerate(names)]

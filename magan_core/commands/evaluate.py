@@ -1,7 +1,6 @@
 """`magan evaluate`, `compare` and `protocols`: maps of anyone's against masks, and scores against scores."""
 
 import argparse
-import math
 
 from magan_core.commands.options import named_path
 from magan_core.errors import MaganError
@@ -137,7 +136,7 @@ def compare(options: argparse.Namespace) -> None:
     for name, one in found.items():
         print(
             f"{name:9}{one.difference:+z.4f}  "
-            f"(95 % interval {one.low:+z.4f} to {one.high:+z.4f}, p {chance(one.p, options.resamples)})"
+            f"(95 % interval {one.low:+z.4f} to {one.high:+z.4f}, p {one.p:.2g})"
         )
     warn_of_few(images)
     if (least := 2 ** (1 - images)) > 0.01:
@@ -147,13 +146,6 @@ def compare(options: argparse.Namespace) -> None:
 def warn_of_few(images: int) -> None:
     if images < FEW:
         print(f"note: {images} images are few: the intervals are too narrow")
-
-
-def chance(p: float, resamples: int) -> str:
-    """A p-value as text; one that no resample reached says so."""
-    if p < 1.5 / (1 + resamples):
-        return f"at most {math.ceil(p * 1e4 - 1e-9) / 1e4:.4f}"
-    return f"{p:.4f}" if p >= 1e-4 else f"{p:.0e}"
 
 
 def protocols(options: argparse.Namespace) -> None:

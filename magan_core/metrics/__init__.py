@@ -8,7 +8,13 @@ int64 (n, 2, 256), or (n, 2, 65536) of 16-bit maps. `protocols` names the conven
 from magan_core.metrics.histograms import BLURRED, FOCUS, histograms, value_histogram
 from magan_core.metrics.protocols import PROTOCOLS, Protocol, get_protocol
 from magan_core.metrics.scores import SCORES, curves, per_image, summary
-from magan_core.metrics.uncertainty import Difference, difference_over_seeds, intervals, paired_difference
+from magan_core.metrics.uncertainty import (
+    Difference,
+    difference_over_seeds,
+    intervals,
+    paired_difference,
+    paired_mean,
+)
 
 __all__ = [
     "BLURRED",
@@ -23,6 +29,7 @@ __all__ = [
     "histograms",
     "intervals",
     "paired_difference",
+    "paired_mean",
     "per_image",
     "summary",
     "value_histogram",

@@ -74,11 +74,27 @@ def paired_difference(
     found = {}
     for name in SCORES:
         difference = float(observed[name])
-        extreme = np.abs(exchanged[name]) >= abs(difference) - 1e-12
-        low, high = _percentiles(drawn[name])
-        p = np.nan if np.isnan(difference) else float((1 + extreme.sum()) / (1 + resamples))
-        found[name] = Difference(difference, low, high, p)
+        p = np.nan if np.isnan(difference) else _chance(exchanged[name], difference)
+        found[name] = Difference(difference, *_percentiles(drawn[name]), p)
     return found
+
+
+def paired_mean(a: np.ndarray, b: np.ndarray, *, resamples: int = 2000, seed: int = 1) -> Difference:
+    """Mean over images of b minus a, with a bootstrap interval over images and the p of a permutation test.
+
+    a, b: float (n,), the same images in the same order; images where either is NaN are left out. All NaN
+    where fewer than two are left. MaganError for different numbers of images.
+    """
+    if a.shape != b.shape:
+        raise MaganError(f"{a.size} and {b.size} images; a paired comparison needs the same images")
+    change = (b - a)[np.isfinite(a) & np.isfinite(b)]
+    if change.size < 2:
+        return Difference(np.nan, np.nan, np.nan, np.nan)
+    random = np.random.default_rng(seed)
+    drawn = change[random.integers(0, change.size, (resamples, change.size))].mean(axis=1)
+    flipped = (random.choice((-1, 1), (resamples, change.size)) * change).mean(axis=1)
+    mean = float(change.mean())
+    return Difference(mean, *_percentiles(drawn), _chance(flipped, mean))
 
 
 def difference_over_seeds(differences: Sequence[float]) -> Difference:
@@ -147,6 +163,12 @@ def _exchanged(one: Features, other: Features, swap: np.ndarray) -> Features:
     images = swap.shape[1]
     stay, swap = (1 - swap) / images, swap / images
     return {name: stay @ one[name] + swap @ other[name] for name in one}
+
+
+def _chance(exchanged: np.ndarray, difference: float) -> float:
+    """p of a permutation test, where the observed difference counts as one of the exchanges."""
+    extreme = np.abs(exchanged) >= abs(difference) - 1e-12
+    return float((1 + extreme.sum()) / (1 + len(exchanged)))
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float]:

@@ -146,8 +146,11 @@ def concatenate(levels: list[Tensor]) -> Tensor:
 def build_generator(settings: dict, parts: list[str] | tuple[str, ...] = PARTS) -> MANet:
     """MANet from the `model` section of params.yaml, without pretrained weights (see models.weights).
 
-    settings: backbone, width, pooling, head_channels, head_norm, dilation, dropout, energy, axis.
+    settings: backbone, head_channels, head_norm, dilation, dropout, energy, axis; width (1.0) and pooling
+        (true) may be left out.
     parts: a subset of PARTS; all of them by default.
+    Errors: MaganError for an unknown backbone or part, or a backbone without five levels; TypeError for a
+        setting that is missing or unknown (magan_core.params finds these before).
     """
     settings = dict(settings)
     backbone = build_backbone(

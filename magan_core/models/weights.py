@@ -87,6 +87,11 @@ def _go_on_from(generator: MANet, settings: dict, file: Path) -> str:
         for name in WITHOUT_TENSORS
         if theirs[name] != ours[name]
     ]
+    differences += [
+        f"its input normalised by another {name}"
+        for name in ("mean", "std")
+        if not torch.equal(getattr(trained, name), getattr(generator, name))
+    ]
     if not differences:
         try:
             generator.load_state_dict(trained.state_dict())

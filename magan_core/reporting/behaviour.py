@@ -10,8 +10,7 @@ from scipy.special import expit, logit
 
 from magan_core.data.images import CUT
 from magan_core.errors import MaganError
-from magan_core.metrics import FOCUS, Difference
-from magan_core.metrics.uncertainty import LEVEL
+from magan_core.metrics import FOCUS
 
 LEVELS = np.arange(256)
 
@@ -142,26 +141,6 @@ def edge_profile(focus_map: np.ndarray, mask: np.ndarray, reach: int) -> np.ndar
     pixels = np.bincount(place, minlength=2 * reach)
     total = np.bincount(place, focus_map[near] / 255, 2 * reach)
     return total / np.where(pixels > 0, pixels, np.nan)
-
-
-def paired_mean(a: np.ndarray, b: np.ndarray, *, resamples: int = 2000, seed: int = 1) -> Difference:
-    """Mean over images of b minus a, with a bootstrap interval over images and the p of a permutation test.
-
-    a, b: float (n,), the same images in the same order; images where either is NaN are left out. All NaN
-    where fewer than two are left. MaganError for different numbers of images.
-    """
-    if a.shape != b.shape:
-        raise MaganError(f"{a.size} and {b.size} images; a paired comparison needs the same images")
-    change = (b - a)[np.isfinite(a) & np.isfinite(b)]
-    if change.size < 2:
-        return Difference(np.nan, np.nan, np.nan, np.nan)
-    random = np.random.default_rng(seed)
-    drawn = change[random.integers(0, change.size, (resamples, change.size))].mean(axis=1)
-    flipped = (random.choice((-1, 1), (resamples, change.size)) * change).mean(axis=1)
-    mean = float(change.mean())
-    low, high = np.percentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    extreme = np.abs(flipped) >= abs(mean) - 1e-12
-    return Difference(mean, float(low), float(high), float((1 + extreme.sum()) / (1 + resamples)))
 
 
 def _crossing(threshold: np.ndarray, score: np.ndarray, floor: float, left: int) -> float:

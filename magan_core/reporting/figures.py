@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from magan_core.errors import MaganError
-from magan_core.metrics import difference_over_seeds
+from magan_core.metrics import difference_over_seeds, paired_mean
 from magan_core.reporting import behaviour, style
 from magan_core.reporting.photographs import figure_1, figure_8, figure_9
 from magan_core.reporting.shown import (
@@ -105,7 +105,7 @@ def figure_7(results: Results) -> Drawing:
     roles = compared(results)
     figure = style.new_figure(style.PAGE, 0.7 + 1.75 * len(roles))
     panels = figure.subplots(len(roles), 4, squeeze=False)
-    shown, missing, ranges = {}, {}, []
+    shown, missing, ranges = {}, {}, {}
     for role, (pr, f_beta, roc, near) in zip(roles, panels, strict=True):
         methods, absent = methods_of(results, role, (*results.others, *OURS.values()))
         missing[role] = absent
@@ -128,7 +128,7 @@ def figure_7(results: Results) -> Drawing:
             if variant in OURS.values():
                 near.plot(threshold, f, color=color, ls=line, **under)
                 low, high = behaviour.plateau(threshold, f)
-                ranges.append(f"{label} on {PAPER_NAMES[role]} {low:.2f} to {high:.2f}")
+                ranges.setdefault(results.data_name(role), []).append(f"{label} {low:.2f} to {high:.2f}")
         top = max((line.get_ydata().max() for line in near.lines), default=1.0)
         near.set(xlabel="threshold", xlim=(-0.02, 1.02), xticks=np.arange(0, 1.1, 0.5))
         near.set(ylim=(top - ENLARGED, top + ENLARGED / 10), ylabel=r"$F_\beta$")
@@ -152,9 +152,10 @@ def figure_7(results: Results) -> Drawing:
         "where that is more than a twentieth of the images, and do not tell methods apart there."
     )
     if ranges:
+        told = "; ".join(f"on {name} {listed(each)}" for name, each in ranges.items())
         caption += (
-            f" Last column: the networks' F-beta from {ENLARGED} below its best on. F-beta within 1 % of its "
-            f"best, thresholds: {', '.join(ranges)}."
+            f" Last column: the networks' F-beta from {ENLARGED} below its best on. Thresholds with "
+            f"an F-beta within 1 % of its best: {told}."
         )
     caption += first_seeds(results, roles, OURS.values()) + not_here(results)
     for role in roles:
@@ -311,7 +312,7 @@ def _fewer(results: Results, role: str, shares: Mapping[str, np.ndarray]) -> str
         means = [shares[after].mean() - shares[before].mean() for before, after in pairs]
         found = difference_over_seeds(means)
     elif pairs and len(shares[pairs[0][0]]) > 1:
-        found = behaviour.paired_mean(*(shares[run] for run in pairs[0]))
+        found = paired_mean(*(shares[run] for run in pairs[0]))
     else:
         return ""
     spread = f"({found.low:+.1%} to {found.high:+.1%}, p {found.p:.2g})"

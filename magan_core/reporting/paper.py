@@ -103,8 +103,8 @@ FIGURES = {
     ),
 }
 
-EPOCHS = 1000  # section IV-A
-COUNTS = {  # photographs of each data set, section IV-A: to train, to test, without masks
+EPOCHS = 1000  # section IV-C
+COUNTS = {  # photographs to train, to test, without masks: section IV-A, Zhao's split by its authors' lists
     "shi": {"train": 604, "test": 100},
     "zhao": {"train": 604, "test": 100},
     "dut": {"train": 600, "test": 500},

@@ -26,8 +26,7 @@ from magan_core.reporting.templates import fill
 from magan_core.wording import counted, listed
 
 Rows = list[dict[str, str]]
-BETTER = "better"  # not reproduced: beyond the tolerance, to the better end
-VERDICTS = ("reproduced", BETTER, "not reproduced", "other data", "not run")
+VERDICTS = ("reproduced", "better", "not reproduced", "not judged", "not run")
 COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
 BARE = (
     "Not trained with this profile",
@@ -68,7 +67,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         tables=[_table(number, claim, numbers, sources, machines) for number, claim in paper.TABLES.items()],
         verdicts=_verdicts(numbers),
         compared=[_headed(metric) for metric in COMPARED],
-        differences=_differences(differences, {row["variant"]: row["row"] for row in sources.rows}),
+        differences=_differences(differences, sources),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=cost[-1][1],
         executed=(results / "notebooks").exists(),
@@ -159,22 +158,22 @@ def _verdicts(numbers: Rows) -> list[list[str]]:
     """Table, data set, and how many of the paper's numbers have each of the VERDICTS; last of all."""
     counts: dict[tuple[str, str], Counter] = {}
     for row in numbers:
-        if verdict := _verdict(row):
+        if verdict := row["verdict"]:
             counts.setdefault((row["table"], row["dataset"]), Counter())[verdict] += 1
     shown = [*counts.items(), (("all", ""), sum(counts.values(), Counter()))]
     return [[*key, *(str(count[verdict] or "–") for verdict in VERDICTS)] for key, count in shown]
 
 
-def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Groups by data set of one line a pair of methods, a cell a metric of COMPARED. own: names of variants
-    that `rows` of params.yaml gives."""
+def _differences(file: Path, sources: Results) -> list[dict[str, Any]]:
+    """Groups by data set of one line a pair of methods, a cell a metric of COMPARED."""
     rows, steps = read_rows(file, empty=True, columns=DIFFERENCES), _claimed_steps()
-    groups: dict[str, dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
+    own = {row["variant"]: row["row"] for row in sources.rows}
+    groups: dict[tuple[str, str], dict[tuple[str, str], dict[str, dict[str, str]]]] = {}
     for row in rows:
-        pairs = groups.setdefault(f"{row['dataset']} (here: {row['data']})", {})
+        pairs = groups.setdefault((row["dataset"], row["data"]), {})
         pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row, steps)
-    shown: list[dict[str, Any]] = []
-    for name, pairs in groups.items():
+    shown: dict[tuple[str, ...], dict[str, Any]] = {}
+    for (dataset, data), pairs in groups.items():
         for (after, before), cells in pairs.items():
             _require(cells, COMPARED, f"{file}: '{after}' against '{before}'")
         lines = [
@@ -185,23 +184,15 @@ def _differences(file: Path, own: Mapping[str, str]) -> list[dict[str, Any]]:
             }
             for (after, before), cells in pairs.items()
         ]
-        twin = next((group for group in shown if _own(group["lines"]) == _own(lines)), None)
+        name, key = f"{dataset} (here: {data})", (sources.filled_by(ROLES[dataset]), *pairs)
+        twin = shown.get(key)
         if twin:  # one set fills two roles: a pair stands where the paper has its difference, or else once
             both = list(zip(twin["lines"], lines, strict=True))
             twin["lines"] = [one for one, other in both if _claims_any(one) or not _claims_any(other)]
             lines = [line for line in lines if _claims_any(line)]
             name += f": as of {twin['name']}" * (not lines)
-        shown.append({"name": name, "lines": lines})
-    return shown
-
-
-def _own(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """What lines of differences say but for the paper's."""
-    told = ("difference", "spread")
-    return [
-        [line["with"], line["without"], *(cell[key] for cell in line["cells"] for key in told)]
-        for line in lines
-    ]
+        shown[(dataset, *key) if twin else key] = {"name": name, "lines": lines}
+    return list(shown.values())
 
 
 def _claims_any(line: Mapping[str, Any]) -> bool:
@@ -338,7 +329,7 @@ def _cell(row: Mapping[str, str], columns: Mapping[tuple[str, str, str], list[fl
     numbers = {key: float(row[key] or "nan") for key in ("low", "high", "deviation")}
     return cell | {
         "spread": typeset.spread(numbers | {"seeds": int(row["seeds"])}),
-        "verdict": _verdict(row),
+        "verdict": row["verdict"],
     }
 
 
@@ -359,14 +350,6 @@ def _number(text: str, metric: str, seconds: str | None = None, sign: str = "") 
     if metric == "seconds" and abs(number) >= 1:
         digits = max(0, 2 - int(math.log10(abs(number))))
     return f"{number:{sign}z,.{digits}f}".replace("-", "−")
-
-
-def _verdict(row: Mapping[str, str]) -> str:
-    """The verdict of a row, where what is not reproduced is told apart if it is better."""
-    if row["verdict"] != "not reproduced":
-        return row["verdict"]
-    best = typeset.METRICS[row["metric"]][2]
-    return BETTER if best(float(row["own"]), float(row["claimed"])) == float(row["own"]) else row["verdict"]
 
 
 def _published(row: Mapping[str, str], method: str | None = None) -> bool:

@@ -97,9 +97,9 @@ def compare(number: str, results: Results, tolerance: Mapping[str, float | None]
     claimed, own and difference (own - claimed) are float64, NaN for an empty cell; low and high the 95 %
     interval over images. With several seeds own is their mean, deviation their standard deviation, and there
     is no interval. data says what the own number stands on. verdict, where the paper has a number of this
-    table: "reproduced" or "not reproduced" (|difference| against the tolerance of the metric), "other data"
-    (other data, another network, a reconstruction or other hardware stood in: no statement about the paper),
-    "not run".
+    table: "reproduced" (|difference| within the tolerance of the metric), "better" or "not reproduced"
+    (beyond it, to the better or the worse end), "not judged" (other data, another network, a reconstruction
+    or other hardware stood in: no statement about the paper), "not run".
     MaganError for a listed run whose scores are missing.
     """
     rows = []
@@ -123,7 +123,7 @@ def wide(comparison: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (dataset, method), part in comparison.groupby(["dataset", "method"], sort=False):
-        row = {"dataset": dataset, "data": max(part["data"]), "method": method}
+        row = {"dataset": dataset, "data": part["data"].iloc[0], "method": method}
         timed = "seconds" in set(part["metric"])
         if timed:
             row |= {"device": part["device"].iloc[0], "hardware": part["hardware"].iloc[0]}
@@ -140,8 +140,8 @@ def write_tables(
 ) -> dict[str, pd.DataFrame]:
     """Write OUT/table_N.csv, .md and .tex for each number.
 
-    tolerance: largest difference that counts as reproduced, by metric; None gives no verdict but "other
-    data". Returns the tables of `wide` by number. CSV cells have six significant digits, Markdown and LaTeX
+    tolerance: largest difference that counts as reproduced, by metric; None judges nothing.
+    Returns the tables of `wide` by number. CSV cells have six significant digits, Markdown and LaTeX
     three decimals (the paper's own digits where the paper is quoted). MaganError for an unknown table,
     missing scores, or scores of a run that is not listed; nothing is written then.
     """
@@ -252,8 +252,11 @@ def _verdict(row: Mapping[str, Any], tolerance: Mapping[str, float | None]) -> s
         return "not run"
     allowed = tolerance[row["metric"]]
     if row["data"] != SAME or not row["as_published"] or allowed is None:
-        return "other data"
-    return "reproduced" if abs(row["difference"]) <= allowed + 1e-9 else "not reproduced"
+        return "not judged"
+    if abs(row["difference"]) <= allowed + 1e-9:
+        return "reproduced"
+    best = typeset.METRICS[row["metric"]][2]
+    return "better" if best(row["own"], row["claimed"]) == row["own"] else "not reproduced"
 
 
 def _check_shown(results: Results) -> None:

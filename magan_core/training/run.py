@@ -75,7 +75,8 @@ def train_run(
     the run shows itself while it trains, under the name of OUT. team: of a process that torchrun started
     (distributed.joined); its first process writes. Returns the history. The same settings on the same
     machine with the same number of threads give the same model and history, byte for byte, on a CPU;
-    interrupted and resumed or not. The last state stays until `state.forget`, so that a kill while the
+    interrupted and resumed or not. (Numbers below float32's normal ones count as 0, but not in threads
+    that torch has started before.) The last state stays until `state.forget`, so that a kill while the
     model is put to use costs no training.
     """
     team = team or alone()
@@ -85,7 +86,8 @@ def train_run(
     torch.manual_seed(seed)
     model = profile["model"] | run.get("model", {})
     generator = build_generator(model, run["parts"])
-    operations = multiply_adds(generator, profile["test_size"])
+    sides = [round(profile["test_size"] * scale) for scale in profile["test_scales"]]
+    operations = {side: multiply_adds(generator, side) for side in {*sides, profile["training"]["crop"]}}
     source = "from scratch"
     file = profile["weights"]["file"] if profile["weights"]["pretrained"] else None
     if file:
@@ -170,7 +172,7 @@ def train_run(
             "streamed": any(isinstance(part.images, Streamed) for part in (batches, pool) if part),
             "notes": notes,
             "parameters": sum(parameter.numel() for parameter in generator.parameters()),
-            "gmacs": operations / 1e9,
+            "gmacs": sum(operations[side] for side in sides) * (1 + profile["test_flip"]) / 1e9,
             "seconds": {"train": round(seconds, 1), "predict_per_image": {}},
         },
     )

@@ -26,7 +26,7 @@ from magan_core.files import code, fingerprint, unfinished, write_bytes
 
 KEPT = 14 * 24 * 3600
 # What a training step is made of.
-CODE = ("models", "training", "losses.py", "data/augment.py", "data/defocus.py")
+CODE = ("models", "training", "losses.py", "device.py", "data/augment.py", "data/defocus.py")
 
 
 def key(*parts: Any) -> str:

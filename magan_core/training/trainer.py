@@ -197,12 +197,12 @@ def train(
                     live.write(log.rows)
             if live is not None:
                 live.sample(step + 1, generator, device)
-            signal = team.highest(stop.signal or 0)
             done = step + 1 == recipe.steps
             if done and not all(map(_finite, parts.modules.values())):
                 raise MaganError("training diverged in its last step: weights are infinite. Lower `lr`.")
             if done and resume is not None and team.writes:
                 resume.save(*state(step + 1))
+            signal = team.highest(stop.signal or 0)
             if signal and (asked or done or resume is None):
                 reached = step if asked and not done else step + 1
                 raise _interrupted(signal, f"{reached} of {recipe.steps}", resume, "" if done else trouble)
@@ -225,12 +225,14 @@ def step_once(
     (6 + F,).
 
     images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and
-    make the step semi-supervised: gradients of both parts count one half.
+    make the step semi-supervised (section III-C): either part goes through the generator by itself, and its
+    gradients count one half. total is the loss of the labelled part.
     """
     count = len(masks)
     reduced = torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
-    with reduced:
-        logits = generator(images)
+    parts = [part for part in (images[:count], images[count:]) if len(part)]
+    with reduced:  # batch norm would else mix what the parts have in common with what they have not
+        logits = torch.cat([generator(part) for part in parts])
     logits = logits.float()
     maps = logits.sigmoid()
     d_real = d_fake = adv = logits.new_zeros(())
