@@ -19,9 +19,9 @@ for training in $trainings; do
 done
 [ ${#stages[@]} -gt 0 ] || exit 0
 
-set -m  # each worker is a process group, so that all of it can be stopped, and none ignores Ctrl-C
+set -m  # each worker is a process group, so that all of it can be stopped
 workers=()
-stop() { stopped=1; for worker in "${workers[@]}"; do kill -INT -- "-$worker" 2>/dev/null || true; done; }
+stop() { stopped=1; for worker in "${workers[@]}"; do kill -TERM -- "-$worker" 2>/dev/null || true; done; }
 trap stop INT TERM HUP
 for ((first = 0; first < jobs && first < ${#stages[@]}; first++)); do
   mine=()

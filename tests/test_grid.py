@@ -193,7 +193,8 @@ def test_an_array_that_cannot_work_says_so(clone):
     assert "submit with sbatch --array" in found.stderr
 
 
-def test_one_interrupt_ends_all_trainings_and_keeps_what_they_have(clone):
+def test_one_signal_ends_all_trainings_and_keeps_what_they_have(clone):
+    """Also where SIGINT is ignored, as by all that a script or `nohup` starts in the background."""
     run(clone, "magan_core", "profile", "smoke")
     edited = (clone / "params.yaml").read_text(encoding="utf-8")
     assert edited.count("steps: 8,") == 1
@@ -207,11 +208,11 @@ def test_one_interrupt_ends_all_trainings_and_keeps_what_they_have(clone):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     try:
         clones.wait_for(lambda: len(list((clone / "results/smoke/live/losses").glob("[!.]*.csv"))) == 2, 120)
-        task.send_signal(signal.SIGINT)
+        task.send_signal(signal.SIGTERM)
         output = task.communicate(timeout=60)[0]
     finally:
         task.kill()
