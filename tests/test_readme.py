@@ -25,6 +25,7 @@ LINES = re.findall(r"^    (\S.*)$", README, re.M)
 OTHERWISE_TESTED = {  # by what these do, with other arguments
     "train": "test_distributed.py",
     "data": "test_data_fetch.py, test_data_state.py",
+    "profile": "test_params.py, test_pipeline.py",
 }
 
 
