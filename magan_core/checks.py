@@ -5,13 +5,17 @@ from magan_core.errors import MaganError
 Summaries = dict[str, dict[str, dict]]
 
 
+class Missed(MaganError):
+    """A run does not beat the baselines."""
+
+
 def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> list[str]:
     """Every run must beat each baseline's mean absolute error by at least `mae_margin` on its own test set.
 
     summaries: {run or baseline: {set: {"mae": ...}}}. own: {run: its test set}. check: {"baselines": [...],
     "mae_margin": float or None}; None checks nothing (the smoke profile learns next to nothing). Returns one
     line a comparison, prints nothing.
-    Errors: MaganError that lists all runs that do not, or names one without a score.
+    Errors: Missed, which lists all runs that do not; MaganError for one without a score.
     """
     margin = check["mae_margin"]
     if margin is None:
@@ -24,7 +28,7 @@ def beats_baselines(summaries: Summaries, own: dict[str, str], check: dict) -> l
             beaten = mae < bar and round(bar - mae, 6) >= margin  # 0.064 - 0.059 is not quite 0.005
             (lines if beaten else failures).append(line)
     if failures:
-        raise MaganError(
+        raise Missed(
             f"{len(failures)} of {len(lines) + len(failures)} comparisons miss the margin of {margin} in "
             "MAE: "
             + "; ".join(failures)

@@ -321,7 +321,7 @@ def pages(options: argparse.Namespace) -> None:
 def check(options: argparse.Namespace) -> None:
     """`magan check`."""
     from magan_core import params, paths, roles
-    from magan_core.checks import beats_baselines
+    from magan_core.checks import Missed, beats_baselines
     from magan_core.files import read_json, write_text
 
     profile = params.get_profile(params.load(), options.name)
@@ -329,8 +329,11 @@ def check(options: argparse.Namespace) -> None:
     own = {run: roles.test_sets(profile, definition)[0] for run, definition in profile["runs"].items()}
     results = paths.results(options.name)
     out = results / "check.txt"
-    out.unlink(missing_ok=True)  # that of an earlier check says nothing of these scores
-    lines = beats_baselines(read_json(results / "metrics.json"), own, profile["check"])
+    try:
+        lines = beats_baselines(read_json(results / "metrics.json"), own, profile["check"])
+    except Missed:
+        out.unlink(missing_ok=True)  # that of an earlier check says otherwise
+        raise
     write_text(out, "\n".join(lines) + "\n")
     unchecked = profile["check"]["mae_margin"] is None
     print(lines[0] if unchecked else f"{counted(len(lines), 'comparison')}: {out}")

@@ -126,3 +126,15 @@ def test_magan_check_that_fails_leaves_no_file_that_says_otherwise(demo, capsys)
         cli.main(["check", "demo"])
     assert "2 of 48 comparisons miss" in capsys.readouterr().err
     assert not (demo / "check.txt").exists()
+
+
+def test_magan_check_of_half_the_scores_leaves_what_was_checked(demo, capsys):
+    """As of `cuhk`, of whose runs not all are trained."""
+    cli.main(["check", "demo"])
+    found = json.loads((demo / "metrics.json").read_text())
+    del found["magan-s-zhao"]
+    (demo / "metrics.json").write_text(json.dumps(found))
+    with pytest.raises(SystemExit):
+        cli.main(["check", "demo"])
+    assert "magan-s-zhao has no score on zhao" in capsys.readouterr().err
+    assert (demo / "check.txt").exists()
