@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/extending.md"
@@ -18,9 +19,10 @@ KEPT = (
     *("magan_core", "notebooks", "params.yaml", "docs/photographs"),
     *("data/manifests", "data/splits", "data/paper_tables"),
 )
+OWN = ("", "-nodrop", "-edge", "-cosine", "-gate")
 NOTEBOOKS = (
     ("01_prepare_data", {}),
-    *(("02_train_supervised", {"run": f"manet{part}-dut"}) for part in ("", "-nodrop", "-edge", "-cosine")),
+    *(("02_train_supervised", {"run": f"manet{part}-dut"}) for part in OWN),
     ("10_classical", {"method": "Gradient"}),
     ("04_evaluate", {}),
     ("05_ablations", {}),
@@ -113,7 +115,7 @@ def rows(folder, number):
 
 def test_the_page_has_an_example_of_everything():
     files = [block.file for block in blocks() if block.file.endswith(".py") and block.kind == "python"]
-    assert [Path(file).parent.name for file in files] == ["models", "classical", "training", "models"]
+    assert [Path(file).parent.name for file in files] == ["models", "classical", "training"] + 2 * ["models"]
     assert sum(block.kind == "diff" for block in blocks()) >= 10
 
 
@@ -168,9 +170,12 @@ def test_the_attention_is_that_of_its_run_and_held_against_the_papers(extended):
         (folder / "results/try/runs/manet-cosine-dut/provenance.json").read_text(encoding="utf-8")
     )
     assert record["model"]["energy"] == "cosine"
+    weights = load_file(folder / "results/try/runs/manet-gate-dut/model.safetensors")
+    assert "low_attention.layers.0.weight" in weights
+    assert "low_attention.alpha" not in weights
     with open(folder / "results/try/tables/differences.csv", encoding="utf-8") as file:
         pairs = {(row["without"], row["with"]) for row in csv.DictReader(file)}
-    assert pairs == {("manet", "manet-cosine")}
+    assert pairs == {("manet", "manet-cosine"), ("manet", "manet-gate")}
 
 
 def test_the_protocol_is_followed(extended):
