@@ -25,8 +25,8 @@ def plot_losses(history: pd.DataFrame) -> plt.Figure:
             axes.plot(history["step"], history[name], label=name)
         axes.set(xlabel="step", ylabel=label)
         if "d_real" in names:
-            axes.axhline(math.log(2), color="black", linewidth=0.8, linestyle="--")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(names), frameon=False)
+            axes.axhline(math.log(2), color="black", linewidth=0.8, linestyle="--", label="chance")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(axes.lines), frameon=False)
     figure.tight_layout()
     return figure
 
