@@ -6,7 +6,7 @@ from tiny import NO_GPU
 from torch.nn import functional as F
 
 from magan_core.models import products
-from magan_core.models.attention import Energies, Mixture
+from magan_core.models.attention import InnerProducts, Mixture
 from magan_core.models.products import ShiftedProduct, ThinConv, inner_products
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -51,7 +51,7 @@ def test_energies_and_mixture_have_the_gradients_of_their_own_outputs():
     torch.manual_seed(2)
     x = torch.randn(2, 8, 4, dtype=torch.float64, requires_grad=True)
     matrix = torch.randn(2, 4, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(Energies.apply, (x,))
+    assert torch.autograd.gradcheck(InnerProducts.apply, (x,))
     assert torch.autograd.gradcheck(Mixture.apply, (x, matrix))
     torch.testing.assert_close(Mixture.apply(x, matrix), torch.baddbmm(x, x, matrix.transpose(1, 2)))
 

@@ -41,7 +41,7 @@ class ChannelAttention(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             x = pixels(features)
             if bfloat16_on_gpu(x):
-                energy = Energies.apply(x)  # B, C, C
+                energy = InnerProducts.apply(x)  # B, C, C
             else:
                 x = x.float()
                 # The energies are symmetric, so the gradient of one factor is that of the other, transposed:
@@ -66,7 +66,7 @@ class ChannelAttention(nn.Module):
         return out.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
 
 
-class Energies(torch.autograd.Function):
+class InnerProducts(torch.autograd.Function):
     """Inner products of the channels of pixels (B, N, C) with each other: (B, C, C), of bfloat16 on a GPU in
     float32, a product of which torch has no gradient."""
 
