@@ -114,6 +114,8 @@ def evaluate(
         notes.append(f"{dim} of {len(stems)} maps hold nothing above 1 of 255: are theirs 0 and 1 of 1?")
     if highest <= DARK:
         notes.append(f"no map value is above {highest} of 255: are they of fewer bits than their files?")
+    if folders := sum(path.is_dir() for path in visible(Path(maps_dir))):
+        notes.append(f"sub-folders of {maps_dir}, which are not looked into: {folders}")
     if grey := sum(one.grey for one in counted):
         notes.append(f"{grey} of {len(stems)} masks have grey levels and were cut at {CUT}")
     if resized := sum(one.resized for one in counted):
@@ -206,7 +208,10 @@ def _by_stem(folder: str | Path, suffix: str = "") -> dict[str, Path]:
             raise MaganError(f"{path} and {files[stem].name} share the stem '{stem}'; keep one of them")
         files[stem] = path
     if not files:
-        raise MaganError(f"{folder}: no images in this folder; expected one file an image")
+        raise MaganError(
+            f"{folder}: no images in this folder; expected one file an image (sub-folders are not looked "
+            "into)"
+        )
     return files
 
 

@@ -52,7 +52,7 @@ def download(tmp_path):
 
 
 def add(data_set, download, folder, **options):
-    return add_parts(data_set, download, folder, progress=False, **options)
+    return add_parts(data_set, download, folder, **options)
 
 
 def test_what_a_mac_leaves_in_an_archive_is_passed_over(download, tmp_path):
@@ -170,6 +170,28 @@ def test_a_set_that_is_there_is_not_overwritten(download, tmp_path):
     assert sha256(tmp_path / "own/manifest.csv") == before
 
 
+def test_a_download_that_was_unpacked_where_the_set_is_to_lie(download, tmp_path):
+    folder = tmp_path / "raw/own"
+    (tmp_path / "raw").mkdir()
+    (download / "un packed").rename(folder)
+    assert not inspect("own", folder, tmp_path).here
+    with pytest.raises(MaganError, match="own, where the set is to lie, is there and no set yet: move what"):
+        add(TWO_PARTS, folder, folder)
+    assert (folder / "train/A600/1.bmp").exists()
+
+
+def test_a_set_that_is_divided_by_share_must_be_whole(download, tmp_path):
+    add(TWO_PARTS, download, tmp_path / "raw/own")
+    entry = {"source": "own", "white": "focus", "train_share": 0.5}
+    profile = {"training_size": 32, "seed": 1, "sets": {"dut": entry}}
+    found = prepare(profile, tmp_path / "raw", tmp_path / "out", progress=False)
+    assert found["dut"]["train"] + found["dut"]["test"] == 5
+    for kind in ("images", "masks"):
+        (tmp_path / "raw/own" / kind / "train-2.bmp").unlink()
+    with pytest.raises(MaganError, match=r"images lacks 1 of the 5 photographs .* \(first: train-2\)"):
+        prepare(profile, tmp_path / "raw", tmp_path / "out", progress=False)
+
+
 def known(download):
     """As the list of a set in Git: other folders and names than in the download."""
     originals = {"images/x.bmp": "train/A600/1.bmp", "masks/x.png": "train/a600-gt/1.bmp"}
@@ -178,7 +200,7 @@ def known(download):
 
 
 def test_a_known_set_is_found_by_content(download, tmp_path):
-    assert add_known(known(download), download, tmp_path / "own", progress=False) == 2
+    assert add_known(known(download), download, tmp_path / "own") == 2
     names = {str(path.relative_to(tmp_path / "own")) for path in (tmp_path / "own").rglob("*.*")}
     assert names == {"images/x.bmp", "masks/x.png"}
 
@@ -186,9 +208,9 @@ def test_a_known_set_is_found_by_content(download, tmp_path):
 def test_a_known_set_that_is_not_all_there(download, tmp_path):
     files = [*known(download), Wanted("images/y.bmp", "", "0" * 64)]
     with pytest.raises(MaganError, match=r"1 of 3 files are nowhere below .* \(first: images/y\.bmp\)"):
-        add_known(files, download, tmp_path / "own", progress=False)
+        add_known(files, download, tmp_path / "own")
     with pytest.raises(MaganError, match="no such folder"):
-        add_known(files, tmp_path / "elsewhere", tmp_path / "own", progress=False)
+        add_known(files, tmp_path / "elsewhere", tmp_path / "own")
     assert not (tmp_path / "own").exists()
 
 
@@ -237,6 +259,12 @@ def test_command_takes_in_a_download(tmp_path, monkeypatch, capsys):
     cli.main(["data", "add", "ctcug", str(tmp_path / "CTCUG"), "--partial", "--white", "focus"])
     assert "2 test photographs" in capsys.readouterr().out
     assert inspect("ctcug", tmp_path / "raw/ctcug").intact
+    cli.main(["data", "list"])
+    assert "150 photographs with masks (white = in focus)" in capsys.readouterr().out
+    photographs(tmp_path / "raw/dut/dut600-source", 1)  # unpacked where the set is to lie
+    cli.main(["data", "leaks", "ctcug/", "ctcug", "--masks"])
+    told = capsys.readouterr().out
+    assert "1 (test.txt)  1 (test.txt)  masks differ in 0.00 %" in told
     with pytest.raises(SystemExit):
         cli.main(["data", "add", "ctcug", str(tmp_path / "CTCUG"), "--partial"])
     assert "is there already" in capsys.readouterr().err

@@ -62,7 +62,7 @@ def files(made):
 
 
 def get(files, folder, url, batch=2):
-    return fetch(files, folder, str(url), batch=batch, progress=False)
+    return fetch(files, folder, str(url), batch=batch)
 
 
 def same(made, folder):

@@ -243,6 +243,14 @@ def test_maps_of_another_size_need_leave_and_are_counted(folders):
     assert found["mae"] == pytest.approx(scored(pairs)["mae"], abs=0.01)
 
 
+def test_sub_folders_of_maps_are_counted(folders):
+    """As `magan predict --recursive` writes them."""
+    folder, _ = folders
+    (folder / "maps/day 1").mkdir()
+    (note,) = evaluate(folder / "maps", folder / "masks")["notes"]
+    assert note.endswith("maps, which are not looked into: 1")
+
+
 def test_maps_that_say_nothing_are_counted(folders):
     folder, pairs = folders
     for stem, value in (("a", 0), ("b", 0), ("c", 77)):

@@ -1,5 +1,6 @@
 """Which photographs a user means, and names for their maps that never meet."""
 
+import errno
 import os
 import unicodedata
 from pathlib import Path
@@ -237,3 +238,29 @@ def test_a_pattern_passes_over_the_maps_of_earlier_calls(root, pattern):
     assert not [path for path in found.photos if path.is_relative_to("maps")]
     assert Path("photos/a.png") in found.photos
     assert list(find(["maps/a.png"], Path("maps")).photos) == [Path("maps/a.png")]  # named by itself
+
+
+def test_a_pattern_that_the_shell_expands_passes_over_the_maps_of_earlier_calls(root):
+    """`magan predict photos/* --out photos`, a second time."""
+    for name in ("c.png", "c.jpg.png"):
+        write_map(root / "photos" / name, np.zeros((2, 2), np.uint8))
+    named = ["photos/a.png", "photos/b.JPG", "photos/c.png", "photos/c.jpg.png"]
+    found = find(named, Path("photos"))
+    assert list(found.photos) == [Path("photos/a.png"), Path("photos/b.JPG")]
+    assert found.passed_over == {"(map or overlay of magan)": 2}
+
+
+def test_a_pipe_that_a_pattern_matches_is_passed_over(root):
+    os.mkfifo(root / "photos/pipe.jpg")
+    found = find(["photos/*.jpg", "photos/a.png"], Path("maps"))
+    assert list(found.photos) == [Path("photos/a.png")]
+    assert found.passed_over["(no file: a pipe or a device)"] == 1
+
+
+def test_what_may_not_be_looked_at_is_not_said_to_be_missing(root, monkeypatch):
+    def closed(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "lstat", closed)
+    found = find(["closed/x.jpg"], Path("maps"))
+    assert found.failed["closed/x.jpg"].startswith("closed/x.jpg cannot be looked at: Permission denied.")

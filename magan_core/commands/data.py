@@ -96,7 +96,7 @@ def show(options: argparse.Namespace) -> None:
 
     raw = _folder("")
     for name, data_set in CATALOGUE.items():
-        masks = f"with masks (white = {WHITE[data_set.white]})" if data_set.white else "without masks"
+        masks = f"with masks (white = {WHITE[_white(name)]})" if data_set.white else "without masks"
         folders = [
             " or ".join(names) for part in data_set.parts for names in (part.images, part.masks) if names
         ]
@@ -118,6 +118,15 @@ def show(options: argparse.Namespace) -> None:
 
     for name in _own_sets(raw):
         print(f"{name}: a set of your own\n    {raw / name}: {_state(name, raw)}")
+
+
+def _white(name: str) -> str:
+    """The class that is white in the masks of a set of the catalogue, as it is here or else given out."""
+    from magan_core.data.catalogue import CATALOGUE
+    from magan_core.data.state import OWN_WHITE
+
+    own = _folder(name) / OWN_WHITE
+    return own.read_text(encoding="utf-8").strip() if own.exists() else CATALOGUE[name].white
 
 
 def _state(name: str, raw: Path):
@@ -242,6 +251,7 @@ def leaks(options: argparse.Namespace) -> None:
         raise MaganError("--write lists the photographs of B that are also in A; name B")
     if options.masks and not options.b:
         raise MaganError("--masks holds the masks of two sets against each other; name B")
+    options.a, options.b = (name and str(Path(name)) for name in (options.a, options.b))  # cuhk/ is cuhk
     of = _pairs if options.masks else _photographs
     a = of(options.a)
     pairs = between(a, of(options.b), limit) if options.b else within(a, limit)
@@ -288,7 +298,7 @@ def _pairs(name: str) -> list:
 
     if name not in CATALOGUE or not CATALOGUE[name].white:
         raise MaganError(f"--masks needs sets whose masks `magan data list` knows; {name} is none of them")
-    return pairs(_folder(name), CATALOGUE[name].white)
+    return pairs(_folder(name), _white(name))
 
 
 def _where(stem: str, name: str) -> str:
@@ -296,6 +306,7 @@ def _where(stem: str, name: str) -> str:
     from magan_core.data.catalogue import CATALOGUE
     from magan_core.data.sets import read_names
 
-    known = sorted((paths.SPLITS / name).glob("*.txt")) if name in CATALOGUE else []
+    folders = (paths.SPLITS / name, _folder(name) / "splits") if name in CATALOGUE else ()
+    known = [path for folder in folders for path in sorted(folder.glob("*.txt"))]
     splits = [path.name for path in known if stem in read_names(path)]
     return f"{stem} ({', '.join(splits)})" if splits else stem

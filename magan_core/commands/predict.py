@@ -50,7 +50,9 @@ def add_parser(commands) -> None:
         epilog=EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("photos", nargs="+", metavar="IMAGE_OR_FOLDER", help="photographs to map")
+    command.add_argument(
+        "photos", nargs="+", type=named_path, metavar="IMAGE_OR_FOLDER", help="photographs to map"
+    )
     command.add_argument("--out", required=True, type=named_path, metavar="FOLDER", help="for the maps")
     command.add_argument("--recursive", action="store_true", help="search sub-folders too")
     command.add_argument(

@@ -14,14 +14,12 @@ from magan_core.data.images import SUFFIXES, other_class
 from magan_core.data.manifest import write_manifest
 from magan_core.data.polarity import check_polarity
 from magan_core.data.record import Record
-from magan_core.data.state import OWN_MANIFEST
+from magan_core.data.state import OWN_MANIFEST, OWN_WHITE
 from magan_core.errors import MaganError
 from magan_core.files import sha256, write_text
 
 
-def add_known(
-    files: Sequence[Wanted], download: str | Path, folder: str | Path, progress: bool = True
-) -> int:
+def add_known(files: Sequence[Wanted], download: str | Path, folder: str | Path) -> int:
     """Copy the files of a set whose manifest is in Git from wherever they lie below `download`, by content.
 
     `folder` appears whole or not at all. Returns their number. Raises MaganError when it is there already or
@@ -29,7 +27,7 @@ def add_known(
     """
     found = {
         sha256(file): file
-        for file in tqdm(_pictures(Path(download)), desc="looking", unit="file", disable=not progress)
+        for file in tqdm(_pictures(Path(download)), desc="looking", unit="file", disable=None)
     }
     missing = [file.file for file in files if file.sha256 not in found]
     if missing:
@@ -49,14 +47,14 @@ def add_parts(
     folder: str | Path,
     white: str | None = None,
     partial: bool = False,
-    progress: bool = True,
 ) -> dict[str, int]:
     """Copy a set that its authors give as folders (`data_set.parts`), found by name below `download`.
 
     Files keep their names; of a set with several parts they get the part's name in front (train-3.bmp), and
     splits/PART.txt lists each part. manifest.csv holds what was taken in. white: focus or blur, the class
-    stored as white in the masks (default: as the catalogue says). partial: another number of photographs than
-    the paper's will do. `folder` appears whole or not at all. Returns the number of photographs of each part.
+    stored as white in the masks (default: as the catalogue says); white.txt keeps it. partial: another number
+    of photographs than the paper's will do. `folder` appears whole or not at all. Returns the number of
+    photographs of each part.
 
     Raises MaganError for a folder that is not found, found twice, or there already, another number of
     photographs, whatever `sets.load` finds wrong with a pair, and masks that look as if white meant the
@@ -72,7 +70,7 @@ def add_parts(
                     "complete the download, or say --partial to take what is there"
                 )
             prefix = f"{part.name}-" if len(data_set.parts) > 1 else ""
-            for record in tqdm(records, desc=part.name, unit="image", mininterval=1, disable=not progress):
+            for record in tqdm(records, desc=part.name, unit="image", mininterval=1, disable=None):
                 sets.load(record)
                 for kind, file in (("images", record["image"]), ("masks", record["mask"])):
                     if file:
@@ -87,6 +85,7 @@ def add_parts(
                 f"white should be {white} in these masks",
                 f"say --white {other} here, and `white: {other}` for the set in params.yaml",
             )
+            write_text(growing / OWN_WHITE, f"{white}\n")
         write_manifest(growing, growing / OWN_MANIFEST)
     return counts
 
@@ -139,9 +138,14 @@ def _copy(source: Path, target: Path) -> None:
 @contextmanager
 def _new(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its name on success and is removed on failure."""
-    if folder.exists():
+    if (folder / "images").exists():
         raise MaganError(
             f"{folder} is there already; look at it with `magan data verify`, or remove it first"
+        )
+    if folder.exists():
+        raise MaganError(
+            f"{folder}, where the set is to lie, is there and no set yet: move what is in it to another "
+            "folder, and name that one"
         )
     growing = folder.with_name(f".{folder.name}.adding")
     try:

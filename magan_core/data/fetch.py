@@ -69,9 +69,7 @@ def wanted(name: str, sources: Path = paths.SOURCES, manifests: Path = paths.MAN
     return files
 
 
-def fetch(
-    files: Sequence[Wanted], folder: str | Path, url: str, batch: int = BATCH, progress: bool = True
-) -> int:
+def fetch(files: Sequence[Wanted], folder: str | Path, url: str, batch: int = BATCH) -> int:
     """Fetch those of `files` that FOLDER does not hold intact from the Git repository at `url`.
 
     A new set grows in a hidden folder beside `folder`, which takes its name when every file is there; a set
@@ -88,7 +86,7 @@ def fetch(
     try:
         with (
             TemporaryDirectory(prefix="magan-") as store,
-            tqdm(total=len(todo), desc=folder.name, unit="file", mininterval=1, disable=not progress) as bar,
+            tqdm(total=len(todo), desc=folder.name, unit="file", mininterval=1, disable=None) as bar,
         ):
             if todo:
                 _git(store, "init", "--quiet", "--bare")

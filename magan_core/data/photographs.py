@@ -1,5 +1,6 @@
 """The photographs that a user names, and a map name for each."""
 
+import errno
 import glob
 import os
 from collections import Counter
@@ -30,8 +31,8 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
 
     A named file counts whatever its suffix; of a folder count the files with a suffix in `SUFFIXES`, with
     those of its sub-folders if `recursive`. Names that begin with a dot are left out, and so are `out` and
-    the maps and overlays of earlier calls: they are no photographs. Errors: MaganError when `out` is all
-    that is named, or is named and holds a picture that is not ours.
+    the maps and overlays of earlier calls, unless nothing else is named: they are no photographs. Errors:
+    MaganError when `out` is all that is named, or is named and holds a picture that is not ours.
     """
     found = Found()
     seen: set[str] = set()
@@ -40,12 +41,19 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
         literal = os.path.lexists(name)
         matches = [name] if literal else list(_once(glob.iglob(name, recursive=True)))
         if not matches:
-            reason = "matches no file" if glob.has_magic(name) else "does not exist"
+            reason = "matches no file" if glob.has_magic(name) else _why_not(name)
             found.failed[name] = f"{name} {reason}. Name a photograph or a folder of photographs."
-        kept = [path for path in map(Path, matches) if literal or not _is_earlier(path, out)]
-        if passed := len(matches) - len(kept):
-            found.passed_over["(map or overlay of magan)"] += passed
-        paths += kept
+        for path in map(Path, matches):
+            if not literal and _is_earlier(path, out):
+                found.passed_over["(map or overlay of magan)"] += 1
+            elif not literal and path.exists() and not (path.is_file() or path.is_dir()):
+                found.passed_over["(no file: a pipe or a device)"] += 1
+            else:
+                paths.append(path)
+    earlier = [path for path in paths if _is_earlier(path, out)]
+    if len(earlier) < len(paths):  # a shell that expands a pattern names them, too
+        paths = [path for path in paths if path not in earlier]
+        found.passed_over.update({"(map or overlay of magan)": len(earlier)} if earlier else {})
     for path in _beside(out, paths, recursive, found):
         photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
         for photo, below in photos.items():
@@ -53,6 +61,16 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
                 seen.add(place)
                 found.photos[photo] = below
     return found
+
+
+def _why_not(name: str) -> str:
+    """Why a name is none of a file."""
+    try:
+        os.lstat(name)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            return f"cannot be looked at: {error.strerror}"
+    return "does not exist"
 
 
 def _once(matches: Iterable[str]) -> Iterator[str]:

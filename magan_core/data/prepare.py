@@ -99,6 +99,9 @@ def prepare(
             entry = profile["sets"][name]
             sources = [entry["source"], entry.get("pseudo", entry)["source"]]
             described = [_described(source, folder_of, manifests) for source in sources]
+            by_lists = any(key.endswith("_split") for key in entry)  # which say themselves what must be there
+            if described[0] and not by_lists:
+                _check_whole(folder_of(entry["source"]), *described[0])
             drawn = {record["image"] for record in parts.pseudo}
 
             def load(record: Record, described=described, drawn=drawn):
@@ -159,6 +162,17 @@ def _described(
     """The manifest of a source and its name, if it has one."""
     path = manifest_path(source, folder_of(source), manifests)
     return (read_manifest(path), str(path)) if path.exists() else None
+
+
+def _check_whole(folder: Path, manifest: dict[str, dict[str, str]], name: str) -> None:
+    """Raise MaganError unless every photograph of a manifest is there: fewer would be divided otherwise."""
+    there = {sets.stem_key(path.stem) for path in sets.visible(folder / "images")}
+    missing = [stem for stem in manifest if sets.stem_key(stem) not in there]
+    if missing:
+        raise MaganError(
+            f"{folder / 'images'} lacks {len(missing)} of the {len(manifest)} photographs of the manifest "
+            f"{name} (first: {missing[0]}); put them back, or write the manifest anew if fewer are meant"
+        )
 
 
 def _write_training(

@@ -9,7 +9,9 @@ from magan_core.data.sets import stem_key, visible
 from magan_core.files import sha256
 from magan_core.wording import counted
 
-OWN_MANIFEST = "manifest.csv"  # in the folder of a set that `magan data add` wrote
+# In the folder of a set that `magan data add` wrote: what its files are, and the class white in its masks.
+OWN_MANIFEST = "manifest.csv"
+OWN_WHITE = "white.txt"
 
 
 @dataclass
@@ -68,8 +70,8 @@ def inspect(name: str, folder: str | Path, manifests: Path = paths.MANIFESTS, of
     if not folder.is_dir():
         return State(here=False)
     path = manifest_path(name, folder, manifests)
-    if not path.exists():
-        return State(here=True, described=False)
+    if not path.exists():  # without images/ it is a download that has been put where sets lie
+        return State(here=(folder / "images").is_dir(), described=False)
     rows = read_manifest(path)
     state = State(here=True, photographs=len(rows), of=of if path.name == OWN_MANIFEST else 0)
     for part, column in (("images", "image_sha256"), ("masks", "mask_sha256")):
