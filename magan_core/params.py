@@ -244,8 +244,9 @@ def _rows(rows: Any, raw: dict[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
-class UniqueKeys(yaml.SafeLoader):
-    """YAML without its silent last-one-wins: a key that stands twice is an error."""
+class UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """YAML without its silent last-one-wins: a key that stands twice is an error. By libyaml where PyYAML was
+    built with it, eight times as fast."""
 
 
 def _unique(loader: UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tiny
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tiny import MODEL, TRAINING, scenes
+from tiny import MODEL, TRAINING, prepared, scenes
 from tiny_workspace import ROOT, RUN, workspace
 
-from magan_core import cli
+from magan_core import cli, paths
 from magan_core.data.augment import Sampler
 from magan_core.data.images import read_map, read_photo
 from magan_core.data.prepared import load_test
@@ -27,8 +28,9 @@ from magan_core.errors import MaganError
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_model
 from magan_core.prediction import predict
+from magan_core.training import stage
 from magan_core.training.distributed import Team, alone, joined
-from magan_core.training.shared import SharedDropout, share
+from magan_core.training.shared import SharedBatchNorm, SharedDropout, share
 from magan_core.training.trainer import Recipe, Weights, train
 
 CPU = torch.device("cpu")
@@ -380,3 +382,21 @@ def test_processes_with_other_settings_are_told_apart(folders, tmp_path):
     status, messages = torchrun(root, script=script)
     assert status != 0
     assert "do not have the same settings, data and code" in messages
+
+
+def test_shared_batch_norm_of_one_process_is_batch_norm(monkeypatch):
+    plain, features = torch.nn.BatchNorm2d(3).train(), torch.rand(4, 3, 2, 2)
+    shared = SharedBatchNorm(torch.nn.BatchNorm2d(3), Team(0, 1)).train()
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values, *_: None)
+    torch.testing.assert_close(shared(features), plain(features))
+    torch.testing.assert_close(shared.running_mean, plain.running_mean)
+    torch.testing.assert_close(shared.running_var, plain.running_var)
+
+
+def test_a_set_to_test_on_that_is_not_prepared_is_said_before_the_first_step(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepared(paths.prepared("tiny"))
+    monkeypatch.setattr(stage, "train_run", lambda *_, **__: pytest.fail("trained"))
+    profile = tiny.PROFILE | {"sets": {"shi": {}, "frd": {}}, "runs": {"run": tiny.RUN}}
+    with pytest.raises(MaganError, match="no photographs to test on"):
+        stage.learn(profile, "run", tmp_path, torch.device("cpu"))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from magan_core import cli, metrics
+from magan_core import cli, metrics, score_files
 from magan_core.data.images import read_map
 from magan_core.errors import MaganError
 from magan_core.evaluation import compare, evaluate, published_test_list
@@ -672,3 +672,23 @@ def test_a_map_of_another_shape_that_is_not_turned_is_resized(folders, size):
         "1 of 5 maps had another size"
         in evaluate(folder / "maps", folder / "masks", resample=True)["notes"][0]
     )
+
+
+def test_a_write_of_scores_that_stops_leaves_no_summary_of_before(folders, tmp_path, monkeypatch):
+    folder, _ = folders
+    evaluate(folder / "maps", folder / "masks", out=tmp_path / "out")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(score_files, "write_text", stop)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(folder / "maps", folder / "masks", out=tmp_path / "out")
+    assert not (tmp_path / "out/summary.json").exists()
+
+
+def test_maps_of_one_value_are_not_said_to_have_the_wrong_polarity(folders):
+    folder, pairs = folders
+    for stem, (focus_map, _) in pairs.items():
+        save(np.full_like(focus_map, 77), folder / "maps" / f"{stem}.png")
+    assert evaluate(folder / "maps", folder / "masks")["notes"] == ["5 of 5 maps are of one value throughout"]

@@ -101,7 +101,11 @@ def test_a_choice_that_is_not_there(explorer, changed, message):
 
 
 def test_the_corners_of_the_picture_are_in_it(explorer):
-    for x, y, told in ((0.0, 0.0, "column 0, row 0"), (1.0, 1.0, "column 31, row 31")):
+    for x, y, told in (
+        (0.0, 0.0, "column 0, row 0"),
+        (1.0, 1.0, "column 31, row 31"),
+        (0.25, 0.75, "column 8, row 24"),
+    ):
         assert told in explorer.draw("pixel", MAGAN._replace(x=x, y=y)).caption
 
 

@@ -464,3 +464,11 @@ def test_an_empty_cell_is_not_a_number_and_no_error(tmp_path):
     _, adversarial = read_columns(tmp_path / "history.csv", "step", "adv")
     assert np.isnan(adversarial[0])
     assert adversarial[1] == 0.5
+
+
+def test_training_curves_are_means_over_a_twentieth():
+    values = np.full(100, 1e-9)
+    values[50] = 1.0
+    smooth = figures._smooth(values)
+    assert (smooth > 0.01).sum() == 5
+    assert smooth.max() == pytest.approx(0.2)

@@ -88,6 +88,7 @@ def test_curves_differ_where_a_float_falls_one_level_short(name):
     assert set(differ) <= set(exact[theirs < exact])
 
 
+@pytest.mark.slow
 def test_floats_fall_short_as_often_as_the_docstring_says():
     """All maps of two or more levels: every range, every value in it."""
     pairs, ranges = 0, set()

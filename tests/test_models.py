@@ -305,6 +305,8 @@ def test_backbones_normalise_as_they_were_trained():
     assert vgg.mean == pytest.approx((0.485, 0.456, 0.406))
     assert vgg.std == pytest.approx((0.229, 0.224, 0.225))
     assert (lite.mean, lite.std) == ((0.5,) * 3, (0.5,) * 3)
+    slim = build_backbone("slim_vgg", width=0.125)  # of which files of older models say nothing
+    assert (slim.mean, slim.std) == ((0.5,) * 3, (0.25,) * 3)
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0.in1k", "resnet18"])
@@ -587,3 +589,17 @@ def test_a_gpu_computes_what_the_cpu_does():
         found.append((logits.detach().cpu(), slopes))
     for one, other in zip(*found, strict=True):
         assert (one - other).norm() < 2e-3 * other.norm()  # convolutions in tf32
+
+
+@pytest.mark.parametrize("field", [1, 16, 70])
+def test_the_discriminator_is_its_formula_written_out(field):
+    torch.manual_seed(0)
+    judge = build_discriminator(field, channels=4).eval()
+    images, maps = torch.rand(2, 3, 48, 48), torch.rand(2, 1, 48, 48)
+    x = torch.cat([2 * images - 1, 2 * maps - 1], dim=1)
+    layers = [layer for layer in judge.layers if isinstance(layer, nn.Conv2d)]
+    for index, layer in enumerate(layers):
+        x = F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
+        if index < len(layers) - 1:
+            x = torch.where(x > 0, x, 0.2 * x)
+    torch.testing.assert_close(judge(images, maps), x)

@@ -350,3 +350,12 @@ def test_a_signal_to_plain_papermill(tmp_path, number, saved):
         process.kill()
         process.wait()
     assert (tmp_path / "saved").exists() == saved
+
+
+@pytest.mark.parametrize(
+    "kept", [{"execution_count": 3}, {"outputs": [new_output("stream", text="x")]}], ids=["count", "output"]
+)
+def test_outputs_or_counts_alone_are_not_fit_to_commit(tmp_path, kept):
+    for more in ({}, kept):
+        nbformat.write(new_notebook(cells=[new_code_cell("1", **more)]), tmp_path / "a.ipynb")
+        assert notebook.without_outputs(tmp_path / "a.ipynb") == (not more)

@@ -494,6 +494,12 @@ def test_an_experiment_overrides_the_profile(edited):
     assert shipped["smoke"]["training"]["lr"] == 0.003
 
 
+def test_an_experiment_keeps_the_rows_beside_the_papers(edited):
+    path = edited("rows: []\n", "rows:\n  - {table: IV, row: mine, variant: baseline}\n")
+    rows = params.load(path)["profile"]["rows"]
+    assert overridden(path, "profile.training.lr=0.01")["profile"]["rows"] == rows != []
+
+
 def test_an_experiment_that_overrides_a_run_changes_that_one_alone(edited):
     """Runs that shared one loss would all get the last one's, and the override would be lost."""
     path = edited("profile: *demo", "profile: *demo")

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,17 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from tiny import MODEL, decided, scenes
 
 from magan_core import cli, paths
 from magan_core.commands import predict as predict_command
 from magan_core.commands.predict import CODE
-from magan_core.data.images import read_map, read_photo, write_map
+from magan_core.data.images import colour_profile, read_map, read_photo, write_map
 from magan_core.errors import MaganError
+from magan_core.map_files import draw, overlay_of
 from magan_core.models import PARTS, build_generator
 from magan_core.models.weights import load_model, read_header, save_model
-from magan_core.prediction import predict
+from magan_core.prediction import passes, predict
 
 ROOT = Path(cli.__file__).parent.parent
 NAMES = ("a b.jpg", "grün.png", "x.y.JPG")
@@ -741,6 +743,23 @@ def test_the_released_model(folder, run):
     assert paths.RELEASED.stat().st_size < 10e6
 
 
+def test_the_released_model_maps_the_photographs_that_come_along_as_it_did():
+    network, size = load_model(paths.RELEASED)
+    how, folder = passes(read_header(paths.RELEASED)), Path(__file__).parent.parent / "docs/photographs"
+    shares = {
+        name: (predict(network, read_photo(folder / f"{name}.jpg"), size, **how) >= 128).mean()
+        for name in ("cat", "coffee")
+    }
+    assert shares == pytest.approx({"cat": 0.478, "coffee": 0.815}, abs=0.01)
+
+
+def test_an_overlay_keeps_the_colour_profile_of_its_photograph(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(scenes(1)[0][0]).save(tmp_path / "a.jpg", icc_profile=profile)
+    draw(tmp_path / "a.jpg", tmp_path / "a.png", "", True, lambda pixels: pixels[..., 0])
+    assert colour_profile(overlay_of(tmp_path / "a.png")) == profile
+
+
 @pytest.mark.parametrize("stored", [{}, {"flip": True}, {"scales": [0.75, 1.25]}], ids=str)
 @pytest.mark.parametrize("words", [[], ["--fast"]], ids=str)
 def test_how_often_is_as_the_model_says_unless_told(folder, run, stored, words):
@@ -826,3 +845,15 @@ def test_fifty_megapixels_need_less_than_four_gigabytes(folder, mode):
     with Image.open("maps/big.png") as found:
         assert found.size == size
     assert int(done.stderr) < 4e9
+
+
+def test_all_that_draws_a_map_or_an_overlay_is_of_the_recipe():
+    """What the command and map_files.py import of what draws: else --resume would keep maps of older code."""
+    root = Path(cli.__file__).parent
+    used = set()
+    for name in ("map_files.py", "prediction.py", "overlay.py"):
+        text = (root / name).read_text(encoding="utf-8")
+        used |= set(re.findall(r"from magan_core\.([\w.]+) import", text)) - {"errors", "files"}
+    known = {name.removesuffix(".py").replace("/", ".") for name in CODE}
+    assert {name for name in used if name not in known and name.split(".")[0] not in known} == set()
+    assert "overlay" in used & known

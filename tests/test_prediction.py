@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny import MODEL, decided, scenes
 
+from magan_core import prediction
 from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_train
 from magan_core.errors import MaganError
@@ -65,7 +66,8 @@ def test_windows_cover_a_photograph_with_shares_that_sum_to_one(short, long, upr
 @pytest.mark.parametrize("upright", [False, True])
 def test_a_long_photograph_is_mapped_in_windows_whose_logits_are_blended(upright):
     """Written out for three windows, 36 long at 0, 13 and 26, of each of which the network sees the mean."""
-    photo = np.random.default_rng(2).integers(0, 256, (24, 62, 3), np.uint8)
+    ramp = np.linspace(20, 235, 62).astype(np.uint8)  # of noise all windows would have one mean
+    photo = np.ascontiguousarray(np.broadcast_to(ramp[None, :, None], (24, 62, 3)))
 
     class Mean(torch.nn.Module):
         def forward(self, images):
@@ -77,7 +79,7 @@ def test_a_long_photograph_is_mapped_in_windows_whose_logits_are_blended(upright
     weights = np.zeros(62)
     for start in starts:
         small = np.array(
-            Image.fromarray(photo[:, start : start + 36]).resize((8, 8), Image.Resampling.BICUBIC)
+            Image.fromarray(photo[:, start : start + 36].copy()).resize((8, 8), Image.Resampling.BICUBIC)
         )
         share = small.mean() / 255
         for place in range(36):
@@ -342,3 +344,21 @@ def test_a_broken_photograph_is_named_and_leaves_no_map(tmp_path):
 def test_what_is_no_photograph_says_what_is(photo, told):
     with pytest.raises(MaganError, match=rf"{told}; expected uint8 \(height, width, 3\)"):
         predict(build_generator(MODEL), photo, 16)
+
+
+def test_the_seconds_a_photograph_are_the_median_without_reading(tmp_path, monkeypatch):
+    clock, costs = [0.0], iter([1.0, 2.0, 9.0])
+
+    def read(path):
+        clock[0] += 100
+        return np.zeros((8, 8, 3), np.uint8)
+
+    def drawn(*_, **__):
+        clock[0] += next(costs)
+        return np.zeros((8, 8), np.uint8)
+
+    monkeypatch.setattr(prediction.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(prediction, "read_photo", read)
+    monkeypatch.setattr(prediction, "predict", drawn)
+    photos = [tmp_path / f"{index}.png" for index in range(3)]
+    assert predict_files(None, photos, tmp_path / "maps", size=8, progress=False) == 2.0

@@ -89,12 +89,6 @@ def test_the_examples_of_the_command_line_run_as_they_stand(folder, capsys):
         assert scores["auc"] == 1
 
 
-def test_the_python_example_runs_as_it_stands(folder, capsys):
-    (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
-    exec(compile(code, "README.md", "exec"), {})
-    assert re.fullmatch(r"\d+% of it is in focus\n", capsys.readouterr().out)
-
-
 @pytest.mark.parametrize("line", [line for line in lines_of("magan") if command_of(line) in OTHERWISE_TESTED])
 def test_a_long_example_of_the_command_line_is_understood(line):
     cli.parser().parse_args(shlex.split(line)[1:])

@@ -14,12 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import PROFILE, RUN, TRAINING, prepared, train_tiny
+from tiny import MODEL, PROFILE, RUN, TRAINING, prepared, train_tiny
 
 from magan_core.data import augment
 from magan_core.errors import Interrupted, MaganError
-from magan_core.files import atomic
+from magan_core.files import atomic, write_json
+from magan_core.models import build_generator
+from magan_core.models.weights import save_model
 from magan_core.training import log, state, trainer
+from magan_core.training import run as run_module
 from magan_core.training.run import state_name
 from magan_core.training.state import Resume, forget, key, stoppable
 from magan_core.training.stream import Streamed
@@ -371,32 +374,20 @@ def test_a_folder_that_cannot_be_written_is_one_error(data, uninterrupted, tmp_p
     assert outcome(tmp_path / "out") == uninterrupted
 
 
-@pytest.mark.parametrize(
-    ("run", "training"),
-    [
-        (RUN | {"loss": RUN["loss"] | {"iou": 2.0}}, {}),
-        (RUN | {"seed": 8}, {}),
-        (RUN, {"lr": 1e-3}),
-        (RUN, {"steps": STEPS + 1}),
-    ],
-    ids=["loss", "seed", "rate", "steps"],
-)
-def test_a_changed_run_never_finds_a_strangers_state(data, tmp_path, monkeypatch, run, training):
+def test_a_changed_run_never_finds_a_strangers_state(data, tmp_path, monkeypatch):
+    run = RUN | {"loss": RUN["loss"] | {"iou": 2.0}}
     with monkeypatch.context() as patched:
         interrupt_at(patched, 9, Break())
         with pytest.raises(Break):
             go(data, tmp_path / "first", tmp_path / "resume")
-    go(data, tmp_path / "resumed", tmp_path / "resume", run, **training)
-    go(data, tmp_path / "fresh", None, run, **training)
+    go(data, tmp_path / "resumed", tmp_path / "resume", run)
+    go(data, tmp_path / "fresh", None, run)
     assert outcome(tmp_path / "resumed") == outcome(tmp_path / "fresh")
     assert json.loads((tmp_path / "resumed/provenance.json").read_text())["starts"] == 1
 
 
-def test_the_key_follows_settings_and_code(tmp_path, monkeypatch):
+def test_the_key_follows_settings_in_any_order():
     assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1}) != key({"a": 1, "b": 3})
-    before = key(1)
-    monkeypatch.setattr(state, "CODE", ("models", "training", "losses.py"))
-    assert key(1) != before
 
 
 def test_all_that_makes_the_crops_is_of_the_key():
@@ -516,3 +507,75 @@ def test_signals_are_caught_inside_only():
         assert stop.signal == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
     assert issubclass(Interrupted, KeyboardInterrupt)
+
+
+class Looked(Exception):
+    """The state was looked for."""
+
+
+def looked_for(monkeypatch, data, out, profile=PROFILE):
+    """The key under which a run looks for its state; nothing is trained."""
+    seen = []
+
+    def stop(*_, resume, **__):
+        seen.append(resume.key)
+        raise Looked
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "train", stop)
+        with pytest.raises(Looked):
+            train_tiny(data, out, RUN, profile, resume=out / "resume")
+    return seen[0]
+
+
+CHANGED = {"precision": "bfloat16", "lr": 1e-3, "steps": 6, "batch": 6, "average": 0.9}
+
+
+def test_the_key_of_a_run_follows_its_data_settings_and_weights(tmp_path, monkeypatch):
+    data = prepared(tmp_path / "data")
+    first = looked_for(monkeypatch, data, tmp_path)
+    for name, value in {"memory_share": 0.0, "maps_every": 2, "save_seconds": 1.0}.items():
+        other = PROFILE | {"training": TRAINING | {name: value}}
+        assert looked_for(monkeypatch, data, tmp_path, other) == first, name
+    parts = [{"model": MODEL | {"dropout": 0.2}}, {"discriminator": {"channels": 8}}]
+    parts += [{"threads": 2}, {"seed": 8}]
+    parts += [{"training": TRAINING | {key: value}} for key, value in CHANGED.items()]
+    for part in parts:
+        assert looked_for(monkeypatch, data, tmp_path, PROFILE | part) != first, part
+    for name in ("shi", "frd"):
+        sets = {other: {"sha256": "0" * 64} for other in ("shi", "frd")} | {name: {"sha256": "1" * 64}}
+        write_json(data / "sets.json", sets)
+        assert looked_for(monkeypatch, data, tmp_path) != first, name
+    further = PROFILE | {"weights": {"pretrained": True, "file": "weights.safetensors"}}
+    keys = set()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        generator = build_generator(MODEL, RUN["parts"])
+        save_model(generator, MODEL, RUN["parts"], 32, data / "weights.safetensors")
+        keys.add(looked_for(monkeypatch, data, tmp_path, further))
+    assert len(keys) == 2
+
+
+def test_the_seconds_of_earlier_starts_count(tmp_path, monkeypatch):
+    Resume(tmp_path, "a", "0" * 16, 0.0, seconds=1000.0).save({"x": torch.zeros(1)}, {"step": 1, "of": 2})
+    second = Resume(tmp_path, "a", "0" * 16, 0.0)
+    second.load()
+    assert 1000 <= second.seconds <= second.elapsed < 1100
+    assert second.starts == 2
+    data = prepared(tmp_path / "data")
+    monkeypatch.setattr(Resume, "load", lambda self: setattr(self, "seconds", 1000.0))
+    train_tiny(data, tmp_path / "out", RUN, PROFILE, resume=tmp_path / "resume")
+    record = json.loads((tmp_path / "out/provenance.json").read_text(encoding="utf-8"))
+    assert 1000 < record["seconds"]["train"] < 2000
+
+
+def test_a_state_is_due_again_after_every_so_many_seconds(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(state.time, "perf_counter", lambda: clock[0])
+    resume = Resume(tmp_path, "a", "0" * 16, 60.0, _begun=0.0, _saved=0.0)
+    found = []
+    for clock[0] in (59.0, 60.0, 61.0, 119.0, 120.0):
+        found.append(resume.due)
+        if resume.due:
+            resume.save({"x": torch.zeros(1)}, {})
+    assert found == [False, True, False, False, True]

@@ -24,6 +24,7 @@ from magan_core.models import build_discriminator, build_generator
 from magan_core.models.cost import multiply_adds
 from magan_core.models.weights import load_discriminator, load_model, read_header
 from magan_core.prediction import predict
+from magan_core.training import trainer
 from magan_core.training.columns import ALPHAS, COLUMNS, TERMS
 from magan_core.training.run import add_timing, train_run
 from magan_core.training.schedule import SCHEDULES, factor
@@ -420,6 +421,28 @@ def test_it_learns_two_photographs_by_heart():
     history = fit(recipe, Weights(1, 1, 0), unlabelled=False, count=2, batch=2, crop=40, rotation=0.0)
     assert history[-1]["ce"] < 0.4 * history[0]["ce"]
     assert history[-1]["iou"] < 0.5 * history[0]["iou"]
+
+
+def test_the_backbone_has_its_own_rate():
+    torch.manual_seed(0)
+    generator = build_generator(MODEL)
+    before = {name: value.clone() for name, value in generator.named_parameters()}
+    still = changed(backbone_lr=0.0, steps=2)
+    train(generator, None, samplers()[0], None, Weights(1.0, 1.0, 0.0), still, device=CPU, progress=False)
+    for name, value in generator.named_parameters():
+        assert torch.equal(value, before[name]) == name.startswith("backbone."), name
+
+
+def test_an_odd_batch_keeps_its_size_with_unlabelled_photographs(monkeypatch):
+    seen = []
+
+    def spy(generator, discriminator, optimisers, images, masks, weights, recipe):
+        seen.append((len(images), len(masks)))
+        return torch.zeros(6)
+
+    monkeypatch.setattr(trainer, "step_once", spy)
+    fit(changed(batch=5, supervised_share=0.2), batch=5)
+    assert seen == [(5, 5)] + [(5, 2)] * 4
 
 
 # ---- whole runs ----

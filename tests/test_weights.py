@@ -479,3 +479,11 @@ def test_a_backbone_of_ones_own_gets_weights_by_the_names_of_its_state(tmp_path)
     assert load_pretrained(generator, MODEL, tmp_path / "own.safetensors") == "own.safetensors"
     found = generator.backbone.state_dict()
     assert all(torch.equal(found[key], value) for key, value in wanted.items())
+
+
+def test_a_discriminator_that_is_not_finite(tmp_path):
+    judge = build_discriminator(16, 4)
+    next(iter(judge.parameters())).data.fill_(float("nan"))
+    weights.save_discriminator(judge, 16, 4, tmp_path / "discriminator.safetensors")
+    with pytest.raises(MaganError, match="NaN or infinite"):
+        weights.load_discriminator(tmp_path / "discriminator.safetensors")

@@ -18,7 +18,8 @@ from magan_core.wording import counted
 SOME_FAILED = 3
 SHOWN = 50  # reasons, at most
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will not be better with the next photograph
-CODE = ("data/images.py", "map_files.py", "models", "overlay.py", "prediction.py")  # what draws a map
+# What draws a map.
+CODE = ("data/images.py", "device.py", "map_files.py", "models", "overlay.py", "prediction.py")
 HELP = """
 Map what is in focus in photographs, with the model that comes with magan or that of --model.
 
