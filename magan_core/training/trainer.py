@@ -225,14 +225,13 @@ def step_once(
     (6 + F,).
 
     images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and
-    make the step semi-supervised (section III-C): either part goes through the generator by itself, and its
-    gradients count one half. total is the loss of the labelled part.
+    make the step semi-supervised (section III-C): gradients of both parts count one half. Both go through the
+    generator together, where batch norm has statistics of both. total is the loss of the labelled part.
     """
     count = len(masks)
     reduced = torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
-    parts = [part for part in (images[:count], images[count:]) if len(part)]
-    with reduced:  # batch norm would else mix what the parts have in common with what they have not
-        logits = torch.cat([generator(part) for part in parts])
+    with reduced:
+        logits = generator(images)
     logits = logits.float()
     maps = logits.sigmoid()
     d_real = d_fake = adv = logits.new_zeros(())
