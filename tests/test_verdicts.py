@@ -9,6 +9,7 @@ import pytest
 from fake_scores import RUNS, TOLERANCE, Folder, cell, markdown_rows, score, write_score
 
 from magan_core.errors import MaganError
+from magan_core.reporting import typeset
 from magan_core.reporting.sources import REAL
 from magan_core.reporting.tables import RAW, write_claims
 
@@ -316,3 +317,9 @@ def test_a_run_with_another_backbone_is_no_verdict_on_the_paper(full):
     assert verdict(full, "f_beta", 0.960) == "not judged"
     table = full.write(["III"])["III"]
     assert cell(table, "MANet", "data", ZHAO) == "same data, network resnet18"
+
+
+def test_a_small_deviation_keeps_a_digit_that_is_not_nought():
+    cell = {"seeds": 3, "low": math.nan}
+    assert typeset.spread(cell | {"deviation": 0.0004}) == "± 0.0004, 3 seeds"
+    assert typeset.spread(cell | {"deviation": 0.0005}) == "± 0.001, 3 seeds"
