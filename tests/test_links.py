@@ -24,7 +24,7 @@ NAMED = re.compile(  # docs/a.md, magan_core/a/b.py, data/splits/a/b.txt
 )
 MADE = re.compile(  # by `make repro`, by a fetch, or by the readers of docs/extending.md
     r"data/(prepared|raw|weights|published_maps)/|magan_core/released/|"
-    r"magan_core/(models/(ladder|cosine)|classical/gradient|training/edge)\.py"
+    r"magan_core/(models/(ladder|cosine|gate)|classical/gradient|training/edge)\.py"
 )
 
 
