@@ -50,10 +50,10 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
                 found.passed_over["(no file: a pipe or a device)"] += 1
             else:
                 paths.append(path)
-    earlier = [path for path in paths if _is_earlier(path, out)]
-    if len(earlier) < len(paths):  # a shell that expands a pattern names them, too
-        paths = [path for path in paths if path not in earlier]
-        found.passed_over.update({"(map or overlay of magan)": len(earlier)} if earlier else {})
+    others = [path for path in paths if not _is_earlier(path, out)]
+    if others and len(others) < len(paths):  # a shell that expands a pattern names them, too
+        found.passed_over["(map or overlay of magan)"] += len(paths) - len(others)
+        paths = others
     for path in _beside(out, paths, recursive, found):
         photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
         for photo, below in photos.items():
