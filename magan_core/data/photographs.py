@@ -36,7 +36,7 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
     """
     found = Found()
     seen: set[str] = set()
-    paths: list[Path] = []
+    matched: list[tuple[Path, bool]] = []  # and whether it was named as it is, not by a pattern
     for name in map(str, named):
         literal = os.path.lexists(name)
         matches = [name] if literal else list(_once(glob.iglob(name, recursive=True)))
@@ -44,16 +44,15 @@ def find(named: Iterable[str | Path], out: Path, recursive: bool = False) -> Fou
             reason = "matches no file" if glob.has_magic(name) else _why_not(name)
             found.failed[name] = f"{name} {reason}. Name a photograph or a folder of photographs."
         for path in map(Path, matches):
-            if not literal and _is_earlier(path, out):
-                found.passed_over["(map or overlay of magan)"] += 1
-            elif not literal and path.exists() and not (path.is_file() or path.is_dir()):
-                found.passed_over["(no file: a pipe or a device)"] += 1
+            if literal or path.is_file() or path.is_dir() or not path.exists():
+                matched.append((path, literal))
             else:
-                paths.append(path)
-    others = [path for path in paths if not _is_earlier(path, out)]
-    if others and len(others) < len(paths):  # a shell that expands a pattern names them, too
-        found.passed_over["(map or overlay of magan)"] += len(paths) - len(others)
-        paths = others
+                found.passed_over["(no file: a pipe or a device)"] += 1
+    earlier = {path for path, _ in matched if _is_earlier(path, out)}
+    alone = all(path in earlier for path, _ in matched)  # else a shell may have named them, by a pattern
+    paths = [path for path, literal in matched if path not in earlier or (alone and literal)]
+    if passed := len(matched) - len(paths):
+        found.passed_over["(map or overlay of magan)"] += passed
     for path in _beside(out, paths, recursive, found):
         photos = _of_folder(path, out, recursive, found) if path.is_dir() else {path: Path(path.name)}
         for photo, below in photos.items():
