@@ -172,7 +172,8 @@ def _differences(file: Path, sources: Results) -> list[dict[str, Any]]:
     for row in rows:
         pairs = groups.setdefault((row["dataset"], row["data"]), {})
         pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row, steps)
-    shown: dict[tuple[str, ...], dict[str, Any]] = {}
+    shown: list[dict[str, Any]] = []
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}  # group of a set and its pairs
     for (dataset, data), pairs in groups.items():
         for (after, before), cells in pairs.items():
             _require(cells, COMPARED, f"{file}: '{after}' against '{before}'")
@@ -185,14 +186,15 @@ def _differences(file: Path, sources: Results) -> list[dict[str, Any]]:
             for (after, before), cells in pairs.items()
         ]
         name, key = f"{dataset} (here: {data})", (sources.filled_by(ROLES[dataset]), *pairs)
-        twin = shown.get(key)
+        twin = first.get(key)
         if twin:  # one set fills two roles: a pair stands where the paper has its difference, or else once
             both = list(zip(twin["lines"], lines, strict=True))
             twin["lines"] = [one for one, other in both if _claims_any(one) or not _claims_any(other)]
             lines = [line for line in lines if _claims_any(line)]
             name += f": as of {twin['name']}" * (not lines)
-        shown[(dataset, *key) if twin else key] = {"name": name, "lines": lines}
-    return list(shown.values())
+        shown.append({"name": name, "lines": lines})
+        first.setdefault(key, shown[-1])
+    return shown
 
 
 def _claims_any(line: Mapping[str, Any]) -> bool:
