@@ -45,17 +45,22 @@ class Sgd(torch.optim.SGD):
     """Plain gradient descent, so that the change of a parameter is its gradient."""
 
 
-def parts(batch=4, seed=0):
-    """Generator without batch norm, discriminator, images and masks."""
+def parts(batch=4, seed=0, norm=False):
+    """Generator, with batch norm at work or without, discriminator, images and masks."""
     torch.manual_seed(seed)
-    generator = build_generator(PLAIN).train()
-    for module in generator.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()
+    generator = build_generator(PLAIN | {"head_norm": norm}).train()
+    if not norm:
+        stop_norms(generator)
     images, masks = scenes(batch, 32, seed)
     images = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
     masks = torch.from_numpy(masks)[:, None] / 255
     return generator, build_discriminator(16, 4), images, masks
+
+
+def stop_norms(network):
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
 
 
 def gradients(module):
@@ -64,18 +69,24 @@ def gradients(module):
 
 @pytest.mark.parametrize("adversarial", losses.ADVERSARIAL)
 @pytest.mark.parametrize("labelled", [4, 2], ids=["supervised", "semi-supervised"])
-def test_a_step_is_algorithm_1(labelled, adversarial):
+@pytest.mark.parametrize("norm", [False, True], ids=["plain", "batch norm"])
+def test_a_step_is_algorithm_1(labelled, adversarial, norm):
     """First D on labelled pairs, then G with the new D frozen: half the gradient of each kind of
-    photograph."""
-    generator, discriminator, images, masks = parts()
-    masks = masks[:labelled]
+    photograph. Batch norm takes statistics of labelled photographs; for unlabelled ones it uses the running
+    ones."""
+    generator, discriminator, images, masks = parts(norm=norm)
+    masks, again = masks[:labelled], copy.deepcopy(generator)
     optimisers = [Sgd(generator.parameters(), lr=0.0), Sgd(discriminator.parameters(), lr=0.1)]
     by_hand = copy.deepcopy(discriminator)
     recipe = changed(adversarial=adversarial)
     record = step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, recipe)
     found = gradients(generator)
 
-    maps = generator(images).sigmoid()
+    maps = again(images[:labelled]).sigmoid()
+    stop_norms(again)
+    maps = torch.cat([maps, again(images[labelled:]).sigmoid()]) if labelled < 4 else maps
+    for one, other in zip(generator.buffers(), again.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
     by_hand.train()
     pairs = by_hand(
         torch.cat([images[:labelled]] * 2), torch.cat([masks, maps[:labelled].detach()])
@@ -98,10 +109,10 @@ def test_a_step_is_algorithm_1(labelled, adversarial):
     ce = losses.cross_entropy(torch.logit(maps[known].double()), masks.double()).float()
     iou = losses.iou_loss(maps[known], masks)
     loss = WEIGHTS.ce * ce + WEIGHTS.iou * iou + WEIGHTS.adv * adversarial_loss(known)
-    expected = torch.autograd.grad(loss, list(generator.parameters()), retain_graph=True)
+    expected = torch.autograd.grad(loss, list(again.parameters()), retain_graph=True)
     if labelled < 4:
         unlabelled_loss = WEIGHTS.adv * adversarial_loss(slice(labelled, 4))
-        more = torch.autograd.grad(unlabelled_loss, list(generator.parameters()))
+        more = torch.autograd.grad(unlabelled_loss, list(again.parameters()))
         assert any(m.abs().max() > 1e-6 for m in more)
         expected = [0.5 * one + 0.5 * other for one, other in zip(expected, more, strict=True)]
     for one, other in zip(found, expected, strict=True):
@@ -170,18 +181,21 @@ def test_the_host_does_not_wait_for_the_gpu_within_a_step(share):
             torch.cuda.set_sync_debug_mode("default")
 
 
-def test_the_discriminator_never_sees_unlabelled_photographs():
-    """But for what batch norm, which `parts` does without, carries over into the maps of the others."""
+def test_neither_the_discriminator_nor_batch_norm_ever_sees_unlabelled_photographs():
     results = []
     for seed in (1, 2):
-        generator, discriminator, images, masks = parts()
+        generator, discriminator, images, masks = parts(norm=True)
         images[2:] = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
         optimisers = [Sgd(generator.parameters(), lr=0.1), Sgd(discriminator.parameters(), lr=0.1)]
         step_once(generator, discriminator, optimisers, images, masks[:2], WEIGHTS, RECIPE)
         results.append((discriminator.state_dict(), generator.state_dict()))
     (d_one, g_one), (d_two, g_two) = results
     assert all(torch.equal(d_one[key], d_two[key]) for key in d_one)
+    statistics = [key for key in g_one if "running_" in key]
+    assert statistics
+    assert all(torch.equal(g_one[key], g_two[key]) for key in statistics)
     assert not all(torch.equal(g_one[key], g_two[key]) for key in g_one)
+    assert all(module.training for module in generator.modules())  # as it was found
 
 
 def test_without_a_discriminator_it_is_eq_6():

@@ -1,7 +1,8 @@
 """Algorithm 1: alternate steps of discriminator and generator; semi-supervised training (section III-C)."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
@@ -225,13 +226,16 @@ def step_once(
     (6 + F,).
 
     images: (B, 3, H, W); masks: (L, 1, H, W) of the first L <= B images; the other B - L are unlabelled and
-    make the step semi-supervised (section III-C): gradients of both parts count one half. Both go through the
-    generator together, where batch norm has statistics of both. total is the loss of the labelled part.
+    make the step semi-supervised (section III-C): gradients of both parts count one half. They go through the
+    generator one after the other; see `unobserved` for batch norm. total is the loss of the labelled part.
     """
     count = len(masks)
     reduced = torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
     with reduced:
-        logits = generator(images)
+        logits = generator(images[:count])
+    if count < len(images):
+        with reduced, unobserved(generator):
+            logits = torch.cat([logits, generator(images[count:])])
     logits = logits.float()
     maps = logits.sigmoid()
     d_real = d_fake = adv = logits.new_zeros(())
@@ -271,6 +275,27 @@ def step_once(
     objective.backward()
     optimisers[0].step()
     return torch.stack([ce, iou, adv, total, d_real, d_fake, *own.values()]).detach()
+
+
+@contextmanager
+def unobserved(network: nn.Module) -> Iterator[None]:
+    """Batch norm as in a test: by its running statistics, to which what goes through meanwhile adds nothing.
+
+    So the running statistics are of labelled photographs alone, and unlabelled ones are normalised as in a
+    test. The paper leaves it open; what was tried is in docs/experiments.md, 45.
+    """
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and module.training
+    ]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
 
 
 def alone_on_gpu(device: torch.device, team: Team) -> bool:
