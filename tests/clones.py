@@ -14,12 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = (".git", ".venv", "build", "results", "prepared", "raw", "__pycache__", ".*_cache", "cache", "tmp")
 
 
-def make(folder, lock=False):
-    """A repository with one commit of the working tree, without results; returns the folder. lock: with
-    dvc.lock, as whoever clones the repository has it."""
+def make(folder):
+    """A repository with one commit of the working tree, without results and dvc.lock, which DVC writes whole
+    after each stage, the longer the slower; returns the folder."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    if not lock:
-        (folder / "dvc.lock").unlink(missing_ok=True)
+    (folder / "dvc.lock").unlink(missing_ok=True)
     git(folder, "init", "-q")
     commit(folder, "clone")
     return folder

@@ -21,7 +21,7 @@ ONE_RUN = ("profile.supervised=[manet-dut]", "profile.semi_supervised=[]", "prof
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A clone on the smoke profile with its data prepared."""
-    folder = clones.make(tmp_path_factory.mktemp("clones") / "a clone", lock=True)
+    folder = clones.make(tmp_path_factory.mktemp("clones") / "a clone")
     run(folder, "magan_core", "profile", "smoke")
     run(folder, "dvc", "repro", "prepare@smoke")
     clones.commit(folder, "prepared")
