@@ -10,6 +10,7 @@ import pytest
 
 from magan_core import metrics
 from magan_core.errors import MaganError
+from magan_core.reporting import claims, tables
 from magan_core.reporting.sources import REAL, Results
 from magan_core.reporting.tables import write_differences
 from magan_core.score_files import write_scores
@@ -189,3 +190,15 @@ def test_a_row_of_ones_own_is_held_against_what_it_names(results):
 def test_a_profile_without_a_set_has_no_differences_on_it(results):
     sets = {name: entry for name, entry in SETS.items() if name != "ctcug"}
     assert set(write(dataclasses.replace(results, roles=sets))["dataset"]) == {"Shi's", "DUT"}
+
+
+def test_each_pair_ends_with_what_the_paper_has_the_lower_error_for():
+    errors = {}  # (table, data set) -> {variant: MAE}
+    for number in ("I", "III", "IV", "V", "VI"):
+        for row in claims.load(number).to_dict("records"):
+            if row["metric"] == "mae" and (variant := tables.VARIANTS[number].get(row["method"])):
+                errors.setdefault((number, row["dataset"]), {})[variant] = row["value"]
+    for first, second in tables.PAIRS:
+        steps = [found[second] - found[first] for found in errors.values() if {first, second} <= found.keys()]
+        assert bool(steps) == (first != "manet-raw"), "the paper has no row of the form that it prints"
+        assert all(step < 0 for step in steps), (first, second)
