@@ -59,7 +59,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	  if [ -n "$$python" ] && "$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then \
 	    echo "Setting up .venv with $$python (a few minutes and about 6 GB, once)"; "$$python" -m venv $(VENV); exit $$?; fi; done; \
 	echo "Python 3.11 or 3.12 is needed and was not found; name one: make PYTHON=/path/to/python3.12" >&2; exit 1
-	python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
