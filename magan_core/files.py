@@ -61,6 +61,16 @@ def unfinished(path: Path) -> str:
     return f".{path.stem[-40:]}-"
 
 
+def check_writable(folder: str | Path) -> None:
+    """MaganError if a folder cannot be made or written to, for use before the work whose results go there."""
+    there = Path(os.path.abspath(folder))
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "is not writable" if there.is_dir() else "is not a folder"
+        raise MaganError(f"cannot write to {folder}: {there} {what}. Choose another folder.")
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write bytes atomically. Pictures, too: an encoder that writes for itself may overlook a full disk."""
     with atomic(path) as temporary:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from magan_core import metrics
 from magan_core.errors import MaganError
-from magan_core.files import atomic, write_json, write_text
+from magan_core.files import atomic, check_writable, write_json, write_text
 
 READ = ("summary.json", "statistics.npy", "per_image.csv")
 FILES = (*READ, "curves.csv", "histogram.csv")
@@ -30,8 +30,9 @@ def mask_fingerprint(mask: np.ndarray) -> str:
 
 
 def check_replaceable(out: Path) -> None:
-    """MaganError for a folder with a file that would be overwritten and is not of an evaluation: those of
-    one have a summary.json, or, where it was stopped, a statistics.npy."""
+    """MaganError for a folder that cannot be written to, or with a file that would be overwritten and is not
+    of an evaluation: those of one have a summary.json, or, where it was stopped, a statistics.npy."""
+    check_writable(out)
     there = [out / name for name in FILES if os.path.lexists(out / name)]
     if there and not (_read_summary(out / "summary.json") or _was_stopped(out)):
         raise MaganError(

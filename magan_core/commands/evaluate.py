@@ -3,7 +3,6 @@
 import argparse
 
 from magan_core.commands.options import named_path
-from magan_core.commands.predict import check_writable
 from magan_core.errors import MaganError
 from magan_core.wording import counted
 
@@ -93,7 +92,6 @@ def evaluate(options: argparse.Namespace) -> None:
             f"the scores would lie among the pictures in {options.out}, which could then not be scored "
             "again. Choose another folder for --out."
         )
-    check_writable(options.out)
     summary = score(
         options.maps,
         options.masks,

@@ -13,6 +13,7 @@ from magan_core import paths
 from magan_core.commands.options import named_path
 from magan_core.commands.stopping import sigterm_as_ctrl_c
 from magan_core.errors import Interrupted, MaganError
+from magan_core.files import check_writable
 from magan_core.wording import counted
 
 SOME_FAILED = 3
@@ -163,16 +164,6 @@ def status(path: Path) -> os.stat_result | None:
         return path.stat()
     except OSError:
         return None
-
-
-def check_writable(out: Path) -> None:
-    """Raise a MaganError, before any photograph is mapped, if `out` cannot be made or written to."""
-    there = Path(os.path.abspath(out))
-    while not os.path.lexists(there):
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        what = "is not writable" if there.is_dir() else "is not a folder"
-        raise MaganError(f"cannot write to {out}: {there} {what}. Choose another folder for --out.")
 
 
 def predict_all(targets: dict[Path, Path], options: argparse.Namespace) -> tuple[list, dict, dict]:
