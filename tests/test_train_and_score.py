@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,9 @@ import yaml
 from tiny_workspace import ROOT, RUN, workspace
 
 from magan_core import paths
+from magan_core.commands.train import only
 from magan_core.data.prepared import load_test
+from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
 
 WITHOUT = """
@@ -225,3 +228,34 @@ def test_too_few_arguments_show_how_to_call_it(tmp_path, arguments):
     done = train_and_score(tmp_path, *arguments)
     assert done.returncode == 2
     assert "PROFILE OUT SECONDS RUN [RUN ...]" in done.stderr
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["running", "killed"])
+def test_a_run_that_trains_already_is_not_trained_beside_it(tmp_path, monkeypatch, killed):
+    monkeypatch.chdir(tmp_path)
+    lock = Path(".resume/.smoke-run.lock")
+    hold = (
+        f"from pathlib import Path\nfrom magan_core.commands.train import only\nwith only(Path('{lock}')):\n"
+    )
+    hold += "    print('held', flush=True)\n    input()\n"
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with other:
+        assert other.stdout.readline() == "held\n"
+        if killed:
+            other.kill()
+            other.wait()
+            with only(lock):
+                pass
+        else:
+            with pytest.raises(MaganError, match="another process trains this run here"), only(lock):
+                pytest.fail("trained")
+            with only(Path(".resume/.smoke-other.lock")):
+                pass
+            other.stdin.write("\n")
+    assert not list(lock.parent.iterdir())

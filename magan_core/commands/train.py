@@ -1,6 +1,11 @@
 """`magan train`: one run without a notebook, in as many processes as torchrun starts."""
 
 import argparse
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from magan_core.errors import MaganError
 
@@ -40,7 +45,38 @@ def train(options: argparse.Namespace) -> None:
             f"does that and all else; `magan profile {profile['name']}`, then "
             f"`dvc repro prepare@{profile['name']}`, that alone."
         )
-    with joined(choose_device(options.device), options.timeout) as (team, device):
-        learn(profile, options.run, paths.weights(settings["folders"]["weights"]), device, team)
-    if team.writes:
-        map_test_sets(profile, options.run, device)
+    lock = paths.resume() / f".{profile['name']}-{options.run}.lock"
+    first = os.environ.get("RANK", "0") == "0"  # of those that torchrun started
+    with only(lock) if first else nullcontext():
+        with joined(choose_device(options.device), options.timeout) as (team, device):
+            learn(profile, options.run, paths.weights(settings["folders"]["weights"]), device, team)
+        if team.writes:
+            map_test_sets(profile, options.run, device)
+
+
+@contextmanager
+def only(lock: Path) -> Iterator[None]:
+    """MaganError where another process is within this for the same file; one that was killed is not. A file
+    system without locks keeps nobody out."""
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise MaganError(
+            f"cannot write {lock}: {error.strerror}. Make the folder writable, or free disk space."
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MaganError(
+                f"another process trains this run here ({lock} is locked). Wait for it, or stop it first."
+            ) from None
+        except OSError:
+            pass
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
