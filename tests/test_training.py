@@ -80,6 +80,8 @@ def test_a_step_is_algorithm_1(labelled, adversarial, norm):
     by_hand = copy.deepcopy(discriminator)
     recipe = changed(adversarial=adversarial)
     record = step_once(generator, discriminator, optimisers, images, masks, WEIGHTS, recipe)
+    norms = [module for module in generator.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert {module.training for module in norms} == {norm}, "left as it was found"
     found = gradients(generator)
 
     maps = again(images[:labelled]).sigmoid()
@@ -195,7 +197,6 @@ def test_neither_the_discriminator_nor_batch_norm_ever_sees_unlabelled_photograp
     assert statistics
     assert all(torch.equal(g_one[key], g_two[key]) for key in statistics)
     assert not all(torch.equal(g_one[key], g_two[key]) for key in g_one)
-    assert all(module.training for module in generator.modules())  # as it was found
 
 
 def test_without_a_discriminator_it_is_eq_6():

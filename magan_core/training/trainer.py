@@ -54,11 +54,11 @@ class Recipe:
     precision: float32, or bfloat16 for the networks' products (autocast; losses and weights stay float32), or
     auto: see device.choose_precision.
     graph, compile: on a GPU, and in one process, record the step once and replay it (replay.Replay), and
-    torch.compile the networks, which takes half a minute at the start, and some seconds where unlabelled
-    photographs come in. It is for one training a process: torch compiles a network eight times at most, and
-    runs the discriminators of a fourth training as they are. average: decay of the moving average of the
-    generator's weights that the run ends with; 0: the last weights. save_seconds: how often the resume state
-    is saved.
+    torch.compile the networks, which takes half a minute at the start, and as long again or longer where
+    unlabelled photographs come in, each half for itself. It is for one training a process: torch compiles a
+    network eight times at most, and runs the discriminators of a fourth training as they are. average: decay
+    of the moving average of the generator's weights that the run ends with; 0: the last weights.
+    save_seconds: how often the resume state is saved.
     """
 
     steps: int
@@ -287,15 +287,15 @@ def unobserved(network: nn.Module) -> Iterator[None]:
     norms = [
         module
         for module in network.modules()
-        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and module.training
+        if module.training and getattr(module, "running_var", None) is not None
     ]
     for norm in norms:
-        norm.eval()
+        norm.training = False
     try:
         yield
     finally:
         for norm in norms:
-            norm.train()
+            norm.training = True
 
 
 def alone_on_gpu(device: torch.device, team: Team) -> bool:
