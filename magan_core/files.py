@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,16 @@ def read_json(path: str | Path) -> Any:
         raise MaganError(
             f"cannot read {path}: {reason}. `make repro` writes what lies in data/prepared and results."
         ) from error
+
+
+def require(found: Any, keys: Iterable[str], where: object) -> None:
+    """MaganError unless what a file says is of names and values, these among them."""
+    if not isinstance(found, Mapping):
+        raise MaganError(f"{where} is no names with values. `make repro` writes it again.")
+    if missing := [key for key in keys if key not in found]:
+        raise MaganError(
+            f"{where} has no '{missing[0]}': damaged, or of another version. `make repro` writes it again."
+        )
 
 
 def as_text(path: str | Path) -> str:
