@@ -44,7 +44,6 @@ def write_noise(folder: Path, count: int, side: int) -> Path:
     for array in arrays.values():
         array.flush()
     np.save(folder / "train_sizes.npy", np.full((count, 2), side, np.int32))
-    (folder / "train.csv").write_text("stem\n" + "".join(f"{index:06}\n" for index in range(count)))
     return folder
 
 

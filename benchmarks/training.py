@@ -37,7 +37,6 @@ def write_scenes(folder: Path, count: int, side: int) -> None:
     for name, arrays in zip(("images", "masks"), zip(*pairs, strict=True), strict=True):
         np.save(folder / f"train_{name}.npy", np.stack(arrays))
     np.save(folder / "train_sizes.npy", np.full((count, 2), side, np.int32))
-    (folder / "train.csv").write_text("stem\n" + "".join(f"{index:04}\n" for index in range(count)))
 
 
 def start(side: str, task: dict) -> subprocess.Popen:

@@ -313,9 +313,10 @@ def pages(options: argparse.Namespace) -> None:
     from magan_core import params, paths
     from magan_core.reporting.pages import render
 
-    params.get_profile(params.load(), options.name)
+    profile = params.get_profile(params.load(), options.name)
     _made(paths.notebooks(options.name), options.name)
-    print(render(options.name, paths.notebooks(options.name), paths.pages(options.name))[0])
+    folders = paths.notebooks(options.name), paths.pages(options.name)
+    print(render(options.name, *folders, runs=[*profile["runs"], *profile["classical"]])[0])
 
 
 def check(options: argparse.Namespace) -> None:

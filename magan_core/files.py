@@ -2,12 +2,13 @@
 
 import csv
 import errno
+import fcntl
 import hashlib
 import io
 import json
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,6 @@ from magan_core.errors import MaganError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_umask = os.umask(0o077)  # it can be read only by setting it: once, and to what lets nobody else in
-os.umask(_umask)
-MODE = 0o666 & ~_umask  # of the files written here, as of any other new file
 
 
 @contextmanager
@@ -34,11 +31,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             path.lstat()  # a name that is too long is refused here, not by the rename
-        handle, name = tempfile.mkstemp(prefix=unfinished(path), suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        new = path.with_name(f"{unfinished(path)}{secrets.token_hex(4)}{path.suffix}")
+        new.open("xb").close()
+        temporary = new
         yield temporary
-        temporary.chmod(MODE)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -69,6 +65,33 @@ def check_writable(folder: str | Path) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         what = "is not writable" if there.is_dir() else "is not a folder"
         raise MaganError(f"cannot write to {folder}: {there} {what}. Choose another folder.")
+
+
+@contextmanager
+def locked(path: Path, taken: Callable[[], None]) -> Iterator[None]:
+    """One process at a time is within this for the same file, which is made if need be, or folder; one that
+    was killed holds nobody up. Where another is, `taken` is called: it raises, or says what is waited for.
+
+    A file system without locks keeps nobody out. MaganError where the file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise MaganError(
+            f"cannot write {path}: {error.strerror}. Make the folder writable, or free disk space."
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            taken()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

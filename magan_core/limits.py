@@ -42,6 +42,7 @@ NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "resamples": COUNT,
     "threads": COUNT,
     "training_size": COUNT,
+    "file": (lambda value: value != "", "null (download timm's) or the name of a file"),
     "width": (lambda value: 0 < value < math.inf, "above 0, such as 0.125"),
     "head_channels": COUNT,
     "dilation": COUNT,

@@ -79,7 +79,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
     .failed).
 
     given: `name=value`, values in YAML. Errors: MaganError for a parameter that the notebook does not have,
-    or of another type than its default; papermill's error, with the traceback, when a cell fails.
+    or of another type than its default, and when a cell fails (the traceback is in the executed copy).
     Interrupted after SIGINT or SIGTERM, or when the DVC that runs this is gone, when the notebook has
     had time to save.
     """

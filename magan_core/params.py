@@ -92,6 +92,11 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
         keys(profile, PROFILE, f"key of profile{told}")
         types(profile, {"name": str}, "a profile")
         named(profile["name"], "profile")
+        if "." in profile["name"]:
+            raise MaganError(
+                f"profile '{profile['name']}': YAML knows no dots in the names of anchors, by which "
+                "params.yaml ends. Rename it."
+            )
     names = [profile["name"] for profile in raw["profiles"]]
     if twice := {name for name in names if names.count(name) > 1}:
         raise MaganError(f"{path} has two profiles named '{twice.pop()}'. Rename one.")

@@ -1,7 +1,7 @@
 """Every folder of the project, in one place.
 
-All but the released model are relative to the current working directory, which `magan` and the notebooks set
-to the repository's root. The environment variables MAGAN_DATA, MAGAN_WEIGHTS and MAGAN_PUBLISHED, and after
+All but the released model are relative to the current working directory, which is to be the repository's root
+(the notebooks go there). The environment variables MAGAN_DATA, MAGAN_WEIGHTS and MAGAN_PUBLISHED, and after
 them `folders` in params.yaml, say where raw data sets, pretrained weights and published maps lie.
 """
 
@@ -18,22 +18,27 @@ RELEASED = Path(__file__).parent / "released" / "model.safetensors"  # the model
 
 def raw(name: str, folder: str | None = None) -> Path:
     """Folder of a raw data set: images/, masks/, splits/."""
-    return Path(os.environ.get("MAGAN_DATA") or folder or "data/raw") / name
+    return _folder("MAGAN_DATA", folder, "data/raw") / name
 
 
 def published(folder: str | None = None) -> Path:
     """Folder of maps that the authors of other methods published."""
-    return Path(os.environ.get("MAGAN_PUBLISHED") or folder or "data/published_maps")
+    return _folder("MAGAN_PUBLISHED", folder, "data/published_maps")
 
 
 def weights(folder: str | None = None) -> Path:
     """Folder of pretrained weight files."""
-    return Path(os.environ.get("MAGAN_WEIGHTS") or folder or "data/weights")
+    return _folder("MAGAN_WEIGHTS", folder, "data/weights")
 
 
 def weights_file(name: str, folder: Path) -> Path:
     """What `weights.file` names: a path with a folder is one of the repository, else it lies in `folder`."""
-    return Path(name) if Path(name).parent.name else Path(folder) / name
+    file = Path(name).expanduser()
+    return file if file.parent.name else Path(folder) / name
+
+
+def _folder(variable: str, setting: str | None, default: str) -> Path:
+    return Path(os.environ.get(variable) or setting or default).expanduser()
 
 
 def inputs(profile: str) -> Path:

@@ -23,7 +23,7 @@ from magan_core.data.splits import split_file
 from magan_core.device import choose_device
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
-from magan_core.files import read_json, sha256, write_json
+from magan_core.files import check_writable, read_json, sha256, write_json
 from magan_core.metrics import SCORES
 from magan_core.models.folding import fold_batch_norm
 from magan_core.models.together import load_together
@@ -94,6 +94,7 @@ if __name__ == "__main__":
         trained = {name: record for folder in options.runs for name, record in trainings(folder).items()}
         if options.out.suffix != ".json":
             raise MaganError(f"{options.out} is no name for the scores; name a .json file first")
+        check_writable(options.out.parent)
         write_json(options.out, score(options.models, options.splits) | {"trained_on": trained})
     except MaganError as error:
         sys.exit(f"score_model.py: {error}")

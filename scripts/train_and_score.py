@@ -21,9 +21,10 @@ from pathlib import Path
 
 from magan_core import params, paths, roles
 from magan_core.data.prepare import prepare
-from magan_core.data.prepared import load_test
+from magan_core.data.prepared import check_settings, load_test
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
+from magan_core.files import check_writable
 
 AHEAD = 30  # seconds of training that a run has left when the next one starts
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # status of a training that a signal has ended
@@ -35,7 +36,10 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> li
     begun, settings = time.monotonic(), params.load()
     profile = params.get_profile(settings, name)
     chosen = {run: params.get_run(profile, run) for run in runs}
-    if not (paths.prepared(name) / "sets.json").exists():
+    check_writable(out)
+    try:
+        check_settings(paths.prepared(name), profile)
+    except MaganError:
         prepare(profile, lambda source: paths.raw(source, settings["folders"]["data"]), paths.prepared(name))
     waiting, failed, stopped = [], [], 0
     for run in chosen:
@@ -45,9 +49,14 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> li
             waiting.append(run)
     going: dict[str, subprocess.Popen] = {}
     since: dict[str, float] = {}
+    seen: dict[str, tuple[float, int]] = {}
     try:
         while (waiting or going) and not stopped:
-            if waiting and len(going) < 2 and all(_left(profile, run, since[run]) < AHEAD for run in going):
+            if (
+                waiting
+                and len(going) < 2
+                and all(_left(profile, run, since[run], seen) < AHEAD for run in going)
+            ):
                 run = waiting.pop(0)
                 if time.monotonic() - begun > seconds:
                     print(f"{run}: not begun, {seconds:g} s are over")
@@ -75,9 +84,9 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> li
     return failed
 
 
-def _left(profile: dict, run: str, since: float) -> float:
-    """Seconds that a training has left, by its mean speed since it was started; infinite until it has shown
-    a step."""
+def _left(profile: dict, run: str, since: float, seen: dict[str, tuple[float, int]]) -> float:
+    """Seconds that a training has left, by its speed since `seen`: when it was first seen to have gone on
+    after its start, and its step then. Infinite until then and a step more."""
     shown = paths.live(profile["name"]) / "losses" / f"{run}.csv"
     try:
         stale = shown.stat().st_mtime < since  # of a training before
@@ -87,7 +96,11 @@ def _left(profile: dict, run: str, since: float) -> float:
         return float("inf")
     if stale or not steps:
         return float("inf")
-    return (time.time() - since) / steps[-1] * (profile["training"]["steps"] - steps[-1])
+    begun, first = seen.setdefault(run, (time.time(), steps[-1]))
+    left = profile["training"]["steps"] - steps[-1]
+    if left and steps[-1] == first:
+        return float("inf")
+    return left and (time.time() - begun) / (steps[-1] - first) * left
 
 
 def _scored(profile: dict, run: str, definition: dict, out: Path) -> bool:

@@ -22,6 +22,7 @@ def test_every_method_maps_a_photograph(name):
     assert found.dtype == np.uint8
     assert found.shape == (48, 52)
     assert METHODS[name].name == name
+    assert METHODS[name].exact == METHODS[name].about.startswith("exact port")
     assert METHODS[name].about.startswith(("exact port", "re-trained port", "reconstruction"))
 
 

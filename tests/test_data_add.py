@@ -15,7 +15,7 @@ from magan_core.data.catalogue import CATALOGUE, DataSet, Part
 from magan_core.data.fetch import Wanted
 from magan_core.data.polarity import check_polarity, contradicted
 from magan_core.data.prepare import prepare
-from magan_core.data.prepared import load_test, load_train
+from magan_core.data.prepared import load_test
 from magan_core.data.state import inspect
 from magan_core.errors import MaganError
 from magan_core.files import sha256
@@ -69,7 +69,8 @@ def test_parts_become_one_set_with_splits_that_prepare_reads(download, tmp_path)
     entry = {"source": "own", "white": "focus", "train_split": "train.txt", "test_split": "test.txt"}
     profile = {"training_size": 32, "seed": 1, "sets": {"dut": entry}}
     prepare(profile, tmp_path / "raw", tmp_path / "out", progress=False)
-    assert load_train(tmp_path / "out/dut").stems == ["train-1", "train-2", "train-3"]
+    learnt = (tmp_path / "out/dut/train.csv").read_text(encoding="utf-8")
+    assert learnt.split() == ["stem", "train-1", "train-2", "train-3"]
     tested = load_test(tmp_path / "out/dut")
     assert [record["stem"] for record in tested] == ["test-1", "test-2"]
     original = download / "un packed/test/a500/1.bmp"

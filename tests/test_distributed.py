@@ -23,8 +23,9 @@ from tiny_workspace import ROOT, RUN, workspace
 from magan_core import cli, paths
 from magan_core.data.augment import Sampler
 from magan_core.data.images import read_map, read_photo
-from magan_core.data.prepared import load_test
+from magan_core.data.prepared import SETTINGS, load_test
 from magan_core.errors import MaganError
+from magan_core.files import write_json
 from magan_core.models import build_discriminator, build_generator
 from magan_core.models.weights import load_model
 from magan_core.prediction import predict
@@ -177,7 +178,7 @@ def test_magan_train_does_what_the_notebook_does(tmp_path, monkeypatch, capsys):
     expected = predict(model, read_photo(scene["image"]), size, scales=(0.75, 1.25), flip=True)
     assert np.array_equal(read_map(tmp_path / f"results/smoke/maps/{RUN}/dut/{scene['stem']}.png"), expected)
     assert "dut: 4 maps in" in capsys.readouterr().out
-    assert list((tmp_path / ".resume").iterdir()) == []
+    assert {file.suffix for file in (tmp_path / ".resume").iterdir()} == {".lock"}
     with pytest.raises(SystemExit):
         cli.main(["train", "magan-s-dud"])
     assert "did you mean 'magan-s-dut'?" in capsys.readouterr().err
@@ -422,6 +423,7 @@ def test_a_set_to_test_on_that_is_not_prepared_is_said_before_the_first_step(tmp
     monkeypatch.chdir(tmp_path)
     prepared(paths.prepared("tiny"))
     monkeypatch.setattr(stage, "train_run", lambda *_, **__: pytest.fail("trained"))
-    profile = tiny.PROFILE | {"sets": {"shi": {}, "frd": {}}, "runs": {"run": tiny.RUN}}
+    profile = tiny.PROFILE | {"sets": {"shi": {}, "frd": {}}, "runs": {"run": tiny.RUN}, "training_size": 32}
+    write_json(paths.prepared("tiny") / "settings.json", {key: profile[key] for key in SETTINGS})
     with pytest.raises(MaganError, match="no photographs to test on"):
         stage.learn(profile, "run", tmp_path, torch.device("cpu"))

@@ -59,17 +59,18 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert path.read_text() == "old"
 
 
-@pytest.mark.parametrize("call", ["fsync", "mkstemp", "replace"])
+@pytest.mark.parametrize("call", ["fsync", "open", "replace"])
 def test_a_full_disk_at_any_moment(tmp_path, monkeypatch, call):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = tmp_path / "file.json"
     write_json(path, 1)
-    owner = {"fsync": files.os, "mkstemp": files.tempfile, "replace": Path}[call]
+    owner = {"fsync": files.os, "open": Path, "replace": Path}[call]
     monkeypatch.setattr(owner, call, full)
     with pytest.raises(MaganError, match=r"cannot write .*file\.json: No space left.*free disk space"):
         write_json(path, 2)
+    monkeypatch.undo()
     assert names(tmp_path) == ["file.json"]
     assert path.read_text() == "1\n"
 
@@ -102,7 +103,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(MaganError, match=r"Permission denied.*make the folder writable"):
         write_text(tmp_path / "file.txt", "x")
 

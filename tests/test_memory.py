@@ -3,6 +3,7 @@
 import psutil
 import pytest
 
+from magan_core import groups as control_groups
 from magan_core import memory
 
 GIB = 2**30
@@ -11,13 +12,13 @@ GIB = 2**30
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
     """Sets what /proc says, and limit, use, and pages of active and inactive files of groups of a version."""
-    monkeypatch.setattr(memory, "GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "OWN", tmp_path / "self")
+    monkeypatch.setattr(control_groups, "FOLDER", tmp_path / "cgroup")
+    monkeypatch.setattr(control_groups, "OWN", tmp_path / "self")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 64 * GIB}))
 
     def write(own, version=2, **folders):
         (tmp_path / "self").write_text(own, encoding="utf-8")
-        limit, usage, prefix = memory.V2 if version == 2 else memory.V1
+        limit, usage, prefix = memory.NAMES[version]
         for name, (most, used, *files) in folders.items():
             folder = tmp_path / "cgroup" / ("" if version == 2 else "memory")
             folder = folder if name == "root" else folder / name.replace("_", "/")

@@ -57,6 +57,12 @@ def test_every_executed_notebook_has_a_page_with_its_output(notebooks, tmp_path)
     assert re.search(r"<h1[^>]*>Training: manet-dut", text)
 
 
+def test_a_run_that_the_profile_no_longer_has_gets_no_page(notebooks, tmp_path):
+    pages = render("demo", notebooks, tmp_path / "pages", runs=["manet-dut"])
+    assert [page.name for page in pages] == ["index.html", "01_data.html", "manet-dut.html"]
+    assert "magan-dut" not in pages[0].read_text(encoding="utf-8")
+
+
 def test_the_index_follows_the_story_with_the_runs_of_a_notebook_under_its_title(notebooks, tmp_path):
     executed(notebooks, "03_scores", "# Scores")
     index = render("demo", notebooks, tmp_path / "pages")[0].read_text(encoding="utf-8")

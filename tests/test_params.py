@@ -205,6 +205,12 @@ MISTAKES = {
     ),
     "variant that is a path": ("variant: magan-rf1,", "variant: ../x,", "variant '../x': folders"),
     "variant beyond ASCII": ("variant: magan-rf1,", "variant: magan-ø1,", "variant 'magan-ø1': folders"),
+    "profile with a dot in it": ("    name: smoke\n", "    name: smoke.v2\n", "profile 'smoke.v2': YAML"),
+    "weights of no name": (
+        "file: tf_efficientnet_lite0_fp16.safetensors}\n    discriminator: {channels: 16}",
+        "file: ''}\n    discriminator: {channels: 16}",
+        "file is ''; it must be null",
+    ),
     "profile with a space in it": ("    name: demo\n", "    name: a demo\n", "profile 'a demo': folders"),
     "published maps that are hidden": ("LBP-published:  {", ".LBP: {", "published maps '.LBP': folders"),
     "key of a profile": ("    training_size: 128", "    trainin_size: 128", "did you mean 'training_size'"),
@@ -551,6 +557,9 @@ def test_folders_of_raw_data_weights_and_published_maps(monkeypatch):
     assert paths.published("elsewhere") == Path("elsewhere")
     assert paths.raw("cuhk") == Path("data/raw/cuhk")
     assert paths.raw("cuhk", "elsewhere") == Path("elsewhere/cuhk")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert paths.raw("cuhk", "~/sets") == Path("/home/somebody/sets/cuhk")
+    assert paths.weights_file("~/vgg.safetensors", Path("x")) == Path("/home/somebody/vgg.safetensors")
     assert paths.weights("elsewhere") == Path("elsewhere")
     monkeypatch.setenv("MAGAN_DATA", "/photos")
     monkeypatch.setenv("MAGAN_WEIGHTS", "/weights")

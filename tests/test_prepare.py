@@ -57,6 +57,11 @@ def run(entry_or_profile: dict, raw: Path, out: Path) -> dict:
     return prepare(whole, raw, out, progress=False, manifests=raw / "manifests")
 
 
+def learnt(folder: Path) -> list[str]:
+    """Stems of the photographs in the training arrays of a prepared set."""
+    return pd.read_csv(folder / "train.csv", dtype=str)["stem"].tolist()
+
+
 def files(folder: Path) -> dict[str, bytes]:
     found = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
     return {name: path.read_bytes() for name, path in found.items()}
@@ -87,7 +92,7 @@ def test_maps_serve_as_masks_of_further_photographs(raw, tmp_path):
     summary = run(entry, raw, tmp_path / "out")["own"]
     assert [summary[part] for part in ("train", "pseudo", "test", "unlabelled")] == [6, 3, 4, 0]
     training = load_train(tmp_path / "out/own")
-    assert training.stems[6:] == ["3", "1", "2"]
+    assert learnt(tmp_path / "out/own")[6:] == ["3", "1", "2"]
     assert training.sizes[6:].tolist() == [[36, 24]] * 3
     for row, number in zip((6, 7, 8), (3, 1, 2), strict=True):
         share = (training.masks[row] == 255).mean()
@@ -165,11 +170,11 @@ def test_synthetic_profile(tmp_path):
     assert train.images.dtype == train.masks.dtype == np.uint8
     assert set(np.unique(train.masks)) == {0, 255}
     assert train.sizes.tolist() == [[48, 48]] * 3
-    assert train.stems == ["objects_00000", "objects_00001", "objects_00002"]
+    assert learnt(tmp_path / "out/shi") == ["objects_00000", "objects_00001", "objects_00002"]
     assert (train.masks == 255).mean() == pytest.approx(sets["shi"]["in_focus_share_train"], abs=1e-6)
     pool = load_train(out / "frd")
     assert pool.masks is None
-    assert len(pool.images) == len(pool.stems) == 4
+    assert len(pool.images) == len(learnt(out / "frd")) == 4
     assert not (out / "frd" / "test.csv").exists()
     records = load_test(out / "shi")
     assert [record["stem"] for record in records] == ["objects_00003", "objects_00004"]
@@ -202,7 +207,7 @@ def test_folder_by_splits(tmp_path, raw):
     sets = run(OWN | {"train_split": "train.txt", "test_split": "test.txt"}, raw, tmp_path / "out")
     assert (sets["own"]["train"], sets["own"]["test"]) == (6, 4)
     train = load_train(tmp_path / "out" / "own")
-    assert train.stems == [f"bild {number}" for number in range(6)]
+    assert learnt(tmp_path / "out/own") == [f"bild {number}" for number in range(6)]
     assert train.images[:, 0, 0, 0].tolist() == [0, 20, 40, 60, 80, 100]
     assert train.sizes.tolist() == [[20, 30]] * 6
     assert (
@@ -268,7 +273,7 @@ def test_what_was_there_comes_back_after_a_stop_between_the_two_renames(tmp_path
 
 def test_folder_by_share(tmp_path, raw):
     run(OWN | {"train_share": 0.7}, raw, tmp_path / "out")
-    train = set(load_train(tmp_path / "out" / "own").stems)
+    train = set(learnt(tmp_path / "out/own"))
     assert len(train) == 7
     assert train | listed(tmp_path / "out" / "own") == {f"bild {number}" for number in range(10)}
 
@@ -283,7 +288,7 @@ def test_unlabelled_and_test_parts_of_one_source_are_disjoint(tmp_path, raw):
     common = OWN | {"exclude": "known.txt", "share": 0.5, "seed": 3}
     both = profile(ctcug=common | {"use": "test"}, frd=common | {"use": "unlabelled"})
     run(both, raw, tmp_path / "out")
-    pool, test = set(load_train(tmp_path / "out" / "frd").stems), listed(tmp_path / "out" / "ctcug")
+    pool, test = set(learnt(tmp_path / "out/frd")), listed(tmp_path / "out" / "ctcug")
     assert len(pool) == len(test) == 4
     assert pool | test == {f"bild {number}" for number in range(2, 10)}
 
@@ -348,6 +353,11 @@ def test_unlabelled_folder_needs_no_masks(tmp_path, raw):
         (OWN | {"exclude": ["bild 0"]}, r"set 'own': exclude is \['bild 0'\]; expected a name, as text"),
         (OWN | {"train_split": ["bild 0"]}, r"train_split is \['bild 0'\]; expected a name"),
         ({"source": 3, "white": "blur"}, "source is 3; expected a name"),
+        (OWN | {"source": "eigene Bilder/"}, "source is 'eigene Bilder/'; write 'eigene Bilder'"),
+        (
+            OWN | {"train_split": "train.txt", "pseudo": {"source": "./x", "split": "y", "maps": "z"}},
+            "source of pseudo is './x'; write 'x'",
+        ),
         (
             OWN | {"train_split": "train.txt", "pseudo": {"source": "x", "split": 7, "maps": "y"}},
             "split of pseudo is 7; expected a name",
@@ -451,11 +461,11 @@ def test_damaged_arrays_are_named(tmp_path):
 
 def test_a_list_of_photographs_that_was_cut_is_named(tmp_path):
     run(profile(shi=SCENES), tmp_path, tmp_path / "out")
-    train, test = (tmp_path / f"out/shi/{name}.csv" for name in ("train", "test"))
-    train.write_text(train.read_text().rsplit("\n", 2)[0] + "\n")
-    with pytest.raises(MaganError, match=r"as many .*, found 2 in train\.csv, 3 in train_images.*again"):
+    sizes, test = (tmp_path / f"out/shi/{name}" for name in ("train_sizes.npy", "test.csv"))
+    np.save(sizes, np.load(sizes)[:2])
+    with pytest.raises(MaganError, match=r"as many .*, found 3 in train_images\.npy, 2 in train_s.*again"):
         load_train(tmp_path / "out/shi")
-    (tmp_path / "out/shi/train_sizes.npy").write_bytes(b"")
+    sizes.write_bytes(b"")
     with pytest.raises(MaganError, match=r"shi: cannot read its training arrays"):
         load_train(tmp_path / "out/shi")
     whole = test.read_text()

@@ -295,6 +295,20 @@ def test_a_pair_of_a_set_that_fills_two_roles_stands_where_the_paper_has_its_dif
     ]
 
 
+def test_a_set_that_fills_three_roles_is_compared_once(project):
+    roles = {"ctcug": {"same_as": "dut"}, "zhao": {"same_as": "dut"}}
+    file = Path("results/demo/tables/differences.csv")
+    rows = [row | {"without": "baseline"} for row in read_rows(file)]
+    rows += [row | {"with": "mine"} for row in rows]
+    parts = ("DUT", "CTCUG", "Shi's (Zhao's split)")
+    fake_results.write_rows(file, [row | {"dataset": part} for part in parts for row in rows])
+    params = fake_results.PARAMS | {"sets": fake_results.PARAMS["sets"] | roles}
+    shown = [row[:2] for row in Page(build(params)).rows["differences"][1:]]
+    first = "DUT (here: synthetic scenes ‘clutter’)"
+    assert [row for row in shown if row[0] == "mine"] == [["mine", "Baseline (HL)"]]
+    assert next(row[0] for row in shown if row[0].startswith("Shi's (Zhao's")).endswith(f": as of {first}")
+
+
 def test_seconds_stand_beside_what_they_were_measured_on(project):
     """The run that the seconds are of: the first of the data set's, not any of its variant."""
     file = Path("results/demo/tables/provenance.json")
@@ -321,6 +335,7 @@ def test_why_numbers_are_missing(project):
     assert places == sorted(places)
     assert ("table-I", "CENet") not in page.items
     assert "need not be those of the other rows" in page.text
+    assert ", published maps" not in text[: text.index("BTBNet")]
 
 
 def test_the_order_among_the_papers_own_networks(project):

@@ -89,6 +89,14 @@ def test_duplicate_stems_and_foreign_files_are_named(tmp_path):
     (tmp_path / "images" / "notes.txt").write_text("x")
     with pytest.raises(MaganError, match=r"notes\.txt: not a picture"):
         sets.pairs(tmp_path, "focus")
+    (tmp_path / "images" / "notes.txt").unlink()
+    (tmp_path / "images" / "b.png").symlink_to(tmp_path / "unmounted" / "b.png")
+    with pytest.raises(MaganError, match=r"b\.png leads to .*unmounted/b\.png, which is not there"):
+        sets.pairs(tmp_path, "focus")
+    (tmp_path / "images" / "b.png").unlink()
+    put(tmp_path, " c")
+    with pytest.raises(MaganError, match=r" c\.jpg: its name has a space at an end"):
+        sets.pairs(tmp_path, "focus")
 
 
 def test_sizes_that_differ_and_masks_of_one_class_are_named(tmp_path):

@@ -111,3 +111,8 @@ def test_a_method_has_one_colour_in_every_figure(name):
     """The same name gives the same look, and no two names of the paper's tables share one."""
     assert style.look(name) is style.look(name)
     assert [known for known, look in style.LOOKS.items() if look[1:] == style.look(name)[1:]] == [name]
+
+
+@pytest.mark.parametrize("name", ["Sobel", "Energy", "CPBD", "MLDBD"])
+def test_a_method_of_ones_own_looks_like_none_of_ours(name):
+    assert style.look(name)[1:] not in [look[1:] for look in style.LOOKS.values()]

@@ -13,11 +13,12 @@ import pytest
 import yaml
 from tiny_workspace import ROOT, RUN, workspace
 
-from magan_core import paths
-from magan_core.commands.train import only
+from magan_core import cli, paths
+from magan_core.commands.train import train
 from magan_core.data.prepared import load_test
 from magan_core.errors import MaganError
 from magan_core.evaluation import evaluate
+from magan_core.files import locked
 
 WITHOUT = """
 import importlib.abc, importlib.metadata, sys
@@ -84,6 +85,34 @@ def test_a_run_that_fails_leaves_the_others_theirs(tmp_path):
     assert [path.name for path in (tmp_path / "back/runs").iterdir()] == [RUN]
 
 
+def test_what_was_prepared_by_other_settings_is_prepared_again(tmp_path, monkeypatch, capsys):
+    """And maps of photographs that are no longer tested on are gone; `magan train` alone refuses."""
+    monkeypatch.chdir(workspace(tmp_path))
+    left = paths.maps("smoke") / RUN / "dut/left.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"")
+    settings = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    for profile in (settings["profile"], *settings["profiles"]):
+        profile["seed"] = 5
+        profile["sets"]["dut"]["test"] = 3
+    Path("params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        cli.main(["train", RUN])
+    assert "were prepared with other values of sets and seed than" in capsys.readouterr().err
+    done = train_and_score(tmp_path, "smoke", "back", "600", RUN)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(Path(f"back/scores/{RUN}/dut/summary.json").read_text(encoding="utf-8"))
+    assert summary["images"] == len(list(left.parent.iterdir())) == 3
+
+
+def test_where_scores_cannot_be_written_nothing_is_trained(tmp_path):
+    (workspace(tmp_path) / "back").write_text("in the way", encoding="utf-8")
+    done = train_and_score(tmp_path, "smoke", "back", "600", RUN)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot write to back" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
 class Training:
     """In the place of a process: 20 seconds to load, a second a step, some more for its maps."""
 
@@ -138,6 +167,7 @@ def script(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     profile = {"name": "smoke", "training": {"steps": Training.steps}}
+    module.check_settings = lambda *_: None
     module.params = SimpleNamespace(load=dict, get_profile=lambda *_: profile, get_run=lambda *_: {})
 
     def call(runs, ends, seconds=10_000, unscored=()):
@@ -159,7 +189,7 @@ def script(tmp_path, monkeypatch):
     return call
 
 
-# By its mean speed since it was started a run has less than 30 s left at its 77th step, 97 s after its start.
+# A step a second once it has loaded for 20: less than 30 s are left at the 71st, 91 s after its start.
 def test_the_next_run_starts_half_a_minute_before_the_training_of_the_one_before_ends(script):
     stale = paths.live("smoke") / "losses/a.csv"
     stale.parent.mkdir(parents=True)
@@ -168,11 +198,11 @@ def test_the_next_run_starts_half_a_minute_before_the_training_of_the_one_before
     assert script(["a", "b", "c"], {}) == (
         [
             ("started", "a", 0),
-            ("started", "b", 97),
+            ("started", "b", 91),
             ("scored", "a", 142),
-            ("started", "c", 194),
-            ("scored", "b", 239),
-            ("scored", "c", 336),
+            ("started", "c", 182),
+            ("scored", "b", 233),
+            ("scored", "c", 324),
         ],
         [],
     )
@@ -182,8 +212,8 @@ def test_a_third_run_waits_for_one_of_two(script):
     happened, _ = script(["a", "b", "c"], {"a": (200, 0)})
     assert [one for one in happened if one[0] == "started"] == [
         ("started", "a", 0),
-        ("started", "b", 97),
-        ("started", "c", 240),  # b has ended
+        ("started", "b", 91),
+        ("started", "c", 234),  # b has ended
     ]
 
 
@@ -196,7 +226,7 @@ def test_what_fails_or_is_killed_leaves_the_others_theirs(script):
 def test_a_training_that_was_stopped_stops_the_other_and_starts_no_more(script):
     happened, code = script(["a", "b", "c"], {"a": (5, 143)})
     assert code == 143
-    assert happened == [("started", "a", 0), ("started", "b", 97), ("terminated", "b", 126)]
+    assert happened == [("started", "a", 0), ("started", "b", 91), ("terminated", "b", 126)]
 
 
 def test_no_run_starts_after_the_time(script, capsys):
@@ -232,11 +262,10 @@ def test_too_few_arguments_show_how_to_call_it(tmp_path, arguments):
 
 @pytest.mark.parametrize("killed", [False, True], ids=["running", "killed"])
 def test_a_run_that_trains_already_is_not_trained_beside_it(tmp_path, monkeypatch, killed):
-    monkeypatch.chdir(tmp_path)
-    lock = Path(".resume/.smoke-run.lock")
-    hold = (
-        f"from pathlib import Path\nfrom magan_core.commands.train import only\nwith only(Path('{lock}')):\n"
-    )
+    monkeypatch.chdir(workspace(tmp_path))
+    lock = Path(f".resume/.smoke-{RUN}.lock")
+    hold = "from pathlib import Path\nfrom magan_core.files import locked\n"
+    hold += f"with locked(Path('{lock}'), print):\n"
     hold += "    print('held', flush=True)\n    input()\n"
     other = subprocess.Popen(
         [sys.executable, "-c", hold],
@@ -250,12 +279,12 @@ def test_a_run_that_trains_already_is_not_trained_beside_it(tmp_path, monkeypatc
         if killed:
             other.kill()
             other.wait()
-            with only(lock):
+            with locked(lock, pytest.fail):
                 pass
         else:
-            with pytest.raises(MaganError, match="another process trains this run here"), only(lock):
-                pytest.fail("trained")
-            with only(Path(".resume/.smoke-other.lock")):
+            options = SimpleNamespace(run=RUN, profile="smoke", device="cpu", timeout=1)
+            with pytest.raises(MaganError, match="another process trains this run here"):
+                train(options)
+            with locked(lock.with_name(".smoke-other.lock"), pytest.fail):
                 pass
             other.stdin.write("\n")
-    assert not list(lock.parent.iterdir())

@@ -110,7 +110,6 @@ def prepared(root: Path, names: tuple[str, ...] = ("shi", "frd"), count: int = 6
         np.save(folder / "train_sizes.npy", np.tile(np.int32([40, 60]), (count, 1)))
         if name != "frd":
             np.save(folder / "train_masks.npy", masks)
-        (folder / "train.csv").write_text("stem\n" + "".join(f"s{i}\n" for i in range(count)))
     write_json(root / "sets.json", {name: {"sha256": "0" * 64} for name in names})
     return root
 

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Method:
-    """A detector. name: as in the paper; where: "module:function"; about: what it is, in one line."""
+    """A detector. name: as in the paper; where: "module:function"; about: what it is, in one line; exact:
+    whether its scores are those of what its authors published, so that tables hold them against the paper's.
+    """
 
     name: str
     where: str
     about: str
+    exact: bool = False
 
     def __call__(self, photo: "np.ndarray", **settings) -> "np.ndarray":
         """Return the map of a photograph: uint8 (H, W, 3) RGB -> uint8 (H, W), 255 = in focus.
@@ -57,8 +60,8 @@ METHODS = {
             "DBDF", "magan_core.classical.dbdf:dbdf", "re-trained port: what it had learnt was not released"
         ),
         Method("SS", "magan_core.classical.ss:ss", "reconstruction: only the abstract was at hand"),
-        Method("LBP", "magan_core.classical.lbp:lbp", "exact port of the authors' program"),
-        Method("HiFST", "magan_core.classical.hifst:hifst", "exact port of the authors' program"),
+        Method("LBP", "magan_core.classical.lbp:lbp", "exact port of the authors' program", exact=True),
+        Method("HiFST", "magan_core.classical.hifst:hifst", "exact port of the authors' program", exact=True),
     )
 }
 

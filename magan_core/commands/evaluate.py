@@ -40,8 +40,9 @@ def add_parsers(commands) -> None:
         )
     _add_rules(command, "paper", "paper")
     command.add_argument("--split", type=named_path, help="text file of the names to score, one a line")
-    command.add_argument("--suffix", default="", help="what the maps' names end in, for example _lbp")
-    command.add_argument("--masks-suffix", default="", help="what the masks' names end in, for example _gt")
+    for kind, suffix in (("", "lbp"), ("masks-", "gt")):
+        what = f"what the {kind[:-1] or 'maps'}' names end in: _{suffix}, or --{kind}suffix=-{suffix}"
+        command.add_argument(f"--{kind}suffix", default="", help=what)
     command.add_argument(
         "--resample", action="store_true", help="bring maps of another size to the masks' size"
     )
@@ -116,10 +117,10 @@ def evaluate(options: argparse.Namespace) -> None:
         print(f"{name:9}{summary[name]:.4f}{interval}")
     for note in summary.get("notes", []):
         print(f"note: {note}")
-    if summary["intervals"]:
-        warn_of_few(summary["images"])
     if summary["auc"] < 0.5:
         print("      --maps-white and --masks-white say what white means")
+    if summary["intervals"]:
+        warn_of_few(summary["images"])
 
 
 def compare(options: argparse.Namespace) -> None:

@@ -1,10 +1,8 @@
 """`magan train`: one run without a notebook, in as many processes as torchrun starts."""
 
 import argparse
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from magan_core.errors import MaganError
@@ -33,50 +31,23 @@ def train(options: argparse.Namespace) -> None:
     """`magan train`: what the notebooks 02 and 03 do, in as many processes as torchrun starts."""
     from magan_core import params, paths
     from magan_core.device import choose_device
+    from magan_core.files import locked
     from magan_core.training.distributed import joined
     from magan_core.training.stage import learn, map_test_sets
 
     settings = params.load()
     profile = params.get_profile(settings, options.profile or settings["profile"]["name"])
     params.get_run(profile, options.run)
-    if not (paths.prepared(profile["name"]) / "sets.json").exists():
-        raise MaganError(
-            f"the data of profile {profile['name']} are not prepared. `make repro PROFILE={profile['name']}` "
-            f"does that and all else; `magan profile {profile['name']}`, then "
-            f"`dvc repro prepare@{profile['name']}`, that alone."
-        )
     lock = paths.resume() / f".{profile['name']}-{options.run}.lock"
     first = os.environ.get("RANK", "0") == "0"  # of those that torchrun started
-    with only(lock) if first else nullcontext():
+    with locked(lock, lambda: _refuse(lock)) if first else nullcontext():
         with joined(choose_device(options.device), options.timeout) as (team, device):
             learn(profile, options.run, paths.weights(settings["folders"]["weights"]), device, team)
         if team.writes:
             map_test_sets(profile, options.run, device)
 
 
-@contextmanager
-def only(lock: Path) -> Iterator[None]:
-    """MaganError where another process is within this for the same file; one that was killed is not. A file
-    system without locks keeps nobody out."""
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise MaganError(
-            f"cannot write {lock}: {error.strerror}. Make the folder writable, or free disk space."
-        ) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MaganError(
-                f"another process trains this run here ({lock} is locked). Wait for it, or stop it first."
-            ) from None
-        except OSError:
-            pass
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-    finally:
-        os.close(handle)
+def _refuse(lock: Path) -> None:
+    raise MaganError(
+        f"another process trains this run here ({lock} is locked). Wait for it, or stop it first."
+    )

@@ -143,6 +143,8 @@ def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits
 def _check_name(name: str, key: str, value: Any) -> None:
     if not isinstance(value, str):
         raise MaganError(f"set '{name}': {key} is {value!r}; expected a name, as text")
+    if key.startswith("source") and (plain := str(Path(value))) != value:  # by it its manifest is found
+        raise MaganError(f"set '{name}': {key} is {value!r}; write {plain!r}")
 
 
 def check_leaks(found: dict[str, Parts], sources: dict[str, str], transfers: set[tuple[str, str]]) -> None:

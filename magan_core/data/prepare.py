@@ -16,9 +16,7 @@ nothing outside the prepared folder, wherever the data sets lie.
 `same_as: OTHER` alone says that the set called OTHER fills the role, and nothing is prepared.
 """
 
-import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,11 +33,12 @@ from magan_core.data.images import other_class, resize, resize_mask, write_map
 from magan_core.data.manifest import read_manifest, verify
 from magan_core.data.parts import Parts, check_leaks, folder_parts
 from magan_core.data.polarity import check_polarity
+from magan_core.data.prepared import SETTINGS
 from magan_core.data.record import Record
 from magan_core.data.state import manifest_path
 from magan_core.data.synthetic import scene_file
 from magan_core.errors import MaganError, nearest
-from magan_core.files import sha256, write_csv, write_json
+from magan_core.files import locked, sha256, write_csv, write_json
 from magan_core.limits import check_same_as
 from magan_core.roles import filled_by
 
@@ -118,6 +117,7 @@ def prepare(
             )
             summary[name] |= _write_test(name, parts.test, folder, load, progress)
         write_json(folder / "sets.json", summary)
+        write_json(folder / "settings.json", {key: profile[key] for key in SETTINGS})
     return summary
 
 
@@ -265,7 +265,8 @@ def _replaced(out: Path) -> Iterator[Path]:
     partial, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(out.parent):
+        waiting = f"waiting for another process that prepares data in {out.parent}"
+        with locked(out.parent, lambda: print(waiting, flush=True)):
             if old.exists() and not out.exists():  # stopped between the two renames
                 old.rename(out)
             for rest in (partial, old):
@@ -285,21 +286,6 @@ def _replaced(out: Path) -> Iterator[Path]:
             f"cannot write {out}: {error.strerror or error}; choose a folder that can be written, "
             "with space left"
         ) from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time prepares data in a folder; the others wait, and a killed one holds nobody up."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that prepares data in {folder}", flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _parallel(function: Callable, items: Any) -> Iterator[Any]:

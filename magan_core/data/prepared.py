@@ -1,14 +1,18 @@
 """Prepared data, read again: the arrays of a set that trains, the list of photographs that test."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from magan_core.data.record import Record
 from magan_core.errors import MaganError
-from magan_core.files import read_json
+from magan_core.files import read_json, require
+
+SETTINGS = ("sets", "seed", "training_size")  # of a profile: what its prepared data depend on
 
 
 @dataclass(frozen=True)
@@ -16,13 +20,30 @@ class Training:
     """Memory-mapped arrays of a prepared set.
 
     images: uint8 (N, S, S, 3). masks: uint8 (N, S, S) 0/255, 255 = in focus, or None for an unlabelled set.
-    sizes: int32 (N, 2), the original height and width. stems: N names.
+    sizes: int32 (N, 2), the original height and width.
     """
 
     images: np.ndarray
     masks: np.ndarray | None
     sizes: np.ndarray
-    stems: list[str]
+
+
+def check_settings(folder: str | Path, profile: Mapping[str, Any]) -> None:
+    """MaganError unless a profile's data are prepared in this folder, with the settings that it has now."""
+    file, name = Path(folder) / "settings.json", profile["name"]
+    how = (
+        f"`make repro PROFILE={name}` prepares them and does all else; `magan profile {name}`, then "
+        f"`dvc repro prepare@{name}`, prepares them alone."
+    )
+    if not file.exists():
+        raise MaganError(f"the data of profile {name} are not prepared. {how}")
+    found = read_json(file)
+    require(found, SETTINGS, file)
+    if other := [key for key in SETTINGS if found[key] != profile[key]]:
+        raise MaganError(
+            f"the data of profile {name} were prepared with other values of {' and '.join(other)} than "
+            f"params.yaml has now. {how}"
+        )
 
 
 def load_train(folder: str | Path) -> Training:
@@ -40,21 +61,16 @@ def load_train(folder: str | Path) -> Training:
             if (folder / "train_masks.npy").exists()
             else None
         )
-        with open(folder / "train.csv", encoding="utf-8", newline="") as file:
-            stems = [row["stem"] for row in csv.DictReader(file)]
-        counts = {
-            "train.csv": len(stems),
-            "train_images.npy": len(images),
-            "train_sizes.npy": len(sizes),
-        } | ({} if masks is None else {"train_masks.npy": len(masks)})
+        counts = {"train_images.npy": len(images), "train_sizes.npy": len(sizes)}
+        counts |= {} if masks is None else {"train_masks.npy": len(masks)}
         if len(set(counts.values())) > 1:
             told = ", ".join(f"{count} in {name}" for name, count in counts.items())
             raise ValueError(f"expected as many photographs in each file, found {told}")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, csv.Error) as error:
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise MaganError(
             f"{folder}: cannot read its training arrays ({error}); prepare the data again (`make repro`)"
         ) from error
-    return Training(images, masks, sizes, stems)
+    return Training(images, masks, sizes)
 
 
 def training_hash(folder: str | Path) -> str:

@@ -158,12 +158,16 @@ def _pictures(folder: Path) -> dict[str, Path]:
         )
     found: dict[str, Path] = {}
     for file in visible(folder):
+        if file.is_symlink() and not file.exists():
+            raise MaganError(f"{file} leads to {os.readlink(file)}, which is not there; fetch or mount it")
         if file.suffix.lower() not in SUFFIXES or not file.is_file():
             raise MaganError(
                 f"{file}: not a picture ({', '.join(sorted(SUFFIXES))}); take it out of the folder"
             )
         if os.fsencode(file.name).decode("utf-8", "replace") != file.name:
             raise MaganError(f"{file}: its name is not UTF-8, which lists of names are; rename it")
+        if file.stem != file.stem.strip():
+            raise MaganError(f"{file}: its name has a space at an end, which lists cannot say; rename it")
         if stem_key(file.stem) in found:
             raise MaganError(f"{found[stem_key(file.stem)]} and {file} have the same stem; keep one of them")
         found[stem_key(file.stem)] = file

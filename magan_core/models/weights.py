@@ -46,9 +46,10 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
             source = timm.create_model(name, pretrained=True, features_only=True, out_indices=(0, 1, 2, 3, 4))
         except Exception as error:  # the hub client raises many kinds
             raise MaganError(
-                f"ImageNet weights for '{name}' could not be downloaded ({type(error).__name__}). Go "
-                "online, or name a safetensors file in params.yaml (`weights.file`), or use a profile that "
-                "trains from scratch."
+                f"ImageNet weights for '{name}' could not be downloaded ({type(error).__name__}: "
+                f"{str(error).strip().partition(chr(10))[0]}). Go online, or name a safetensors file in "
+                "params.yaml (`weights.file`), or another backbone, or use a profile that trains from "
+                "scratch."
             ) from error
         backbone.load_state_dict(source.state_dict())
         return f"timm {name}"

@@ -165,7 +165,8 @@ def figure_3(settings: Mapping[str, Any], size: int) -> Drawing:
     product = operator(axes, 2.45, middle, "⊗")
     arrow(axes, flat.right(), (2.45, upper), product.top())
     arrow(axes, turned.right(), (2.45, lower), product.bottom())
-    scaled = settings.get("energy") == "mean"
+    energy = settings.get("energy", "raw")
+    scaled = energy == "mean"
     soft = box(
         axes,
         3.2,
@@ -190,11 +191,10 @@ def figure_3(settings: Mapping[str, Any], size: int) -> Drawing:
     caption = (
         f"Channel attention on the high-level features, N = {height}×{width} = {pixels} positions. ⊗: matrix "
         "product; +: sum; α: learned scale. "
-        + (
-            "The energies are divided by N before the softmax, unlike the paper's."
-            if scaled
-            else "The energies are as printed."
-        )
+        + {
+            "mean": "The energies are divided by N before the softmax, unlike the paper's.",
+            "raw": "The energies are as printed.",
+        }.get(energy, f"The energies are those of '{energy}', not the paper's.")
         + (
             " The weights of one output channel sum to one, as the paper's text has it, not its Eq. 1."
             if settings.get("axis") == "sources"

@@ -312,7 +312,7 @@ def _fewer(results: Results, role: str, shares: Mapping[str, np.ndarray]) -> str
         means = [shares[after].mean() - shares[before].mean() for before, after in pairs]
         found = difference_over_seeds(means)
     elif pairs and len(shares[pairs[0][0]]) > 1:
-        found = paired_mean(*(shares[run] for run in pairs[0]))
+        found = paired_mean(*(shares[run] for run in pairs[0]), **results.bootstrap)
     else:
         return ""
     spread = f"({found.low:+.1%} to {found.high:+.1%}, p {found.p:.2g})"

@@ -6,6 +6,7 @@ or on these pages, which are made when the report is.
 
 import ast
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ WIDGET = "application/vnd.jupyter.widget-view+json"  # wants scripts that a page
 LIGHT, DARK = "default", "github-dark"  # of pygments
 
 
-def render(profile: str, notebooks: Path, out: Path) -> list[Path]:
+def render(profile: str, notebooks: Path, out: Path, runs: Container[str] | None = None) -> list[Path]:
     """Write every executed notebook of a folder to OUT/NAME.html, and OUT/index.html, which says what they
     are.
 
-    profile: the name of the one that they ran for. The pages look like the report, light and dark, and need
-    no network. Links between notebooks become links between pages, or, to a notebook that ran for many runs,
-    to its part of the index. Progress bars are left out, parameters have the values they ran with; every
-    picture has a text. Returns the pages, the index first. MaganError when there is no executed notebook, or
-    one cannot be read.
+    profile: the name of the one that they ran for. runs: those that the profile has now, networks and
+    detectors; others that a notebook ran for are left out. The pages look like the report, light and dark,
+    and need no network. Links between notebooks become links between pages, or, to a notebook that ran for
+    many runs, to its part of the index. Progress bars are left out, parameters have the values they ran with;
+    every picture has a text. Returns the pages, the index first. MaganError when there is no executed
+    notebook, or one cannot be read.
     """
     from nbconvert import HTMLExporter  # here: a second that other commands should not cost
 
@@ -37,6 +39,9 @@ def render(profile: str, notebooks: Path, out: Path) -> list[Path]:
         raise MaganError(f"{notebooks} holds no executed notebook; run `make repro` first")
     found = {file.stem: read(file) for file in files}
     sources = {name: _source(notebook) or name for name, notebook in found.items()}
+    if runs is not None:
+        found = {name: one for name, one in found.items() if sources[name] == name or name in runs}
+        sources = {name: sources[name] for name in found}
     index = fill("notebooks.html.j2", profile=profile, entries=_entries(found, sources))
     exporter = HTMLExporter(template_name="basic")
     colours = _colours()

@@ -54,6 +54,9 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         verdicts=_verdicts(numbers),
         compared=[headed(metric) for metric in COMPARED],
         differences=differences(tables / "differences.csv", sources),
+        printed_energy=any(
+            one["variant"] == "manet-raw" for run, one in sources.listed.items() if run in runs
+        ),
         figures=[_figure(name, said, results) for name, said in paper.FIGURES.items()],
         cost=took[-1][1],
         executed=(results / "notebooks").exists(),

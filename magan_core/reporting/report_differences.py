@@ -24,7 +24,7 @@ def differences(file: Path, sources: Results) -> list[dict[str, Any]]:
         pairs = groups.setdefault((row["dataset"], row["data"]), {})
         pairs.setdefault((row["with"], row["without"]), {})[row["metric"]] = _difference(row, steps)
     shown: list[dict[str, Any]] = []
-    first: dict[tuple[Any, ...], dict[str, Any]] = {}  # group of a set and its pairs
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}  # group of a set and its pairs, with all its lines
     for (dataset, data), pairs in groups.items():
         for (after, before), cells in pairs.items():
             require(cells, COMPARED, f"{file}: '{after}' against '{before}'")
@@ -39,11 +39,12 @@ def differences(file: Path, sources: Results) -> list[dict[str, Any]]:
         name, key = f"{dataset} (here: {data})", (sources.filled_by(ROLES[dataset]), *pairs)
         twin = first.get(key)
         if twin:  # one set fills two roles: a pair stands where the paper has its difference, or else once
-            both = list(zip(twin["lines"], lines, strict=True))
-            twin["lines"] = [one for one, other in both if _claims_any(one) or not _claims_any(other)]
+            both = zip(twin["all"], lines, strict=True)
+            elsewhere = [one for one, other in both if _claims_any(other) and not _claims_any(one)]
+            twin["lines"] = [line for line in twin["lines"] if line not in elsewhere]
             lines = [line for line in lines if _claims_any(line)]
             name += f": as of {twin['name']}" * (not lines)
-        shown.append({"name": name, "lines": lines})
+        shown.append({"name": name, "lines": lines, "all": lines})
         first.setdefault(key, shown[-1])
     return shown
 

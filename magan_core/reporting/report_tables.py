@@ -164,10 +164,13 @@ def _timed(
 
 def _bare(number: str, rows: Rows) -> list[tuple[str, list[str]]]:
     """Why methods are without any own number, and which."""
-    filled = {row["method"].removesuffix(PUBLISHED) for row in rows if row["own"]}
+    filled = {row["method"] for row in rows if row["own"]}
+    mapped = {method.removesuffix(PUBLISHED) for method in filled}
     found: dict[str, list[str]] = {why: [] for why in BARE}
     for method in dict.fromkeys(row["method"] for row in rows if row["method"] not in filled):
         variant = VARIANTS[number].get(method)
+        if variant is None and method in mapped:
+            continue
         kind = 2 if variant is None else 1 if variant in METHODS else 0
         found[BARE[kind]].append(method)
     return [(why, methods) for why, methods in found.items() if methods]

@@ -7,7 +7,7 @@ that the profile lists must have its files; a run that it does not list is simpl
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ class Results:
     {same_as}. others: folders of maps that are not runs: baselines and classical detectors. published: maps
     that the authors of other methods published, name -> {method, set, ...}. backbone: of the runs whose
     `model` names no other. rows: of the tables beside the paper's, {table, row, variant},
-    perhaps with the variant that it is held `against`.
+    perhaps with the variant that it is held `against`. bootstrap: resamples and seed of intervals over images
+    and of permutation tests.
     """
 
     prepared: Path
@@ -59,9 +60,10 @@ class Results:
     published: Mapping[str, Mapping[str, Any]]
     backbone: str = PAPER_BACKBONE
     rows: tuple[Mapping[str, str], ...] = ()
+    bootstrap: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, profile: str, params: Mapping[str, Any]) -> "Results":
+    def of(cls, profile: str, params: Mapping[str, Any], **bootstrap: int) -> "Results":
         """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check,
         classical, published, model, rows)."""
         where = (paths.prepared(profile), paths.runs(profile), paths.maps(profile), paths.scores(profile))
@@ -75,6 +77,7 @@ class Results:
             params["published"],
             backbone,
             tuple(params.get("rows", ())),
+            bootstrap,
         )
 
     def filled_by(self, role: str) -> str:
@@ -203,7 +206,7 @@ class Results:
 
     def as_published(self, method: str) -> bool:
         """Whether a run or other method is what its authors published, not a reconstruction of it."""
-        return method not in METHODS or METHODS[method].about.startswith("exact port")
+        return method not in METHODS or METHODS[method].exact
 
     def summary(self, method: str, role: str) -> dict[str, Any]:
         """The score summary of a run or other method, read once; MaganError if absent, incomplete or of

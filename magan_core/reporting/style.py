@@ -84,7 +84,12 @@ LOOKS = {
     "LBP": Look("LBP", "#661100", DASHED),
     "HiFST": Look("HiFST", "#332288", DASHDOT),
 }
-STRANGERS = ("#88CCEE", "#999933", "#661100", "#332288", "#AA4499", "#117733", "#882255")
+STRANGERS = [  # looks that no name has
+    (color, dashes)
+    for dashes in (DOTTED, DASHED, DASHDOT)
+    for color in ("#88CCEE", "#999933", "#661100", "#332288", "#AA4499", "#117733", "#882255")
+    if (color, dashes) not in {known[1:] for known in LOOKS.values()}
+]
 
 FOCUS_COLOR, BLUR_COLOR = "#0072B2", "#E69F00"
 INK, SOFT = "#222222", "#666666"
@@ -96,9 +101,7 @@ def look(method: str) -> Look:
     """
     if method in LOOKS:
         return LOOKS[method]
-    number = crc32(method.encode())
-    dashes = (DOTTED, DASHED, DASHDOT)
-    return Look(method, STRANGERS[number % len(STRANGERS)], dashes[number // len(STRANGERS) % len(dashes)])
+    return Look(method, *STRANGERS[crc32(method.encode()) % len(STRANGERS)])
 
 
 class Drawing(NamedTuple):

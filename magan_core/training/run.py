@@ -153,6 +153,8 @@ def train_run(
         if at_chance(history):
             notes.append("the discriminator's loss stayed within 3 % of that of chance, or above")
             print(f"note: {notes[0]}")
+    else:  # of an earlier training with other losses
+        (out / "discriminator.safetensors").unlink(missing_ok=True)
     write_table(out / "history.csv", frame)
     write_json(
         out / "provenance.json",

@@ -1,13 +1,14 @@
 """What the stages `train` and `train-semi` do with a run: train it on its profile's prepared sets and map its
 test photographs, all under results/PROFILE."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from magan_core import paths, roles
-from magan_core.data.prepared import load_test
+from magan_core.data.prepared import check_settings, load_test
 from magan_core.data.record import Record
 from magan_core.models.weights import load_model
 from magan_core.prediction import passes, predict_files
@@ -22,9 +23,11 @@ def learn(
 ) -> pd.DataFrame:
     """Train the run `name` of a profile (of `params.get_profile`) and return its history; see `train_run`.
 
-    Its sets must be prepared, those that it is tested on, too: else a MaganError before the first step.
+    Its sets must be prepared as the profile has them now, those that it is tested on, too: else a MaganError
+    before the first step.
     """
     run, data = profile["runs"][name], paths.prepared(profile["name"])
+    check_settings(data, profile)
     _tested(profile, run)
     return train_run(
         run,
@@ -41,14 +44,16 @@ def learn(
 
 
 def map_test_sets(profile: dict, name: str, device: torch.device) -> dict[str, list[Record]]:
-    """Write maps/RUN/SET/STEM.png for the test photographs of a trained run, and the seconds that a map takes
-    into its provenance. Returns the photographs of each set (of `load_test`), in the order of mapping.
+    """Write maps/RUN/SET/STEM.png for the test photographs of a trained run, in the place of older maps, and
+    the seconds that a map takes into its provenance. Returns the photographs of each set (of `load_test`), in
+    the order of mapping.
 
     The state that an unfinished run goes on from is removed: nothing is left to do.
     """
     run, out = profile["runs"][name], paths.runs(profile["name"]) / name
     tested = _tested(profile, run)
     generator, size = load_model(out / "model.safetensors", device)
+    shutil.rmtree(paths.maps(profile["name"]) / name, ignore_errors=True)
     for role, records in tested.items():
         photos = [record["image"] for record in records]
         maps = paths.maps(profile["name"]) / name / role
