@@ -170,7 +170,7 @@ def test_synthetic_profile(tmp_path):
     assert train.images.dtype == train.masks.dtype == np.uint8
     assert set(np.unique(train.masks)) == {0, 255}
     assert train.sizes.tolist() == [[48, 48]] * 3
-    assert learnt(tmp_path / "out/shi") == ["objects_00000", "objects_00001", "objects_00002"]
+    assert learnt(out / "shi") == ["objects_00000", "objects_00001", "objects_00002"]
     assert (train.masks == 255).mean() == pytest.approx(sets["shi"]["in_focus_share_train"], abs=1e-6)
     pool = load_train(out / "frd")
     assert pool.masks is None
