@@ -252,7 +252,7 @@ def test_two_processes_follow_one(folders):
     shown = [root / "results/smoke/live" for root in folders]
     live = [sorted(path.relative_to(root) for path in root.rglob("*.*")) for root in shown]
     assert live[0] == live[1] != []
-    assert list((folders[1] / ".resume").iterdir()) == []
+    assert {file.suffix for file in (folders[1] / ".resume").iterdir()} <= {".lock"}
 
 
 SHOWS = """
