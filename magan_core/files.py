@@ -69,11 +69,25 @@ def check_writable(folder: str | Path) -> None:
 
 @contextmanager
 def locked(path: Path, taken: Callable[[], None]) -> Iterator[None]:
-    """One process at a time is within this for the same file, which is made if need be, or folder; one that
-    was killed holds nobody up. Where another is, `taken` is called: it raises, or says what is waited for.
+    """One process at a time is within this for the same folder, or file, which is there only meanwhile; one
+    that was killed holds nobody up. Where another is, `taken` is called: it raises, or says what is awaited.
 
     A file system without locks keeps nobody out. MaganError where the file cannot be made.
     """
+    folder = path.is_dir()
+    handle = _lock(path, taken)
+    while not folder and not _names(path, handle):  # removed by whoever held it before
+        os.close(handle)
+        handle = _lock(path, taken)
+    try:
+        yield
+    finally:
+        if not folder:
+            path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock(path: Path, taken: Callable[[], None]) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
@@ -89,9 +103,18 @@ def locked(path: Path, taken: Callable[[], None]) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
             pass
-        yield
-    finally:
+    except BaseException:
         os.close(handle)
+        raise
+    return handle
+
+
+def _names(path: Path, handle: int) -> bool:
+    """Whether a path still leads to the file that is open as `handle`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

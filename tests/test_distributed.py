@@ -178,7 +178,7 @@ def test_magan_train_does_what_the_notebook_does(tmp_path, monkeypatch, capsys):
     expected = predict(model, read_photo(scene["image"]), size, scales=(0.75, 1.25), flip=True)
     assert np.array_equal(read_map(tmp_path / f"results/smoke/maps/{RUN}/dut/{scene['stem']}.png"), expected)
     assert "dut: 4 maps in" in capsys.readouterr().out
-    assert {file.suffix for file in (tmp_path / ".resume").iterdir()} == {".lock"}
+    assert list((tmp_path / ".resume").iterdir()) == []
     with pytest.raises(SystemExit):
         cli.main(["train", "magan-s-dud"])
     assert "did you mean 'magan-s-dut'?" in capsys.readouterr().err
@@ -252,7 +252,7 @@ def test_two_processes_follow_one(folders):
     shown = [root / "results/smoke/live" for root in folders]
     live = [sorted(path.relative_to(root) for path in root.rglob("*.*")) for root in shown]
     assert live[0] == live[1] != []
-    assert {file.suffix for file in (folders[1] / ".resume").iterdir()} <= {".lock"}
+    assert list((folders[1] / ".resume").iterdir()) == []
 
 
 SHOWS = """
@@ -384,7 +384,7 @@ def test_a_signal_saves_and_ends_all(tmp_path):
     steps = re.findall(told, (root / "errors.txt").read_text())
     assert len(steps) == 2, (root / "errors.txt").read_text()[-3000:]
     assert len(set(steps)) == 1
-    (path,) = (root / ".resume").glob("*.safetensors")
+    (path,) = (root / ".resume").iterdir()
     with safe_open(path, framework="pt") as file:
         assert json.loads(file.metadata()["state"])["progress"]["step"] == int(steps[0])
 

@@ -288,3 +288,4 @@ def test_a_run_that_trains_already_is_not_trained_beside_it(tmp_path, monkeypatc
             with locked(lock.with_name(".smoke-other.lock"), pytest.fail):
                 pass
             other.stdin.write("\n")
+    assert not list(lock.parent.iterdir())
