@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="so many at most (default: all)")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    folder, out = paths.raw("cuhk") / "masks", options.out or machine.RESULTS / "evaluation.json"
+    folder, out = paths.raw() / "cuhk" / "masks", options.out or machine.RESULTS / "evaluation.json"
     if not options.out and (options.images or not folder.is_dir()):
         parser.error(f"{out.name} is of all photographs of CUHK; say --out FILE for this")
     masks = (real_masks(folder) if folder.is_dir() else synthetic_masks())[: options.images]

@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.every not in range(1, 51):
         raise MaganError(f"--every {options.every}; expected 1 to 50, which leaves two photographs")
-    raw = paths.raw("cuhk")
+    raw = paths.raw() / "cuhk"
     records = sets.select(sets.pairs(raw, "blur"), split_file("cuhk", "last100_test.txt", raw))
     records = records[:: options.every]
     rows = []

@@ -59,7 +59,7 @@ WAYS = {"disc": disc, "line": line}
 
 def main() -> None:
     options = asked(argparse.ArgumentParser(description=__doc__), "out_of_focus.json")
-    folder = paths.raw("cuhk")
+    folder = paths.raw() / "cuhk"
     names = split_file("cuhk", options.split, folder)
     photos = [read_photo(record["image"]) for record in select(pairs(folder, "blur"), names)]
     files, rows = [path for path in (options.model, options.than) if path], []

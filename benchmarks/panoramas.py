@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    folder = paths.raw("cuhk")
+    folder = paths.raw() / "cuhk"
     records = select(pairs(folder, "blur"), split_file("cuhk", "zhao_test.txt", folder))
     mapped = opened(paths.RELEASED)
     paper, rows = metrics.get_protocol("paper"), []

@@ -78,7 +78,7 @@ def main() -> None:
     count, hardware = options.images, machine.hardware()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cuhk = paths.raw("cuhk")
+        cuhk = paths.raw() / "cuhk"
         real = (cuhk / "images").is_dir()
         files = {"source": "files", "white": "blur" if real else "focus", "train_share": 1}
         if real:

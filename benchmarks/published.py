@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("method", choices=["LBP", "DBDF"])
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    folder, raw = paths.published() / "cuhk" / options.method, paths.raw("cuhk")
+    folder, raw = paths.published() / "cuhk" / options.method, paths.raw() / "cuhk"
     if not folder.is_dir():
         raise MaganError(f"{folder}: no such folder; set MAGAN_PUBLISHED to the folder of published maps")
     published = {path.stem: path for path in sorted(folder.iterdir())}

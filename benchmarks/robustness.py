@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the noise")
     options = asked(parser, "robustness.json")
-    folder = paths.raw("cuhk")
+    folder = paths.raw() / "cuhk"
     names = split_file("cuhk", options.split, folder)
     loaded = [load(record) for record in select(pairs(folder, "blur"), names)]
     files = [path for path in (options.model, options.than) if path]

@@ -53,7 +53,7 @@ TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds")
 
 def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     """Read and check params.yaml. Returns a dictionary with `folders`, `comparison`, `runs`, `rows`,
-    `profiles` (by name, each with its `runs` and all `rows`), `profile`. Where `profile` is written out with
+    `profiles` (by name, each with its `runs`, all `rows`, and `bootstrap`: resamples and seed), `profile`. Where `profile` is written out with
     other values than the profile of that name, as `dvc exp run -S profile.KEY=VALUE` writes it, these values
     count.
 
@@ -127,8 +127,10 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     for profile in raw["profiles"].values():
         check_profile(profile, raw["runs"])
     rows = _rows(raw["rows"], raw)
+    bootstrap = {key: raw["comparison"][key] for key in ("resamples", "seed")}
+    shared = {"rows": rows, "bootstrap": bootstrap}
     for profile in raw["profiles"].values():
-        profile["rows"] = rows
+        profile |= shared
     name = raw["profile"].get("name") if isinstance(raw["profile"], dict) else None
     if name not in raw["profiles"]:
         raise MaganError(
@@ -137,7 +139,7 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     if raw["profile"] is not raw["profiles"][name]:  # written out by `dvc exp run -S profile.KEY=VALUE`
         keys(raw["profile"], PROFILE, "key of `profile`")
         check_profile(raw["profile"], raw["runs"])
-        raw["profile"]["rows"] = raw["profiles"][name]["rows"]
+        raw["profile"] |= shared
         raw["profiles"][name] = raw["profile"]
     return raw
 

@@ -16,9 +16,9 @@ SPLITS = Path("data/splits")
 RELEASED = Path(__file__).parent / "released" / "model.safetensors"  # the model that comes with the package
 
 
-def raw(name: str, folder: str | None = None) -> Path:
-    """Folder of a raw data set: images/, masks/, splits/."""
-    return _folder("MAGAN_DATA", folder, "data/raw") / name
+def raw(folder: str | None = None) -> Path:
+    """Folder of the raw data sets, one folder each: images/, masks/, splits/."""
+    return _folder("MAGAN_DATA", folder, "data/raw")
 
 
 def published(folder: str | None = None) -> Path:

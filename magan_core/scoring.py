@@ -13,12 +13,11 @@ from magan_core.metrics import SCORES
 Summaries = dict[str, dict[str, dict[str, Any]]]
 
 
-def score_profile(profile: Mapping[str, Any], **bootstrap: int) -> Summaries:
+def score_profile(profile: Mapping[str, Any]) -> Summaries:
     """Score every method on each of its test sets, into paths.scores; returns {method: {set: summary}}.
 
     A run is tested on roles.test_sets; the baselines and the detectors without a network on every set with
-    test photographs. profile: of params.load; bootstrap: resamples and seed of `evaluate`. MaganError as
-    there.
+    test photographs. profile: of params.load. MaganError as in `evaluate`.
     """
     name = profile["name"]
     tested = {run: roles.test_sets(profile, definition) for run, definition in profile["runs"].items()}
@@ -31,7 +30,7 @@ def score_profile(profile: Mapping[str, Any], **bootstrap: int) -> Summaries:
                 paths.maps(name) / method / key,
                 load_test(paths.prepared(name) / key),
                 out=paths.scores(name) / method / key,
-                **bootstrap,
+                **profile["bootstrap"],
             )
             for key in keys
         }
@@ -39,9 +38,7 @@ def score_profile(profile: Mapping[str, Any], **bootstrap: int) -> Summaries:
     }
 
 
-def score_published(
-    profile: Mapping[str, Any], folder: Path, masks: Path, **bootstrap: int
-) -> dict[str, dict[str, Any]]:
+def score_published(profile: Mapping[str, Any], folder: Path, masks: Path) -> dict[str, dict[str, Any]]:
     """Likewise the maps that others published, as they are, as far as they lie in `folder`; {name: summary}.
 
     masks: the folder of the raw data sets. Each map is held against the mask of its name.
@@ -56,7 +53,7 @@ def score_published(
                 maps_white=entry["white"],
                 suffix=entry["suffix"],
                 out=paths.scores(profile["name"]) / name / roles.source_set(profile, entry["set"]),
-                **bootstrap,
+                **profile["bootstrap"],
             )
     return found
 

@@ -15,7 +15,7 @@ if [ "$labellers" = 2 ] && ! [ -e $second ] && ! python -c 'import sys, torch; s
   fail "no GPU here, and MA-GANet of profile cuhk would take days without one. Say LABELLERS=1 to do without it, or put" \
     "its weights at $second."
 fi
-raw=$(python -c 'from magan_core import params, paths; print(paths.raw("szu-bd", params.load()["folders"]["data"]))')
+raw=$(python -c 'from magan_core import params, paths; print(paths.raw(params.load()["folders"]["data"]) / "szu-bd")')
 [ -d "$raw/images" ] || fail "no photographs in $raw; fetch them: magan data fetch cuhk szu-bd"
 
 before=$(python -m magan_core profile --current)

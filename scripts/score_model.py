@@ -59,7 +59,7 @@ def score(models: list[Path], splits: list[str]) -> dict:
 
     for split in splits:
         source, _, name = split.partition("/")
-        raw = paths.raw(source, folder)
+        raw = paths.raw(folder) / source
         records = select(pairs(raw, WHITE), split_file(source, name, raw))
         photos, told = [record["image"] for record in records], f"{source.upper()}, {name}"
         maps = {bits: MAPS / source / f"{Path(name).stem}-{bits}" for bits in (8, 16)}

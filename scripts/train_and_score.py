@@ -40,7 +40,7 @@ def train_and_score(name: str, out: Path, seconds: float, runs: list[str]) -> li
     try:
         check_settings(paths.prepared(name), profile)
     except MaganError:
-        prepare(profile, lambda source: paths.raw(source, settings["folders"]["data"]), paths.prepared(name))
+        prepare(profile, paths.raw(settings["folders"]["data"]), paths.prepared(name))
     waiting, failed, stopped = [], [], 0
     for run in chosen:
         if (out / "runs" / run).exists():

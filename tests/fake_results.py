@@ -28,6 +28,7 @@ PARAMS = {
     "training": {"steps": 10, "batch": 4},
     "published": {},
     "classical": [],
+    "bootstrap": {"resamples": 2000, "seed": 1},
     "runs": {
         f"{variant}-{name}": {"variant": variant, "set": name}
         for name, variants in (("dut", ("baseline", "hl-ll-sa", "hl-ll-hca-lca", *OURS)), ("shi", OURS))

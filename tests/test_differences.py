@@ -58,11 +58,11 @@ def results(tmp_path):
             add(tmp_path, run, name, ERRORS[run] + 0.1 * (name == "ctcug"))
     listed = {run: dict(zip(("variant", "set"), run.rsplit("-", 1), strict=True)) for run in RUNS}
     folders = (tmp_path / name for name in ("prepared", "runs", "maps", "scores"))
-    return Results(*folders, listed, SETS, (), {})
+    return Results(*folders, listed, SETS, (), {}, bootstrap={"resamples": 300, "seed": 1})
 
 
 def write(results: Results) -> pd.DataFrame:
-    return write_differences(results, results.prepared.parent / "differences.csv", resamples=300, seed=1)
+    return write_differences(results, results.prepared.parent / "differences.csv")
 
 
 def test_each_pair_that_the_profile_has_is_compared_on_each_data_set(results):

@@ -304,8 +304,8 @@ def test_shares_that_sum_to_one_leave_out_nothing_and_share_nothing(tmp_path, ra
         for number in range(count, 15):
             (folder / f"bild {number}.png").unlink()
     rest = round(1 - share, 1)
-    test = folder_parts("a", OWN | {"share": share}, 1, raw.joinpath, raw).test
-    pool = folder_parts("b", OWN | {"use": "unlabelled", "share": rest}, 1, raw.joinpath, raw).unlabelled
+    test = folder_parts("a", OWN | {"share": share}, 1, raw, raw).test
+    pool = folder_parts("b", OWN | {"use": "unlabelled", "share": rest}, 1, raw, raw).unlabelled
     stems = [record["stem"] for record in test + pool]
     assert len(stems) == len(set(stems)) == count
 

@@ -32,6 +32,7 @@ PROFILE = {
         "absent": THEIRS | {"folder": "none", "masks_white": "focus"},
     },
     "model": {"backbone": "slim_vgg"},
+    "bootstrap": BOOTSTRAP,
 }
 
 
@@ -68,7 +69,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_method_is_scored_on_its_test_sets(folder):
-    scored = score_profile(PROFILE, **BOOTSTRAP)
+    scored = score_profile(PROFILE)
     both = ["dut", "ctcug"]
     assert {method: list(sets) for method, sets in scored.items()} == {
         "manet-dut": both,
@@ -92,7 +93,7 @@ def test_every_method_is_scored_on_its_test_sets(folder):
 
 
 def test_published_maps_are_scored_as_far_as_they_are_there(folder):
-    scored = score_published(PROFILE, Path("theirs"), Path("raw"), **BOOTSTRAP)
+    scored = score_published(PROFILE, Path("theirs"), Path("raw"))
     assert list(scored) == ["here"]
     assert scored["here"]["images"] == 1
     assert scored["here"]["mae"] == 0
@@ -103,7 +104,7 @@ def test_published_maps_are_scored_as_far_as_they_are_there(folder):
 def test_a_method_without_maps_is_named(folder):
     Path("results/few/maps/SS/ctcug/p1.png").unlink()
     with pytest.raises(MaganError, match=r"'p1' has a mask and no map in results/few/maps/SS/ctcug"):
-        score_profile(PROFILE, **BOOTSTRAP)
+        score_profile(PROFILE)
 
 
 def test_records_and_histories_are_of_runs_and_detectors(folder):

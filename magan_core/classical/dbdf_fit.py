@@ -82,8 +82,8 @@ def write(learnt: dict[int, Learnt], path: Path, fitted_on: str) -> None:
 
 def training_records(count: int = 40, seed: int = 1) -> list[Record]:
     """Return the photographs of CUHK that the repository's filters and densities were fitted on."""
-    records = pairs(paths.raw("cuhk"), white="blur")
-    files = [split_file("cuhk", split, paths.raw("cuhk")) for split in SPLITS]
+    records = pairs(paths.raw() / "cuhk", white="blur")
+    files = [split_file("cuhk", split, paths.raw() / "cuhk") for split in SPLITS]
     stems = [{record["stem"] for record in select(records, file)} for file in files]
     allowed = [
         record

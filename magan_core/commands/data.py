@@ -86,7 +86,7 @@ def add_parser(commands) -> None:
 def _folder(name: str) -> Path:
     from magan_core import params
 
-    return paths.raw(name, params.load()["folders"]["data"])
+    return paths.raw(params.load()["folders"]["data"]) / name
 
 
 def show(options: argparse.Namespace) -> None:

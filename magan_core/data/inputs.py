@@ -28,7 +28,7 @@ def write(profile: dict[str, Any], folders: dict[str, str], out: Path) -> dict[s
 
     Returns how many files each list holds. MaganError for a file or folder that cannot be read.
     """
-    raw, published = paths.raw("", folders["data"]), paths.published(folders["published"])
+    raw, published = paths.raw(folders["data"]), paths.published(folders["published"])
     photographs, others, weights = {}, {}, {}
     for entry in profile["sets"].values():
         photographs |= _data_set(entry, raw) | _data_set(entry.get("pseudo"), raw)

@@ -1,6 +1,6 @@
 """Which photographs of a folder train, which test, and which have no masks.
 
-Keys of a set that is a folder of photographs, `images/` and `masks/` (and `splits/`) below raw(source). Lists
+Keys of a set that is a folder of photographs, `images/` and `masks/` (and `splits/`) below RAW/source. Lists
 of names are read from data/splits/SOURCE where that has them, else from the folder's own `splits/`:
 
     source: name of the folder
@@ -18,7 +18,6 @@ back: two sets of one source whose shares add up to at most 1 share no photograp
 trained on, whatever its name and size there, is an error: see `check_leaks`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -50,10 +49,8 @@ class Parts:
     pseudo: list[Record] = field(default_factory=list)
 
 
-def folder_parts(
-    name: str, entry: dict[str, Any], seed: int, raw: Callable[[str], Path], splits: Path
-) -> Parts:
-    """Divide the photographs of a folder as the entry says."""
+def folder_parts(name: str, entry: dict[str, Any], seed: int, raw: Path, splits: Path) -> Parts:
+    """Divide the photographs of a folder in `raw` as the entry says."""
     for key in entry:
         nearest(key, KEYS, f"key of set {name}")
     for key in sorted(NAMES & entry.keys()):
@@ -75,7 +72,7 @@ def folder_parts(
             raise MaganError(
                 f"set '{name}': {key} is {entry[key]!r}; expected a number above 0 and at most 1"
             )
-    folder = raw(entry["source"])
+    folder = raw / entry["source"]
     pseudo = _pseudo(name, entry, raw, splits) if "pseudo" in entry else []
 
     def names(key: str) -> Path:
@@ -111,7 +108,7 @@ def folder_parts(
     return Parts(test=sets.divide(records, rest, seed)[1])
 
 
-def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits: Path) -> list[Record]:
+def _pseudo(name: str, entry: dict[str, Any], raw: Path, splits: Path) -> list[Record]:
     """The photographs of `pseudo`, with their maps for masks."""
     given = entry["pseudo"]
     if not isinstance(given, dict) or given.keys() != PSEUDO_KEYS or "train_split" not in entry:
@@ -120,7 +117,7 @@ def _pseudo(name: str, entry: dict[str, Any], raw: Callable[[str], Path], splits
         )
     for key in sorted(PSEUDO_KEYS):
         _check_name(name, f"{key} of pseudo", given[key])
-    folder, maps = raw(given["source"]), Path(given["maps"])
+    folder, maps = raw / given["source"], Path(given["maps"])
     chosen = sets.select(
         sets.photographs(folder), split_file(given["source"], given["split"], folder, splits)
     )

@@ -49,7 +49,7 @@ CHUNK = 64  # photographs decoded ahead
 
 def prepare(
     profile: dict[str, Any],
-    raw: Path | Callable[[str], Path],
+    raw: Path,
     out: Path,
     progress: bool = True,
     manifests: Path = paths.MANIFESTS,
@@ -58,8 +58,7 @@ def prepare(
     """Prepare all sets of a profile in the folder `out`, which appears whole or not at all.
 
     profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the
-    folder of the data sets, or a function from a name to its folder. manifests: folder of NAME.csv; where
-    there is one, or a manifest.csv in the set's folder, the files of that data set must be the ones it
+    folder of the data sets. manifests: folder of NAME.csv; where there is one, or a manifest.csv in the set's folder, the files of that data set must be the ones it
     describes. splits: folder of NAME/SPLIT. An older `out` is replaced. The same input gives the same bytes.
 
     Returns what sets.json says: for each set source, train, test, unlabelled, and pseudo where there are some
@@ -67,7 +66,7 @@ def prepare(
     where there is nothing. Raises MaganError for whatever is wrong with the profile or a file, and when `out`
     cannot be written.
     """
-    out, folder_of = Path(out), raw if callable(raw) else Path(raw).joinpath
+    raw, out = Path(raw), Path(out)
     with _replaced(out) as folder:
         found = {}
         check_same_as(profile["sets"])
@@ -81,7 +80,7 @@ def prepare(
             if entry["source"] == "synthetic":
                 found[name] = _scenes(name, entry, profile["seed"], folder, progress)
             else:
-                found[name] = folder_parts(name, entry, profile["seed"], folder_of, splits)
+                found[name] = folder_parts(name, entry, profile["seed"], raw, splits)
         collections = {name: profile["sets"][name]["source"] for name in found}
         transfer = tuple(filled_by(profile["sets"], role) for role in ("dut", "ctcug"))
         check_leaks(found, collections, {transfer})
@@ -97,10 +96,10 @@ def prepare(
         for name, parts in found.items():
             entry = profile["sets"][name]
             sources = [entry["source"], entry.get("pseudo", entry)["source"]]
-            described = [_described(source, folder_of, manifests) for source in sources]
+            described = [_described(source, raw, manifests) for source in sources]
             by_lists = any(key.endswith("_split") for key in entry)  # which say themselves what must be there
             if described[0] and not by_lists:
-                _check_whole(folder_of(entry["source"]), *described[0])
+                _check_whole(raw / entry["source"], *described[0])
             drawn = {record["image"] for record in parts.pseudo}
 
             def load(record: Record, described=described, drawn=drawn):
@@ -156,11 +155,9 @@ def _scenes(name: str, entry: dict[str, Any], seed: int, folder: Path, progress:
     return Parts(train=records[:train], test=records[train:])
 
 
-def _described(
-    source: str, folder_of: Callable[[str], Path], manifests: Path
-) -> tuple[dict[str, dict[str, str]], str] | None:
+def _described(source: str, raw: Path, manifests: Path) -> tuple[dict[str, dict[str, str]], str] | None:
     """The manifest of a source and its name, if it has one."""
-    path = manifest_path(source, folder_of(source), manifests)
+    path = manifest_path(source, raw / source, manifests)
     return (read_manifest(path), str(path)) if path.exists() else None
 
 

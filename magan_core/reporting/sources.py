@@ -63,9 +63,9 @@ class Results:
     bootstrap: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, profile: str, params: Mapping[str, Any], **bootstrap: int) -> "Results":
-        """The results of `profile`, whose entry in params.yaml is `params` (keys used: runs, sets, check,
-        classical, published, model, rows)."""
+    def of(cls, profile: str, params: Mapping[str, Any]) -> "Results":
+        """The results of `profile`, whose entry of params.load is `params` (keys used: runs, sets, check,
+        classical, published, model, rows, bootstrap)."""
         where = (paths.prepared(profile), paths.runs(profile), paths.maps(profile), paths.scores(profile))
         others = (*params["check"]["baselines"], *params["classical"])
         backbone = params["model"]["backbone"]
@@ -77,7 +77,7 @@ class Results:
             params["published"],
             backbone,
             tuple(params.get("rows", ())),
-            bootstrap,
+            params["bootstrap"],
         )
 
     def filled_by(self, role: str) -> str:

@@ -170,7 +170,7 @@ def write_claims(results: Results, tolerance: Mapping[str, float | None], path: 
     return everything
 
 
-def write_differences(results: Results, path: Path, *, resamples: int, seed: int) -> pd.DataFrame:
+def write_differences(results: Results, path: Path) -> pd.DataFrame:
     """Write PAIRS of methods, and rows of one's own with what they are held against, on the same test
     photographs as one CSV; returns it.
 
@@ -187,9 +187,7 @@ def write_differences(results: Results, path: Path, *, resamples: int, seed: int
             continue
         paper = get_protocol("paper")
         if len(pairs) == 1:
-            found = paired_difference(
-                *results.statistics_pair(*pairs[0], role), paper, resamples=resamples, seed=seed
-            )
+            found = paired_difference(*results.statistics_pair(*pairs[0], role), paper, **results.bootstrap)
         else:
             scores = [[summary(one, paper) for one in results.statistics_pair(*pair, role)] for pair in pairs]
             found = {
