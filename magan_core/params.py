@@ -53,9 +53,9 @@ TOLERANCE = dict.fromkeys(("f_beta", "mae", "iou", "auc", "auf_beta", "seconds")
 
 def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     """Read and check params.yaml. Returns a dictionary with `folders`, `comparison`, `runs`, `rows`,
-    `profiles` (by name, each with its `runs`, all `rows`, and `bootstrap`: resamples and seed), `profile`. Where `profile` is written out with
-    other values than the profile of that name, as `dvc exp run -S profile.KEY=VALUE` writes it, these values
-    count.
+    `profiles` (by name, each with its `runs`, all `rows`, and `bootstrap`: resamples and seed), `profile`.
+    Where `profile` is written out with other values than the profile of that name, as `dvc exp run -S
+    profile.KEY=VALUE` writes it, these values count.
 
     Errors: MaganError for a missing or broken file, an unknown key, run, set or profile (with the nearest
     valid name), a missing key, or a value of the wrong type.

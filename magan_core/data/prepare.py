@@ -58,8 +58,9 @@ def prepare(
     """Prepare all sets of a profile in the folder `out`, which appears whole or not at all.
 
     profile: its keys `sets` (see above), `training_size` (side S of the arrays) and `seed` count. raw: the
-    folder of the data sets. manifests: folder of NAME.csv; where there is one, or a manifest.csv in the set's folder, the files of that data set must be the ones it
-    describes. splits: folder of NAME/SPLIT. An older `out` is replaced. The same input gives the same bytes.
+    folder of the data sets. manifests: folder of NAME.csv; where there is one, or a manifest.csv in the set's
+    folder, the files of that data set must be the ones it describes. splits: folder of NAME/SPLIT. An older
+    `out` is replaced. The same input gives the same bytes.
 
     Returns what sets.json says: for each set source, train, test, unlabelled, and pseudo where there are some
     (numbers), in_focus_share_train, sha256 (of the training arrays) and test_sha256 (of the test files); None
