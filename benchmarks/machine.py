@@ -15,16 +15,13 @@ from magan_core import provenance
 RESULTS = Path(__file__).parent / "results"
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def hardware(device: str = "cpu") -> dict:
     """Processor, cores, load before the measurement, and the GPU if `device` is one."""
-    found = {"processor": processor(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+    found = {
+        "processor": provenance.processor(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+    }
     if device == "cuda":
         import torch
 
@@ -46,7 +43,7 @@ def versions(*packages: str) -> dict[str, str | None]:
 def told(*packages: str) -> str:
     """The processor and `versions` as a paragraph below a table."""
     named = [f"{name} {value}" for name, value in versions(*packages).items()]
-    return f"\n{', '.join([processor(), *named])}\n"
+    return f"\n{', '.join([provenance.processor(), *named])}\n"
 
 
 def spread(values: list[float], digits: int = 4) -> dict[str, float]:

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
@@ -135,42 +136,35 @@ def parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(function=grid)
 
-    command = commands.add_parser(
-        "inputs",
+    _of_profile(
+        commands,
+        inputs,
         help="list what a profile reads from elsewhere",
         description="List the photographs, weights and published maps that a profile reads, with SHA-256, in "
         "build/inputs/PROFILE. `make repro` begins with it, so that stages run again when one has changed.",
     )
-    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
-    command.set_defaults(function=inputs)
-
-    command = commands.add_parser(
-        "report",
+    _of_profile(
+        commands,
+        report,
         help="build results/PROFILE/report.html from tables and figures",
         description="Build results/PROFILE/report.html from the tables and figures that are there, as "
         "`make repro` does.",
     )
-    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
-    command.set_defaults(function=report)
-
-    command = commands.add_parser(
-        "pages",
+    _of_profile(
+        commands,
+        pages,
         help="render the executed notebooks as web pages",
         description="Render the executed notebooks of a profile as web pages in results/PROFILE/pages, as "
         "`make repro` does once the report is there.",
     )
-    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
-    command.set_defaults(function=pages)
-
-    command = commands.add_parser(
-        "check",
+    _of_profile(
+        commands,
+        check,
         help="fail unless every run has learnt something",
         description="Fail unless every run of a profile beats the baselines on its own test set by the "
         "margin of params.yaml, and write the comparisons to results/PROFILE/check.txt. `make repro` ends "
         "with it.",
     )
-    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
-    command.set_defaults(function=check)
 
     command = commands.add_parser(
         "pack",
@@ -213,6 +207,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--check", action="store_true", help="write nothing; fail if one holds outputs")
     command.set_defaults(function=clean_notebooks)
     return top
+
+
+def _of_profile(commands, function: Callable[[argparse.Namespace], None], **told: str) -> None:
+    """Add a sub-command that takes nothing but a profile."""
+    command = commands.add_parser(function.__name__, **told)
+    command.add_argument("name", metavar="PROFILE", help="see `magan profile`")
+    command.set_defaults(function=function)
 
 
 def pack(options: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ from magan_core.data.sets import meanings, read_names, stem_key, visible
 from magan_core.errors import MaganError, nearest
 from magan_core.files import as_text
 from magan_core.score_files import check_replaceable, mask_fingerprint, read_pair, write_scores
+from magan_core.wording import more, size_of
 
 Masks = str | Path | Sequence[Mapping[str, Any]]
 
@@ -238,17 +239,15 @@ def _match(
     """The stems to score, in the order of the masks or of the split."""
     stems = list(masks) if split is None else _read_split(Path(split), masks, suffixes)
     if missing := [stem for stem in stems if stem not in masks]:
-        raise MaganError(
-            f"'{missing[0]}'{_more(missing)} of {split} is not in the {where}; correct the split"
-        )
+        raise MaganError(f"'{missing[0]}'{more(missing)} of {split} is not in the {where}; correct the split")
     if missing := [stem for stem in stems if stem not in maps]:
         raise MaganError(
-            f"'{missing[0]}'{_more(missing)} has a mask and no map in {maps_dir}; add it (do names carry a "
+            f"'{missing[0]}'{more(missing)} has a mask and no map in {maps_dir}; add it (do names carry a "
             "suffix? See --suffix and --masks-suffix), or name the images to score in a split file"
         )
     if split is None and (extra := [stem for stem in maps if stem not in masks]):
         raise MaganError(
-            f"{maps[extra[0]]}{_more(extra)} has no mask in the {where}; remove it (do names carry "
+            f"{maps[extra[0]]}{more(extra)} has no mask in the {where}; remove it (do names carry "
             "a suffix? See --suffix and --masks-suffix), or name the images to score in a split file"
         )
     return stems
@@ -288,13 +287,13 @@ def _count(
     resized = focus_map.shape != mask.shape
     if resized and not resample:
         raise MaganError(
-            f"{map_path}: the map is {_size(focus_map)} and its mask {_size(mask)} pixels; "
+            f"{map_path}: the map is {size_of(focus_map)} and its mask {size_of(mask)} pixels; "
             "make the map at the photograph's size, or allow resampling (--resample)"
         )
     if resized and _turned(focus_map, mask):
         raise MaganError(
-            f"{map_path}: the map is {_size(focus_map)} and its mask {_size(mask)} pixels, as if one of them "
-            "were turned by a quarter; make both upright"
+            f"{map_path}: the map is {size_of(focus_map)} and its mask {size_of(mask)} pixels, as if "
+            "one of them were turned by a quarter; make both upright"
         )
     if resized:
         focus_map = resize(focus_map, *mask.shape)
@@ -303,15 +302,7 @@ def _count(
     return metrics.histograms(focus_map, mask), told
 
 
-def _more(names: list[str]) -> str:
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-
-
 def _turned(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two pictures have their sides in the same ratio the other way round, and not as they are."""
     a, b = (array.shape[1] / array.shape[0] for array in (one, other))
     return abs(a * b - 1) < 0.02 and abs(a / b - 1) > 0.05
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"

@@ -12,6 +12,7 @@ from magan_core.limits import ENERGIES
 from magan_core.models import MANet, PatchGAN, patch_grid, receptive_field
 from magan_core.models.attention import ChannelAttention
 from magan_core.prediction import network_input
+from magan_core.wording import size_of
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def look_inside(
     """
     if mask.shape != photo.shape[:2]:
         raise MaganError(
-            f"the mask is {mask.shape[1]}x{mask.shape[0]} px and the photograph {photo.shape[1]}x"
-            f"{photo.shape[0]}; they must agree. Prepare the data again."
+            f"the mask is {size_of(mask)} px and the photograph {size_of(photo)}; they must agree. "
+            "Prepare the data again."
         )
     images = network_input(photo, size, "cpu")
     logits, kept = generator(images, attention=True)

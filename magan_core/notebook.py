@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from magan_core import strict_yaml
 from magan_core.errors import Interrupted, MaganError, nearest
 from magan_core.files import write_text
 
@@ -91,7 +92,7 @@ def run(path: Path, out: Path, given: list[str]) -> None:
             raise MaganError(f"parameter '{item}' is not of the form name=value.")
         nearest(name, expected, f"parameter of {path}")
         try:
-            value = yaml.safe_load(text)
+            value = strict_yaml.load(text)
         except yaml.YAMLError as error:
             raise MaganError(f"parameter '{item}' is not valid YAML. Quote its value.") from error
         if type(value) is not type(expected[name]):

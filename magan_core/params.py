@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from magan_core import limits, paths, roles
+from magan_core import limits, paths, roles, strict_yaml
 from magan_core.classical import METHODS
 from magan_core.errors import MaganError, nearest
 from magan_core.files import write_text
@@ -61,7 +61,7 @@ def load(path: Path = paths.PARAMS) -> dict[str, Any]:
     valid name), a missing key, or a value of the wrong type.
     """
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), UniqueKeys)
+        raw = strict_yaml.load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise MaganError(
             f"cannot read {path} ({error.strerror}). Run from the folder that holds params.yaml."
@@ -251,27 +251,6 @@ def _rows(rows: Any, raw: dict[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
-class UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML without its silent last-one-wins: a key that stands twice is an error. By libyaml where PyYAML was
-    built with it, eight times as fast."""
-
-
-def _unique(loader: UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:
-    lines: dict[str, int] = {}
-    for key in (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"):
-        name, line = str(key.value), key.start_mark.line + 1
-        if name in lines:
-            raise MaganError(
-                f"params.yaml has '{name}' twice, in lines {lines[name]} and {line}. Remove or rename one of "
-                "them."
-            )
-        lines[name] = line
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique)
-
-
 def named(name: str, what: str) -> None:
     """Raise a MaganError for a name that cannot be a folder's and a DVC stage's everywhere."""
     if not NAME.fullmatch(name):
@@ -300,9 +279,7 @@ def types(found: dict, expected: dict, where: str) -> None:
         number = type(value) is int and isinstance(1.0, kind)
         if number or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
             continue
-        as_text = isinstance(value, str) and isinstance(1.0, kind)
-        hint = " Write 1.0e-4, not 1e-4, which YAML 1.1 reads as text." if as_text else ""
-        raise MaganError(f"{where}: {key} is {value!r}, not {getattr(kind, '__name__', kind)}.{hint}")
+        raise MaganError(f"{where}: {key} is {value!r}, not {getattr(kind, '__name__', kind)}.")
 
 
 def get_profile(params: dict[str, Any], name: str) -> dict[str, Any]:

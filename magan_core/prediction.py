@@ -16,7 +16,6 @@ from tqdm import tqdm
 from magan_core.data.images import check_bits, read_photo, resize, write_map
 from magan_core.device import flushed
 from magan_core.errors import MaganError
-from magan_core.models.generator import MANet
 
 LONGEST = 2.5  # times as long as wide; every photograph of the data sets is shorter
 MOST_WINDOWS = 24
@@ -130,17 +129,6 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 def passes(settings: Mapping[str, Any]) -> dict[str, Any]:
     """`scales` and `flip` of `predict`, from a profile or from the header of a model."""
     return {"scales": settings["test_scales"], "flip": settings["test_flip"]}
-
-
-@torch.inference_mode()
-def attention_maps(
-    generator: MANet, photo: np.ndarray, size: int, device: torch.device | str = "cpu"
-) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-    """As `predict` of a photograph seen whole, at one size, with the attention of the forward pass on the CPU
-    (see MANet.forward)."""
-    with flushed():
-        logits, attention = generator(network_input(photo, size, device), attention=True)
-    return as_map(full_size([logits], photo)), {name: values.cpu() for name, values in attention.items()}
 
 
 def network_input(photo: np.ndarray, size: int, device: torch.device | str) -> torch.Tensor:

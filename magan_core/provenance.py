@@ -68,10 +68,13 @@ def hardware(device: "torch.device | str", threads: int) -> str:
         import torch
 
         return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
+    return f"{processor()}, {threads} thread{'s' * (threads > 1)}"
+
+
+def processor() -> str:
+    """Name of the CPU."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            name = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
-        pass
-    return f"{name}, {threads} thread{'s' * (threads > 1)}"
+        return platform.processor() or platform.machine()

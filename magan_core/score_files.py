@@ -18,6 +18,7 @@ import pandas as pd
 from magan_core import metrics
 from magan_core.errors import MaganError
 from magan_core.files import atomic, check_writable, write_json, write_text
+from magan_core.wording import more
 
 READ = ("summary.json", "statistics.npy", "per_image.csv")
 FILES = (*READ, "curves.csv", "histogram.csv")
@@ -111,10 +112,9 @@ def read_pair(a: Path, b: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     (first, masks), (second, others) = _read(a), _read(b)
     if different := sorted(masks.keys() ^ others.keys()):
-        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise MaganError(
-            f"'{different[0]}'{more} is in only one of {a} and {b}; score the same images in both, with a "
-            "split file"
+            f"'{different[0]}'{more(different)} is in only one of {a} and {b}; score the same images in "
+            "both, with a split file"
         )
     if different := [stem for stem in masks if masks[stem] != others[stem]]:
         raise MaganError(

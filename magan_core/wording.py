@@ -1,6 +1,8 @@
-"""Counts and lists as text."""
+"""Counts, lists, sizes and signs as text."""
 
 from collections.abc import Sequence
+
+import numpy as np
 
 
 def counted(count: int, noun: str) -> str:
@@ -11,3 +13,18 @@ def counted(count: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def more(names: Sequence[str]) -> str:
+    """' (and 2 more)' of three, to stand behind the first; nothing of one."""
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def size_of(picture: np.ndarray) -> str:
+    """'640 x 480', width first, of an array (H, W, ...)."""
+    return f"{picture.shape[1]} x {picture.shape[0]}"
+
+
+def signed(number: str) -> str:
+    """A formatted number with a minus sign instead of a hyphen."""
+    return number.replace("-", "−")

@@ -236,7 +236,9 @@ def test_wrong_polarity_is_said_in_the_summary(folders):
 def test_maps_of_another_size_need_leave_and_are_counted(folders):
     folder, pairs = folders
     save(np.kron(pairs["c"][0], np.ones((2, 2), np.uint8)), folder / "maps" / "c.png")
-    with pytest.raises(MaganError, match=r"c\.png: the map is 32x24 and its mask 16x12 .*allow resampling"):
+    with pytest.raises(
+        MaganError, match=r"c\.png: the map is 32 x 24 and its mask 16 x 12 .*allow resampling"
+    ):
         evaluate(folder / "maps", folder / "masks")
     found = evaluate(folder / "maps", folder / "masks", resample=True)
     assert found["notes"] == ["1 of 5 maps had another size than their mask and were resized (bicubic)"]
@@ -659,7 +661,7 @@ def test_a_map_that_is_turned_by_a_quarter_is_not_stretched(folders, factor):
     height, width = (factor * side for side in SHAPE)
     Image.fromarray(values).resize((width, height)).rotate(90, expand=True).save(folder / "maps" / "b.png")
     with pytest.raises(
-        MaganError, match=rf"b\.png: the map is {height}x{width} and its mask 16x12 .*quarter"
+        MaganError, match=rf"b\.png: the map is {height} x {width} and its mask 16 x 12 .*quarter"
     ):
         evaluate(folder / "maps", folder / "masks", resample=True)
 

@@ -64,7 +64,7 @@ def test_value_histogram_is_pixels_an_image():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda focus_map, mask: (focus_map, mask[:, 1:]), "the map is 23x17 pixels and its mask 22x17"),
+        (lambda focus_map, mask: (focus_map, mask[:, 1:]), "the map is 23 x 17 pixels and its mask 22 x 17"),
         (lambda focus_map, mask: (focus_map, mask // 255), "other than 0 and 255; cut it at 128"),
         (lambda focus_map, mask: (focus_map, np.where(mask == 0, 1, mask)), "other than 0 and 255"),
         (lambda focus_map, mask: (focus_map, np.where(mask == 0, 254, mask)), "other than 0 and 255"),

@@ -106,5 +106,5 @@ def test_what_a_network_does_not_have_is_not_there(parts, groups, attending, z):
 
 def test_a_mask_of_another_size(networks):
     photo, mask = scene()
-    with pytest.raises(MaganError, match=r"mask is 40x39 px and the photograph 40x40"):
+    with pytest.raises(MaganError, match=r"mask is 40 x 39 px and the photograph 40 x 40"):
         look_inside(networks[0], None, photo, mask[1:], SIDE)

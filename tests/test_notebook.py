@@ -48,7 +48,7 @@ def never(monkeypatch):
         ("profile=3", "must be str"),
         ("steps=3.5", "must be int"),
         ("steps=true", "must be int"),
-        ("rate=1e-4", "must be float"),  # text to PyYAML
+        ("rate=fast", "must be float"),
         ("quick=1", "must be bool"),
         ("steps=[1", "not valid YAML"),
     ],
@@ -104,10 +104,10 @@ def test_a_notebook_runs_in_the_current_folder_with_its_parameters(tmp_path, mon
     folder = tmp_path / "a folder"
     path = write(
         folder / "notebooks" / "a.ipynb",
-        parameters("text = 'x'\nfail = False"),
+        parameters("text = 'x'\nfail = False\nrate = 0.5"),
         new_code_cell(
             "from pathlib import Path\n"
-            "Path('written.txt').write_text(text)\n"
+            "Path('written.txt').write_text(f'{text} {rate}')\n"
             "if fail:\n    raise ValueError('as asked')"
         ),
     )
@@ -117,12 +117,12 @@ def test_a_notebook_runs_in_the_current_folder_with_its_parameters(tmp_path, mon
     with pytest.raises(
         MaganError, match=r"failed in cell \d+: ValueError: as asked.*a\.failed\.ipynb"
     ) as caught:
-        notebook.run(path, out, ["text=ü", "fail=true"])
+        notebook.run(path, out, ["text=ü", "fail=true", "rate=1e-4"])
     assert "\n" not in str(caught.value)
-    assert (folder / "written.txt").read_text() == "ü"
+    assert (folder / "written.txt").read_text() == "ü 0.0001"
     assert [file.name for file in out.parent.iterdir()] == ["a.failed.ipynb"]
     notebook.run(path, out, ["text=again"])
-    assert (folder / "written.txt").read_text() == "again"
+    assert (folder / "written.txt").read_text() == "again 0.5"
     assert [file.name for file in out.parent.iterdir()] == ["a.ipynb"]
 
 

@@ -198,8 +198,8 @@ MISTAKES = {
     "loss": ("iou: 1.0, adv: 0.0}", "iuo: 1.0, adv: 0.0}", "did you mean 'iou'"),
     "no size to test at": ("test_scales: [1.0] ", "test_scales: [] ", "multiples of it, such as 320 and"),
     "a size below one pixel": ("test_scales: [1.0] ", "test_scales: [-1.0] ", "test_scales [-1.0]; expected"),
-    "a size as text": ("test_scales: [1.0] ", "test_scales: [1e0] ", "test_scales ['1e0']; expected"),
-    "loss as text": ("adv: 0.001}", "adv: 1e-3}", "Write 1.0e-4"),
+    "a size as text": ("test_scales: [1.0] ", "test_scales: [1e] ", "test_scales ['1e']; expected"),
+    "loss as text": ("adv: 0.001}", "adv: 0.001x}", "adv is '0.001x', not float"),
     "name of a run": (
         "manet-shi:               {", "manet-sh: {", "'manet-shi'",
     ),
@@ -218,23 +218,23 @@ MISTAKES = {
     "key of a model": ("      dilation: 2", "      dilatoin: 2", "did you mean 'dilation'"),
     "key of training": ("      batch: 4", "      bacth: 8", "did you mean 'batch'"),
     "missing key": ("      batch: 4\n", "", "'batch' is missing"),
-    "rate as text": ("      lr: 3.0e-3", "      lr: 1e-4", "demo: lr is '1e-4', not float"),
-    "dropout as text": ("dropout: 0.1", "dropout: 1e-1", "Write 1.0e-4"),
-    "margin as text": ("mae_margin: 0.005}", "mae_margin: 1e-2}", "mae_margin is '1e-2'"),
+    "rate as text": ("      lr: 3.0e-3", "      lr: '1e-4'", "demo: lr is '1e-4', not float"),
+    "dropout as text": ("dropout: 0.1", "dropout: 1e", "dropout is '1e', not float"),
+    "margin as text": ("mae_margin: 0.005}", "mae_margin: 1%}", "mae_margin is '1%'"),
     "seed that is not in the name": (
         "  manet-shi:               {<<: *manet,", "  manet-shi: {<<: *manet, seed: 3,",
         "here 'manet-shi-s3'",
     ),
     "seed in the name alone": ("  manet-zhao:", "  manet-zhao-s9:", "here 'manet-zhao'"),
     "model of a run": ("model: &raw {energy: raw}", "model: &raw {enrgy: raw}", "did you mean 'energy'"),
-    "value of the model of a run": ("{energy: raw}", "{dropout: 1e-1}", "manet-raw-dut: dropout is '1e-1'"),
+    "value of the model of a run": ("{energy: raw}", "{dropout: 1%}", "manet-raw-dut: dropout is '1%'"),
     "model of a run that is a value": ("model: {<<: *raw}", "model: raw", "model is 'raw', not dict"),
     "the same run under two names": ("      - manet-zhao\n", "      - manet-zhao\n      - manet-zhao-s2\n",
                                      "'manet-zhao-s2' of profile demo has the profile's own seed"),
     "seed of a run as text": ("variant: hl-ll-sa,", "variant: hl-ll-sa, seed: x,", "seed is 'x', not int"),
-    "key of a run twice": ("{<<: *manet, set: shi,", "{<<: *manet, set: shi, set: zhao,", "'set' twice"),
-    "run twice": ("  manet-zhao:", "  manet-shi:", "'manet-shi' twice, in lines"),
-    "key of a profile twice": ("    threads: 1\n", "    threads: 1\n    threads: 4\n", "'threads' twice"),
+    "key of a run twice": ("{<<: *manet, set: shi,", "{<<: *manet, set: shi, set: zhao,", "'set' stands"),
+    "run twice": ("  manet-zhao:", "  manet-shi:", "'manet-shi' stands twice, in lines"),
+    "key of a profile twice": ("    threads: 1\n", "    threads: 1\n    threads: 4\n", "'threads' stands"),
     "name of a profile twice": ("    name: smoke", "    name: demo", "two profiles named 'demo'"),
     "key of published maps": ("suffix: \"\", set: shi", "sufix: \"\", set: shi", "did you mean 'suffix'"),
     "polarity of published maps": ("white: blur, suffix", "white: blurr, suffix", "did you mean 'blur'"),
@@ -246,8 +246,8 @@ MISTAKES = {
         "unknown set of published maps LBP-published in profile cuhk 'shy'; did you mean 'shi'",
     ),
     "metric of the tolerance": ("{f_beta: 0.01,", "{fbeta: 0.01,", "did you mean 'f_beta'"),
-    "tolerance as text": ("{f_beta: 0.01,", "{f_beta: 1e-2,", "comparison.tolerance: f_beta is '1e-2'"),
-    "number of resamples": ("resamples: 2000", "resamples: 2e3", "resamples is '2e3', not int"),
+    "tolerance as text": ("{f_beta: 0.01,", "{f_beta: 1%,", "comparison.tolerance: f_beta is '1%'"),
+    "number of resamples": ("resamples: 2000", "resamples: 2e3", "resamples is 2000.0, not int"),
     "missing key of the comparison": ("  resamples: 2000", "", "'resamples' is missing"),
     "steps that are no whole number": ("steps: 360", "steps: 360.5", "steps is 360.5, not int"),
     "batch that is true": ("      batch: 4", "      batch: true", "batch is True, not int"),
@@ -498,6 +498,14 @@ def test_an_experiment_overrides_the_profile(edited):
     shipped = params.load(SHIPPED)["profiles"]
     assert settings["profiles"]["demo"] == shipped["demo"]
     assert shipped["smoke"]["training"]["lr"] == 0.003
+
+
+@pytest.mark.parametrize("rate", ["1e-5", "0.00001", "2E-2", "+1.e-3"])
+def test_numbers_are_what_dvc_takes_them_for(edited, rate):
+    """DVC reads YAML 1.2 and writes 1e-05, which YAML 1.1 takes for text."""
+    written = edited("      lr: 3.0e-3", f"      lr: {rate}")
+    assert params.load(written)["profile"]["training"]["lr"] == float(rate)
+    assert overridden(written, f"profile.training.lr={rate}")["profile"]["training"]["lr"] == float(rate)
 
 
 def test_an_experiment_keeps_the_rows_beside_the_papers(edited):

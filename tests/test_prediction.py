@@ -16,7 +16,7 @@ from magan_core.data.prepare import prepare
 from magan_core.data.prepared import load_train
 from magan_core.errors import MaganError
 from magan_core.models import build_generator
-from magan_core.prediction import attention_maps, predict, predict_files, windows
+from magan_core.prediction import predict, predict_files, windows
 
 
 class Brightness(torch.nn.Module):
@@ -234,17 +234,16 @@ def test_numbers_too_small_to_be_normal_are_zero_in_the_network_alone(threads, c
 
     found = []
 
-    def looks(images, attention=False):
+    def looks(images):
         found.append((smallest(), ThreadPoolExecutor(1).submit(smallest).result()))
-        return (images[:, :1], {}) if attention else images[:, :1]
+        return images[:, :1]
 
     if not torch.set_flush_denormal(False):
         pytest.skip("this processor cannot")
     threads(count)
     photo = scenes(1)[0][0]
     predict(looks, photo, 32, flip=True)
-    attention_maps(looks, photo, 32)
-    assert found == [(0.0, 0.0)] * 3
+    assert found == [(0.0, 0.0)] * 2
     assert smallest() > 0
     torch.set_flush_denormal(True)
     try:
@@ -278,15 +277,6 @@ def test_extreme_shapes(shape):
     generator = build_generator(MODEL).eval()
     photo = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     assert predict(generator, photo, 32).shape == shape
-
-
-def test_attention_maps_come_with_the_same_map():
-    generator = build_generator(MODEL).eval()
-    photo = scenes(1)[0][0]
-    values, attention = attention_maps(generator, photo, 32)
-    assert np.array_equal(values, predict(generator, photo, 32))
-    assert set(attention) >= {"high_channels", "low_channels", "spatial"}
-    assert not any(tensor.requires_grad for tensor in attention.values())
 
 
 def test_files(tmp_path, capsys):

@@ -148,7 +148,7 @@ def test_pseudo_that_is_not_whole(raw, tmp_path):
     ):
         run(entry, raw, tmp_path / "out")
     (raw / "maps/1.png").unlink()
-    with pytest.raises(MaganError, match=r"1\.jpg and 0 more of `pseudo` have no map in .*`magan predict"):
+    with pytest.raises(MaganError, match=r"1\.jpg of `pseudo` has no map in .*`magan predict"):
         run(entry, raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

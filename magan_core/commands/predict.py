@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from magan_core import paths
-from magan_core.commands.options import named_path
+from magan_core.commands.options import add_device, named_path
 from magan_core.commands.stopping import sigterm_as_ctrl_c
 from magan_core.errors import Interrupted, MaganError
 from magan_core.files import check_writable
@@ -99,9 +99,7 @@ def add_parser(commands) -> None:
         help="bits a sample of the maps (default 8); 16 tell apart what is surely in focus and what is even "
         "more surely so, which 8 show as the same white",
     )
-    command.add_argument(
-        "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"
-    )
+    add_device(command)
     command.set_defaults(function=predict)
 
 

@@ -5,6 +5,7 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
+from magan_core.commands.options import add_device
 from magan_core.errors import MaganError
 
 
@@ -18,9 +19,7 @@ def add_parser(commands) -> None:
     )
     command.add_argument("run", metavar="RUN", help="a run of params.yaml, such as manet-dut")
     command.add_argument("--profile", help="see `magan profile` (default: the current one)")
-    command.add_argument(
-        "--device", default="auto", choices=["auto", "cpu", "cuda"], help="default: a GPU if there is one"
-    )
+    add_device(command)
     command.add_argument(
         "--timeout", type=float, default=600.0, help="seconds to wait for another process (default 600)"
     )

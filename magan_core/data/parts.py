@@ -30,6 +30,7 @@ from magan_core.data.images import CUT, read_map
 from magan_core.data.record import Record
 from magan_core.data.splits import split_file
 from magan_core.errors import MaganError, nearest
+from magan_core.wording import more
 
 KEYS = (
     "source", "white", "train_split", "test_split", "unlabelled_split", "train_share", "use", "share",
@@ -124,8 +125,8 @@ def _pseudo(name: str, entry: dict[str, Any], raw: Path, splits: Path) -> list[R
     records = [record | {"mask": maps / f"{record['stem']}.png"} for record in chosen]
     if lonely := [record for record in records if not record["mask"].is_file()]:
         raise MaganError(
-            f"set '{name}': {lonely[0]['image']} and {len(lonely) - 1} more of `pseudo` have no map in "
-            f"{maps}; `magan predict {folder / 'images'} --out {maps}` draws them"
+            f"set '{name}': {lonely[0]['image']}{more(lonely)} of `pseudo` has no map in {maps}; "
+            f"`magan predict {folder / 'images'} --out {maps}` draws them"
         )
     for record in records:
         white = read_map(record["mask"]) >= CUT

@@ -11,6 +11,7 @@ import numpy as np
 from magan_core.data.images import SUFFIXES, read_mask, read_photo
 from magan_core.data.record import Record
 from magan_core.errors import MaganError
+from magan_core.wording import size_of
 
 # What file managers leave behind, beside names that start with a dot.
 LITTER = {"thumbs.db", "desktop.ini", "icon\r"}
@@ -54,7 +55,7 @@ def load(record: Record) -> tuple[np.ndarray, np.ndarray | None]:
     mask = read_mask(record["mask"], record["white"])
     if photo.shape[:2] != mask.shape:
         raise MaganError(
-            f"{record['image']} is {_size(photo)} but {record['mask']} is {_size(mask)} (width x height, "
+            f"{record['image']} is {size_of(photo)} but {record['mask']} is {size_of(mask)} (width x height, "
             "upright); give them the same size"
         )
     if mask.min() == mask.max():
@@ -185,7 +186,3 @@ def _find(name: str, keys: Iterable[str]) -> str | None:
 
 def _by_stem(record: Record) -> str:
     return stem_key(record["stem"])
-
-
-def _size(picture: np.ndarray) -> str:
-    return f"{picture.shape[1]} x {picture.shape[0]}"

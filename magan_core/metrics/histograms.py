@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from magan_core.errors import MaganError
+from magan_core.wording import size_of
 
 BLURRED, FOCUS = 0, 1  # the rows of the statistics
 
@@ -30,7 +31,9 @@ def histograms(focus_map: np.ndarray, mask: np.ndarray) -> np.ndarray:
             wanted = "uint8 or uint16" if what == "map" else "uint8"
             raise MaganError(f"the {what} is {array.dtype} {array.shape}; expected {wanted} (height, width)")
     if focus_map.shape != mask.shape:
-        raise MaganError(f"the map is {_size(focus_map)} pixels and its mask {_size(mask)}; they must agree")
+        raise MaganError(
+            f"the map is {size_of(focus_map)} pixels and its mask {size_of(mask)}; they must agree"
+        )
     blurred = mask.size - np.count_nonzero(mask)
     if np.count_nonzero(mask == 255) + blurred != mask.size:
         raise MaganError("the mask holds values other than 0 and 255; cut it at 128 first")
@@ -53,7 +56,3 @@ def _count(values: np.ndarray) -> np.ndarray:
     whole, rest = np.split(flat, [flat.size // 4 * 4])
     bands = np.array(Image.fromarray(whole.reshape(1, -1, 4)).histogram(), np.int64)
     return bands.reshape(4, 256).sum(axis=0) + np.bincount(rest, minlength=256)
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"

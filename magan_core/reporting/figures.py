@@ -31,7 +31,7 @@ from magan_core.reporting.shown import (
 from magan_core.reporting.sources import OURS, PAPER_NAMES, Results, read_columns, read_rows
 from magan_core.reporting.style import Drawing, look, styled
 from magan_core.training.columns import COLUMNS
-from magan_core.wording import counted, listed
+from magan_core.wording import counted, listed, signed
 
 WITH_MASKS = ("shi", "zhao", "dut", "ctcug")
 MARKED = 50  # points of a curve that are few enough to be seen
@@ -316,7 +316,7 @@ def _fewer(results: Results, role: str, shares: Mapping[str, np.ndarray]) -> str
     else:
         return ""
     spread = f"({found.low:+.1%} to {found.high:+.1%}, p {found.p:.2g})"
-    told = f"{found.difference:+.1%} {spread}".replace("-", "−")
+    told = signed(f"{found.difference:+.1%} {spread}")
     return f" MA-GANet minus MANet: {told}; in the paper MA-GANet has fewer."
 
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from magan_core.errors import MaganError
 from magan_core.files import read_json, require, write_text
-from magan_core.reporting import paper
+from magan_core.reporting import paper, typeset
 from magan_core.reporting.report_differences import COMPARED, differences
 from magan_core.reporting.report_provenance import cost, machine, provenance, read_records, run_line
-from magan_core.reporting.report_tables import Rows, headed, table
+from magan_core.reporting.report_tables import Rows, table
 from magan_core.reporting.sources import PAPER_BACKBONE, PAPER_NAMES, Results, read_rows
 from magan_core.reporting.tables import COMPARISON
 from magan_core.reporting.templates import fill
@@ -52,7 +52,7 @@ def build_report(profile: str, params: Mapping[str, Any], results: str | Path, o
         data=_data(sources),
         tables=[table(number, claim, numbers, sources, machines) for number, claim in paper.TABLES.items()],
         verdicts=_verdicts(numbers),
-        compared=[headed(metric) for metric in COMPARED],
+        compared=[typeset.headed(metric) for metric in COMPARED],
         differences=differences(tables / "differences.csv", sources),
         printed_energy=any(
             one["variant"] == "manet-raw" for run, one in sources.listed.items() if run in runs

@@ -10,6 +10,7 @@ from magan_core.reporting import claims
 from magan_core.reporting.sources import Results, read_rows
 from magan_core.reporting.style import look
 from magan_core.reporting.tables import DIFFERENCES, ROLES, VARIANTS
+from magan_core.wording import signed
 
 COMPARED = ("mae", "f_beta", "auf_beta")  # of the differences
 
@@ -75,7 +76,7 @@ def _claimed_steps() -> dict[tuple[str, str, str, str], str]:
         table = table.dropna(subset=["variant", "value"])
         for (dataset, metric), part in table.groupby(["dataset", "metric"]):
             for after, before in permutations(zip(part["variant"], part["value"], strict=True), 2):
-                step = f"{after[1] - before[1]:+z.3f}".replace("-", "−")
+                step = signed(f"{after[1] - before[1]:+z.3f}")
                 found[dataset, after[0], before[0], metric] = step
     return found
 
@@ -85,10 +86,10 @@ def _difference(row: Mapping[str, str], steps: Mapping[tuple[str, str, str, str]
     if not row["difference"]:
         return {"difference": "–", "spread": "", "one_sided": False, "claimed": claimed}
     difference, low, high, p = (float(row[key]) for key in ("difference", "low", "high", "p"))
-    spread = f"{low:+z.4f} to {high:+z.4f}, p {p:.2g}".replace("-", "−")
+    spread = signed(f"{low:+z.4f} to {high:+z.4f}, p {p:.2g}")
     seeds = f", {row['seeds']} seeds" if row["seeds"] != "1" else ""
     return {
-        "difference": f"{difference:+z.4f}".replace("-", "−"),
+        "difference": signed(f"{difference:+z.4f}"),
         "spread": spread + seeds,
         "one_sided": low > 0 or high < 0,
         "claimed": claimed,

@@ -12,7 +12,7 @@ from magan_core.errors import MaganError
 from magan_core.reporting import claims, typeset
 from magan_core.reporting.sources import OURS, Results
 from magan_core.reporting.tables import PUBLISHED, ROLES, VARIANTS
-from magan_core.wording import counted
+from magan_core.wording import counted, signed
 
 Rows = list[dict[str, str]]
 BARE = (
@@ -66,7 +66,7 @@ def table(
         "number": number,
         "title": typeset.TITLES[number],
         "claim": claim,
-        "metrics": [headed(metric) for metric in metrics],
+        "metrics": [typeset.headed(metric) for metric in metrics],
         "groups": groups,
         "bare": _bare(number, rows),
         "notes": [
@@ -75,12 +75,6 @@ def table(
             *(note.replace("`", "'") for note in typeset.NOTES[number] if note != typeset.SCORED),
         ],
     }
-
-
-def headed(metric: str) -> str:
-    """The name of a metric with an arrow to its better end."""
-    name, _, best = typeset.METRICS[metric]
-    return f"{name} {'↑' if best is max else '↓'}"
 
 
 def _columns(rows: Rows) -> dict[tuple[str, str, str], list[float]]:
@@ -135,7 +129,7 @@ def _number(text: str, metric: str, seconds: str | None = None, sign: str = "") 
         return seconds.format(number)
     if metric == "seconds" and abs(number) >= 1:
         digits = max(0, 2 - int(math.log10(abs(number))))
-    return f"{number:{sign}z,.{digits}f}".replace("-", "−")
+    return signed(f"{number:{sign}z,.{digits}f}")
 
 
 def _published(row: Mapping[str, str], method: str | None = None) -> bool:

@@ -77,13 +77,19 @@ SPECIAL = {
 } | {letter: f"\\{letter}" for letter in "&%_#${}"}
 
 
+def headed(metric: str) -> str:
+    """The name of a metric with an arrow to its better end."""
+    name, _, best = METRICS[metric]
+    return f"{name} {'↑' if best is max else '↓'}"
+
+
 def markdown(number: str, comparison: pd.DataFrame) -> str:
     """The table of `tables.compare` as Markdown, one part a data set."""
     metrics = list(comparison["metric"].unique())
     timed = metrics == ["seconds"]
     head = ["Method", *(["device (paper)"] if timed else [])]
     for metric in metrics:
-        head += [f"{METRICS[metric][0]} {'↓' if METRICS[metric][2] is min else '↑'} paper", "own"]
+        head += [f"{headed(metric)} paper", "own"]
     head += ["own hardware"] if timed else []
     aligned = [":--" if name in ("Method", "device (paper)", "own hardware") else "--:" for name in head]
     lines = [f"# Table {number}. {TITLES[number]}", ""]

@@ -28,6 +28,7 @@ from magan_core.training.state import Resume, key
 from magan_core.training.stream import Streamed, place
 from magan_core.training.trainer import Recipe, Weights, train
 
+DRAWN = ("batch", "crop", "rotation", "window", "jitter", "cutmix", "defocus", "noise")  # of a sampler
 BYSTANDERS = ("save_seconds", "maps_every", "memory_share")  # settings that training does not depend on
 
 
@@ -38,14 +39,7 @@ def sampler(arrays: Training, training: dict, seed: int, device: torch.device, t
         images,
         masks,
         torch.from_numpy(np.array(arrays.sizes)),
-        batch=training["batch"],
-        crop=training["crop"],
-        rotation=training["rotation"],
-        window=training["window"],
-        jitter=training["jitter"],
-        cutmix=training["cutmix"],
-        defocus=training["defocus"],
-        noise=training["noise"],
+        **{setting: training[setting] for setting in DRAWN},
         seed=seed,
         part=team.part,
     )
