@@ -44,8 +44,10 @@ def seconds_a_step(
     steps: int,
     memory: float,
 ) -> float:
-    """After as many steps to warm up."""
+    """After as many steps to warm up. torch compiles no more than eight times what it has compiled before."""
     training = profile["training"]
+    if training["compile"]:
+        torch.compiler.reset()
     torch.manual_seed(0)
     generator = share(build_generator(profile["model"]), team, device)
     generator.to(device, memory_format=torch.channels_last)

@@ -178,7 +178,9 @@ def test_the_host_does_not_wait_for_the_gpu_within_a_step(share):
     for step in range(3):
         torch.cuda.set_sync_debug_mode("error" if step else "default")  # the first one sets kernels up
         try:
-            step_once(*networks, optimisers, *sampler.next(), WEIGHTS, recipe)
+            images, masks = sampler.next()
+            step_once(*networks, optimisers, images, masks, WEIGHTS, recipe)
+            step_once(*networks, optimisers, images, masks[:2], WEIGHTS, recipe)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 

@@ -56,8 +56,8 @@ class Recipe:
     graph, compile: on a GPU, and in one process, record the step once and replay it (replay.Replay), and
     torch.compile the networks, which takes half a minute at the start, and as long again or longer where
     unlabelled photographs come in, each half for itself. It is for one training a process: torch compiles a
-    network eight times at most, and runs the discriminators of a fourth training as they are. average: decay
-    of the moving average of the generator's weights that the run ends with; 0: the last weights.
+    network eight times at most, and would run the discriminator of a fifth training, or of the second half of
+    a third semi-supervised one, as it is. average: decay of the moving average of the generator's weights that the run ends with; 0: the last weights.
     save_seconds: how often the resume state is saved.
     """
 
