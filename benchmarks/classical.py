@@ -12,7 +12,6 @@ import argparse
 import csv
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import machine
@@ -25,7 +24,6 @@ from magan_core.data.synthetic import scene
 from magan_core.files import write_json, write_text
 
 HEIGHT, WIDTH = 427, 640
-CALLS: dict[str, Callable] = METHODS | {"HiFST, step 2": partial(METHODS["HiFST"], step=2)}
 
 
 def photographs(folder: Path) -> Iterator[np.ndarray]:
@@ -52,7 +50,7 @@ def seconds(call: Callable, photo: np.ndarray) -> tuple[float, float]:
 
 def measure(photos: list[np.ndarray]) -> dict:
     found = {}
-    for name, call in CALLS.items():
+    for name, call in METHODS.items():
         call(photos[0][:64, :64].copy())  # imports
         pairs = [seconds(call, photo) for photo in photos]
         found[name] = {
@@ -79,12 +77,11 @@ def table(result: dict) -> str:
         "|---|---|---|---|---|",
     ]
     for name, times in result["seconds"].items():
-        method = METHODS[name.split(",")[0]]
         cells = [
             f"{t['median']:.2f} ({t['min']:.2f} to {t['max']:.2f})" for t in (times["cpu"], times["clock"])
         ]
         cells.append(paper.get(name, ""))
-        lines.append(f"| {name} | {method.about} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {METHODS[name].about} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

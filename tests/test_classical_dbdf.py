@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from magan_core import paths
 from magan_core.classical.belief import merge
-from magan_core.classical.dbdf import LEARNT, PATCHES, Learnt, dbdf, load
+from magan_core.classical.dbdf import LEARNT, PATCHES, Learnt, dbdf, focus_map, load
 from magan_core.classical.dbdf_features import gradients, heavy_tails, peakedness, power, response, ring_bins
 from magan_core.classical.dbdf_fit import fit, training_records, write
 from magan_core.classical.planes import box_sums
@@ -231,7 +231,7 @@ def test_belief_where_layers_are_smaller(nested):
     if nested:
         present[1] = present[0] = False
         present[1, 1:-1, 1:-1] = present[0, 3:-3, 2:-2] = True
-    found = merge(maps, present, 0.5, tolerance=0)
+    found = merge(maps, 0, present)
     expected = slow_belief(maps, present, 0.5)
     np.testing.assert_allclose(found[present[0]], expected[present[0]], atol=1e-6)
 
@@ -274,12 +274,10 @@ def test_fitting_again_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert one != other
     with safe_open(tmp_path / "one", "np") as file:
         assert file.metadata() == {"fitted_on": "stripes"}
-    photo = half_sharp(40, 48)
-    fitted = fit(photographs, (11,), 50)
-    assert np.array_equal(
-        dbdf(photo, (11,), learnt=load(tmp_path / "one")), dbdf(photo, (11,), learnt=fitted)
-    )
-    assert not np.array_equal(dbdf(photo, (11,)), dbdf(photo, (11,), learnt=fitted))
+    grey = half_sharp(40, 48)[..., 0]
+    fitted = focus_map(grey, fit(photographs, (11,), 50))
+    assert np.array_equal(focus_map(grey, load(tmp_path / "one")), fitted)
+    assert not np.array_equal(focus_map(grey, {11: load()[11]}), fitted)
 
 
 @pytest.mark.parametrize("white", [0, 255])
@@ -313,20 +311,17 @@ def test_the_sharp_half_is_in_focus(turned):
 
 
 @pytest.mark.parametrize(
-    ("photo", "settings", "message"),
+    ("photo", "message"),
     [
-        (noise(27, 50), {}, "at least 28"),
-        (noise(30, 30)[..., 0], {}, r"uint8 \(30, 30\); expected uint8 \(H, W, 3\)"),
-        (noise(30, 30).astype(float), {}, "float64"),
-        (noise(30, 30), {"patches": (11, 21)}, "largest first"),
-        (noise(30, 30), {"patches": (13,)}, r"expected one or more of \[21, 15, 11\]"),
-        (noise(30, 30), {"patches": ()}, "expected one or more"),
+        (noise(27, 50), "at least 28"),
+        (noise(30, 30)[..., 0], r"uint8 \(30, 30\); expected uint8 \(H, W, 3\)"),
+        (noise(30, 30).astype(float), "float64"),
     ],
-    ids=["too small", "grey", "floats", "rising", "unknown patch", "no patch"],
+    ids=["too small", "grey", "floats"],
 )
-def test_bad_input(photo, settings, message):
+def test_bad_input(photo, message):
     with pytest.raises(MaganError, match=message):
-        dbdf(photo, **settings)
+        dbdf(photo)
 
 
 def photograph(stem: str) -> tuple[np.ndarray, np.ndarray]:

@@ -26,18 +26,17 @@ class Method:
     about: str
     exact: bool = False
 
-    def __call__(self, photo: "np.ndarray", **settings) -> "np.ndarray":
+    def __call__(self, photo: "np.ndarray") -> "np.ndarray":
         """Return the map of a photograph: uint8 (H, W, 3) RGB -> uint8 (H, W), 255 = in focus.
 
-        settings: keyword arguments of the function, whose defaults are the original's values. MaganError if
-        there is no such function, if it cannot take the photograph, or if it returns another array. One
-        thread; photographs in parallel are for processes.
+        MaganError if there is no such function, if it cannot take the photograph, or if it returns another
+        array. One thread; photographs in parallel are for processes.
         """
         function = self.function
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):  # many small products: a second thread costs more than it gains
-            found = function(photo, **settings)
+            found = function(photo)
         kind, shape = getattr(found, "dtype", type(found).__name__), getattr(found, "shape", "")
         if kind != "uint8" or shape != photo.shape[:2]:
             raise MaganError(

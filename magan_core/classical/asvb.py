@@ -16,31 +16,39 @@ import numpy as np
 
 from magan_core.classical import planes
 from magan_core.classical.grid import interpolate
-from magan_core.errors import MaganError
 
-BOXES = (3, 5, 7, 9, 11, 15, 19)  # pixels
+BOXES = (3, 5, 7, 9, 11, 15, 19)  # lengths of the kernels, pixels
+WINDOW = 21  # length of the filters, pixels; odd
+NOISE = 1.0  # sigma, grey levels
+STEP = 2  # distance of the pixels that are looked at
 WEAKEST = 1e-8  # variance of the gradients
 ROUNDS = 8  # of the fixed point for s
 CHUNK = 4096  # pixels that are fitted together, as many as the cache holds
 
 
-def asvb(
-    photo: np.ndarray, boxes: tuple[int, ...] = BOXES, window: int = 21, noise: float = 1.0, step: int = 2
-) -> np.ndarray:
+def asvb(photo: np.ndarray) -> np.ndarray:
     """Return the map of a photograph: uint8 (H, W, 3) RGB -> uint8 (H, W), 255 = in focus.
 
     The paper's cue for motion: how much more likely the best box makes a pixel's row or column than no blur
-    does, stretched. boxes: lengths of the kernels. window: length of the filters (Hann). noise: its deviation
-    in grey levels. step: distance of the pixels that are looked at. All values are ours.
-    Errors: MaganError for another array, an even or too short window, or a step below 1.
+    does, stretched.
+    Errors: MaganError for another array.
     """
-    kernels = [np.ones(1), *(np.full(length, 1 / length) for length in boxes)]
-    filters, signal, error = _filters(kernels, window, noise)
-    blurred = []
-    for energy in _energies(photo, filters, step):
+    planes.check(photo)
+    gains = motion(planes.grey(photo), WINDOW, STEP)
+    return planes.as_map(planes.stretch(-interpolate(gains, STEP, photo.shape[:2])))
+
+
+def motion(grey: np.ndarray, window: int, step: int) -> np.ndarray:
+    """Return the gain in log-likelihood from no blur to the best box, along rows or columns, the larger.
+
+    grey: uint8 (H, W) -> float32 (h, w), at every `step`-th pixel. window: length of the filters, odd.
+    """
+    filters, signal, error = _filters(window)
+    gains = []
+    for energy in _energies(grey, filters, step):
         fits = log_likelihoods(energy, signal, error)
-        blurred.append(fits[1:].max(axis=0) - fits[0])
-    return planes.as_map(planes.stretch(-interpolate(np.maximum(*blurred), step, photo.shape[:2])))
+        gains.append(fits[1:].max(axis=0) - fits[0])
+    return np.maximum(*gains)
 
 
 def log_likelihoods(energy: np.ndarray, signal: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -71,12 +79,8 @@ def log_likelihoods(energy: np.ndarray, signal: np.ndarray, error: np.ndarray) -
     return result.reshape(len(signal), *energy.shape[1:])
 
 
-def _filters(
-    kernels: list[np.ndarray], window: int, noise: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the filters, complex (n, window), S of every kernel, (K, n), and Z, (n,)."""
-    if window < 3 or window % 2 == 0:
-        raise MaganError(f"the window is {window}; expected an odd length of at least 3")
+def _filters(window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the filters, complex (n, window), S of no blur and of every box, (K, n), and Z, (n,)."""
     place = np.arange(window) - window // 2
     hann = 0.5 + 0.5 * np.cos(2 * np.pi * place / (window + 1))
     frequencies = np.arange(1, window // 2 + 1) / window
@@ -85,19 +89,13 @@ def _filters(
     def energies(kernel: np.ndarray) -> np.ndarray:
         return np.array([(np.abs(np.convolve(kernel, one)) ** 2).sum() for one in filters])
 
-    return (
-        filters,
-        np.stack([energies(kernel) for kernel in kernels]),
-        noise**2 * energies(np.array([1.0, -1.0])),
-    )
+    signal = np.stack([energies(np.full(length, 1 / length)) for length in (1, *BOXES)])
+    return filters, signal, NOISE**2 * energies(np.array([1.0, -1.0]))
 
 
-def _energies(photo: np.ndarray, filters: np.ndarray, step: int) -> list[np.ndarray]:
+def _energies(grey: np.ndarray, filters: np.ndarray, step: int) -> list[np.ndarray]:
     """Return |y|^2 along rows and along columns, each float32 (n, h, w), at every `step`-th pixel."""
-    planes.check(photo)
-    if step < 1:
-        raise MaganError(f"the step is {step}; expected a step of 1 or more")
-    grey = planes.grey(photo).astype(np.float32)
+    grey = grey.astype(np.float32)
     half = filters.shape[1] // 2
     basis = np.concatenate([filters.real, filters.imag])[:, ::-1].T.astype(np.float32)
     found = []

@@ -15,10 +15,10 @@ from safetensors.numpy import load_file
 from magan_core.classical import planes
 from magan_core.classical.belief import merge
 from magan_core.classical.dbdf_features import features
-from magan_core.errors import MaganError
 
-PATCHES = (21, 15, 11)
+PATCHES = (21, 15, 11)  # sides of the patches, pixels; odd
 SMALLEST = 28
+TOLERANCE = 5e-3  # of the inference
 LEARNT = Path(__file__).with_name("dbdf.safetensors")
 
 
@@ -42,31 +42,26 @@ class Learnt:
         return 1 / (1 + np.exp((fits[0] - fits[1]).clip(-500, 500)))
 
 
-def dbdf(
-    photo: np.ndarray,
-    patches: tuple[int, ...] = PATCHES,
-    alpha: float = 0.5,
-    learnt: dict[int, Learnt] | None = None,
-) -> np.ndarray:
+def dbdf(photo: np.ndarray) -> np.ndarray:
     """Return the map of a photograph: uint8 (H, W, 3) RGB -> uint8 (H, W), 255 = in focus.
 
-    A photograph of one grey level is out of focus. patches: sides of the patches (21, 15 and 11 in the
-    original); the result is the layer of the first, largest one. alpha: how firmly neighbours agree in the
-    inference. learnt: other filters and densities than the repository's, by side of the patch, as
-    `dbdf_fit.fit` returns them.
+    A photograph of one grey level is out of focus.
     Source: the program that the authors released, from its features to its multi-scale inference.
-    Errors: MaganError for another array, a side below 28 pixels, or patches not learnt or not falling.
+    Errors: MaganError for another array or a side below 28 pixels.
     """
     planes.check(photo, SMALLEST)
-    learnt = load() if learnt is None else learnt
-    if not patches or set(patches) - set(learnt) or list(patches) != sorted(set(patches), reverse=True):
-        raise MaganError(
-            f"the patches are {patches}; expected one or more of {sorted(learnt, reverse=True)}, which were "
-            "learnt, each once and the largest first"
-        )
-    grey = planes.grey(photo)
+    return focus_map(planes.grey(photo), load())
+
+
+def focus_map(grey: np.ndarray, learnt: dict[int, Learnt]) -> np.ndarray:
+    """Return the map of a grey photograph: uint8 (H, W) -> uint8 (H, W), 255 = in focus.
+
+    learnt: filters and densities by side of the patch, as `dbdf_fit.fit` returns them; the result is the
+    layer of the largest patch.
+    """
     if grey.min() == grey.max():
         return np.zeros_like(grey)
+    patches = sorted(learnt, reverse=True)
     blurred = np.zeros((len(patches), *grey.shape))
     present = np.zeros(blurred.shape, bool)
     for layer, patch in enumerate(patches):
@@ -76,7 +71,7 @@ def dbdf(
         blurred[inner] = planes.stretch(learnt[patch].posterior(values))
         present[inner] = True
     edge = patches[0] // 2
-    result = merge(blurred, present, alpha)[edge:-edge, edge:-edge]
+    result = merge(blurred, TOLERANCE, present)[edge:-edge, edge:-edge]
     return planes.as_map(planes.stretch(-np.pad(result, edge, mode="edge")))
 
 

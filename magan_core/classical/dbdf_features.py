@@ -10,6 +10,7 @@ from scipy.signal import oaconvolve
 from magan_core.classical.planes import box_sums
 
 BINS = 32  # of the squared gradient magnitude
+ROUNDS = 100  # of expectation-maximisation, at most
 CHUNK = 8192  # patches whose mixtures are fitted together, as many as the cache holds
 FLOOR = 1e-12  # variance of a component that has no energy left
 ROUNDING = 1e-20  # power, as a share of the mean's, below which a spectrum is zero but for rounding
@@ -50,12 +51,12 @@ def peakedness(grey: np.ndarray, patch: int) -> np.ndarray:
     return result
 
 
-def heavy_tails(grey: np.ndarray, patch: int, rounds: int = 100) -> np.ndarray:
+def heavy_tails(grey: np.ndarray, patch: int) -> np.ndarray:
     """Return q2: the larger deviation of two zero-mean Gaussians fitted to a patch's gradient magnitudes.
 
     The fit is by expectation-maximisation from variances 0.5 and 1e-4 (grey in 0..1) and weights of one half;
-    it stops when the second weight changes by at most 0.1 %, or after `rounds`. The outer 3 patches take the
-    value of the next one inside.
+    it stops when the second weight changes by at most 0.1 %, or after 100 rounds. The outer 3 patches take
+    the value of the next one inside.
 
     The magnitudes enter as a histogram of 32 bins: zero, and 31 that grow geometrically.
     """
@@ -70,21 +71,21 @@ def heavy_tails(grey: np.ndarray, patch: int, rounds: int = 100) -> np.ndarray:
     shape = [side - patch + 1 for side in inner.shape]
     values = np.concatenate(
         [
-            _larger_deviation(counts[:, start : start + CHUNK], energy.astype(np.float32), rounds)
+            _larger_deviation(counts[:, start : start + CHUNK], energy.astype(np.float32))
             for start in range(0, counts.shape[1], CHUNK)
         ]
     )
     return np.pad(values.reshape(shape), 3, mode="edge")
 
 
-def _larger_deviation(counts: np.ndarray, energy: np.ndarray, rounds: int) -> np.ndarray:
+def _larger_deviation(counts: np.ndarray, energy: np.ndarray) -> np.ndarray:
     """Fit the mixtures of float32 counts (bins, N) of squared values (bins,); return (N,)."""
     moments = np.stack([np.ones_like(energy), energy])
     total = counts.sum(axis=0)
     large, small, share = (np.full(counts.shape[1], start, np.float32) for start in (0.5, 1e-4, 0.5))
     result = np.empty(counts.shape[1], np.float32)
     open_ = np.arange(counts.shape[1])
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         with np.errstate(divide="ignore"):  # a share of 0 or 1 stays what it is
             prior = np.log(share) - np.log1p(-share) + 0.5 * np.log(large / small)
         odds = np.exp((prior - energy[:, None] * (0.5 / small - 0.5 / large)).clip(-80, 80))

@@ -2,18 +2,18 @@
 
 import numpy as np
 
+ROUNDS = 3  # each along the rows, then along the columns
 
-def recursive_filter(
-    values: np.ndarray, guide: np.ndarray, spatial: float, tonal: float, rounds: int = 3
-) -> np.ndarray:
+
+def recursive_filter(values: np.ndarray, guide: np.ndarray, spatial: float, tonal: float) -> np.ndarray:
     """Return `values` smoothed, but not across edges of `guide`: all float64 (H, W), `guide` in 0..1.
 
     spatial: standard deviation in pixels where the guide is flat; tonal: in units of the guide.
     """
     across, down = (1 + spatial / tonal * np.abs(np.diff(guide, axis=axis)) for axis in (1, 0))
     across = np.ascontiguousarray(across.T)
-    for number in range(1, rounds + 1):
-        sigma = spatial * np.sqrt(3) * 2.0 ** (rounds - number) / np.sqrt(4.0**rounds - 1)
+    for number in range(1, ROUNDS + 1):
+        sigma = spatial * np.sqrt(3) * 2.0 ** (ROUNDS - number) / np.sqrt(4.0**ROUNDS - 1)
         feedback = np.exp(-np.sqrt(2) / sigma)
         values = _forth_and_back(values.T, feedback**across)
         values = _forth_and_back(values.T, feedback**down)

@@ -13,60 +13,48 @@ from skimage.filters.rank import entropy
 
 from magan_core.classical import planes
 from magan_core.classical.domain_transform import recursive_filter
-from magan_core.classical.grid import interpolate
-from magan_core.errors import MaganError
 
+SIZES = (7, 15, 31, 63)  # sides of the blocks, pixels; odd
 NEIGHBOURS = 7  # side of the window of the entropy
+SPATIAL = 15.0  # reach of the final smoothing along the picture, pixels
+TONAL = 0.25  # and across its edges, grey of 0..1
 
 
-def hifst(
-    photo: np.ndarray,
-    step: int = 1,
-    sizes: tuple[int, ...] = (7, 15, 31, 63),
-    spatial: float = 15.0,
-    tonal: float = 0.25,
-) -> np.ndarray:
+def hifst(photo: np.ndarray) -> np.ndarray:
     """Return the map of a photograph: uint8 (H, W, 3) RGB -> uint8 (H, W), 255 = in focus.
 
-    step: the transform is taken at every step-th pixel of every step-th row and interpolated; 1 is the
-    original, 2 takes a quarter of the time. sizes: odd sides of the blocks. spatial, tonal: the reach of the
-    final smoothing, in pixels and in grey of 0..1. Memory: 0.5 kB for every pixel at which it is taken.
-    Errors: MaganError for another array, a step below 1 or block sizes that are not odd and at least 3.
+    Memory: 0.5 kB a pixel.
+    Errors: MaganError for another array.
     """
     planes.check(photo)
-    if step < 1 or not sizes or any(size < 3 or size % 2 == 0 for size in sizes):
-        raise MaganError(f"step {step}, sizes {sizes}; expected a step of 1 or more, and odd sizes from 3 on")
     grey = planes.grey(np.floor(_gaussian(photo, 0.5, "nearest") + 0.5).astype(np.uint8)).astype(np.float64)
     gradient = np.hypot(sobel(grey, 0, mode="nearest"), sobel(grey, 1, mode="nearest"))
-    sharpness = fuse(smallest(gradient.astype(np.float32), step, sizes))
-    if step > 1:
-        sharpness = interpolate(sharpness, step, grey.shape)
+    sharpness = fuse(smallest(gradient.astype(np.float32), SIZES))
     sharpness *= local_entropy(sharpness)
     guide = _gaussian(planes.stretch(grey), 1.0, "constant")
-    return planes.as_map(planes.stretch(recursive_filter(sharpness, guide, spatial, tonal)))
+    return planes.as_map(planes.stretch(recursive_filter(sharpness, guide, SPATIAL, TONAL)))
 
 
-def smallest(gradient: np.ndarray, step: int, sizes: tuple[int, ...]) -> np.ndarray:
-    """Return the smallest high-frequency magnitudes around each pixel: float32 (H / step, W / step, K).
+def smallest(gradient: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """Return the smallest high-frequency magnitudes around each pixel: float32 (H, W, K).
 
     gradient: float32 (H, W), zero outside. Of each size M the M x M block around the pixel gets a DCT-II; its
     coefficients u + v >= M - 1 count. K is the sum of the sizes and one more; ascending.
     """
     height, width = gradient.shape
-    rows, columns = len(range(0, height, step)), len(range(0, width, step))
     keep = sum(sizes) + 1
     edge = max(sizes) // 2
     padded = np.pad(gradient, edge)
     bases = [dct(np.eye(size, dtype=np.float32), axis=0, norm="ortho") for size in sizes]
-    bands = np.empty((columns, sum(size * (size + 1) // 2 for size in sizes)), np.float32)
-    result = np.empty((rows, columns, keep), np.float32)
-    for row in range(rows):
+    bands = np.empty((width, sum(size * (size + 1) // 2 for size in sizes)), np.float32)
+    result = np.empty((height, width, keep), np.float32)
+    for row in range(height):
         first = 0
         for size, basis in zip(sizes, bases, strict=True):
             skip = edge - size // 2
-            strip = padded[row * step + skip :][:size, skip : edge + width + size // 2]
-            blocks = sliding_window_view(basis @ strip, size, axis=1)[:, ::step]
-            for v, block in enumerate(blocks):  # (columns, size): one vertical frequency, all positions
+            strip = padded[row + skip :][:size, skip : edge + width + size // 2]
+            blocks = sliding_window_view(basis @ strip, size, axis=1)
+            for v, block in enumerate(blocks):  # (W, size): one vertical frequency, all positions
                 part = bands[:, first : first + v + 1]
                 np.matmul(np.ascontiguousarray(block), basis[size - 1 - v :].T, out=part)
                 first += v + 1

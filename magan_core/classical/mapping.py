@@ -6,11 +6,10 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -27,16 +26,14 @@ def map_photographs(
     out: Path,
     *,
     resume: Path,
-    settings: Mapping[str, Any] | None = None,
     workers: int = 1,
     progress: bool = True,
 ) -> float:
     """Write OUT/STEM.png, white = in focus, for every photograph; returns the median seconds a photograph.
 
-    name: of METHODS. settings: keyword arguments of the method. workers: processes; the maps do not depend on
-    their number. resume: folder that keeps the maps until its owner empties it, under a hash of the
-    methods' code, the settings (which JSON can hold) and the photograph, so that nothing of a changed method
-    is taken up again.
+    name: of METHODS. workers: processes; the maps do not depend on their number. resume: folder that keeps
+    the maps until its owner empties it, under a hash of the methods' code and the photograph, so that nothing
+    of a changed method is taken up again.
     MaganError without photographs, for two that would have the same map, and, naming the photograph, for one
     that the method cannot take.
     """
@@ -45,16 +42,15 @@ def map_photographs(
     twice = [stem for stem, count in Counter(photo.stem for photo in photos).items() if count > 1]
     if twice:
         raise MaganError(f"several photographs would have the map {out / twice[0]}.png; rename all but one")
-    settings = dict(settings or {})
-    kept = resume / f"{name}-{fingerprint(settings, _code(name))}"
-    jobs = [(name, settings, photo, kept / f"{sha256(photo)[:16]}-{photo.stem}.png") for photo in photos]
+    kept = resume / f"{name}-{fingerprint([], _code(name))}"
+    jobs = [(name, photo, kept / f"{sha256(photo)[:16]}-{photo.stem}.png") for photo in photos]
     with ProcessPoolExecutor(max(1, workers), get_context("spawn"), initializer=_end_with_parent) as pool:
         label = f"{name} {out.name}"
         found = pool.map(_map_one, jobs)
         seconds = list(
             tqdm(found, total=len(jobs), desc=label, unit="image", mininterval=5, disable=not progress)
         )
-    for _, _, photo, done in jobs:
+    for _, photo, done in jobs:
         with atomic(out / f"{photo.stem}.png") as temporary:
             shutil.copyfile(done, temporary)
     return float(np.median(seconds))
@@ -77,17 +73,17 @@ def _code(name: str) -> list[Path]:
     return sorted({Path(own), Path(images.__file__), *package.glob("*.py"), *package.glob("*.safetensors")})
 
 
-def _map_one(job: tuple[str, dict[str, Any], Path, Path]) -> float:
+def _map_one(job: tuple[str, Path, Path]) -> float:
     """Map one photograph unless that was done before; returns the seconds it took, reading and writing
     apart."""
-    name, settings, photo, path = job
+    name, photo, path = job
     record = path.with_suffix(".json")  # written last: where it lies, the map is whole
     if record.exists() and path.exists():
         return read_json(record)["seconds"]
     picture = images.read_photo(photo)
     start = time.perf_counter()
     try:
-        values = get_method(name)(picture, **settings)
+        values = get_method(name)(picture)
     except MaganError as error:
         raise MaganError(f"{photo}: {error}") from error
     seconds = time.perf_counter() - start

@@ -13,6 +13,7 @@ from scipy.sparse.linalg import splu
 from magan_core.classical.grid import interpolate
 
 SMALLEST = 21  # the least side that leaves 3 pixels of the coarsest level
+EPSILON = 1e-7  # what slope of a local model costs
 WEIGHT = 100.0  # of a constraint
 BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 
@@ -20,13 +21,13 @@ BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 class Matting:
     """The matting problem of one image; call it with constraints to get alpha.
 
-    image: float (H, W, 3), 0..1, H and W at least 21. epsilon: how much slope of a local model costs.
+    image: float (H, W, 3), 0..1, H and W at least 21.
     """
 
-    def __init__(self, image: np.ndarray, epsilon: float = 1e-7):
+    def __init__(self, image: np.ndarray):
         middle = shrink(image)
         self.images = image, middle
-        self.models = LocalModels(middle, epsilon), LocalModels(shrink(middle), epsilon)
+        self.models = LocalModels(middle), LocalModels(shrink(middle))
 
     def __call__(self, known: np.ndarray, value: np.ndarray) -> np.ndarray:
         """Return alpha, float64 (H, W), 0..1. known: bool (H, W), where it is given; value: bool (H, W)."""
@@ -44,13 +45,13 @@ class Matting:
 class LocalModels:
     """The linear models of alpha in the 3 x 3 windows of an image: float (H, W, 3), 0..1."""
 
-    def __init__(self, image: np.ndarray, epsilon: float):
+    def __init__(self, image: np.ndarray):
         self.shape = image.shape[:2]
         colours = _windows(image)  # (H - 2, W - 2, 9, 3)
         self.mean = colours.mean(axis=2)
         self.centred = colours - self.mean[:, :, None]
         covariance = np.swapaxes(self.centred, 2, 3) @ self.centred / 9
-        self.inverse = np.linalg.inv(covariance + epsilon / 9 * np.eye(3))
+        self.inverse = np.linalg.inv(covariance + EPSILON / 9 * np.eye(3))
 
     def solve(self, known: np.ndarray, value: np.ndarray) -> np.ndarray:
         """Return the alpha of least cost, float (H, W). known: bool (H, W); value: float (H, W)."""

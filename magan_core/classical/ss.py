@@ -14,55 +14,45 @@ from skimage.segmentation import slic
 
 from magan_core.classical import planes
 from magan_core.classical.grid import interpolate
-from magan_core.errors import MaganError
 
+WINDOW = 16  # side of a window of the coarse map, pixels; even
+STEP = 4  # distance of the windows, pixels
+REBLUR = 1.5  # sigma of the second blur, pixels
 OFFSET = 0.5  # added to an amplitude before its logarithm; grey in 0..255
 EDGES = (1, 2, 4, 8, 16, 32, 64)  # of the histogram of gradient magnitudes
+REGIONS = 300  # that SLIC is asked for
+COMPACTNESS = 20.0  # of SLIC, in Lab
+ITERATIONS = 5  # of SLIC
+COLOUR = 12.0  # distance in Lab at which the tie between two regions weakens
+TEXTURE = 0.15  # chi-squared of their gradient histograms at which it does
+ROUNDS = 20  # of the refinement
 ROWS = 16  # rows of windows whose spectra are taken together, as many as the cache holds
 
 
-def ss(
-    photo: np.ndarray,
-    window: int = 16,
-    step: int = 4,
-    sigma: float = 1.5,
-    segments: int = 300,
-    compactness: float = 20.0,
-    iterations: int = 5,
-    colour: float = 12.0,
-    texture: float = 0.15,
-    rounds: int = 20,
-) -> np.ndarray:
+def ss(photo: np.ndarray) -> np.ndarray:
     """Return the map of a photograph: uint8 (H, W, 3) RGB -> uint8 (H, W), 255 = in focus.
 
-    window, step: side and distance of the windows of the coarse map. sigma: of the second blur. segments,
-    compactness, iterations: of the regions (SLIC). colour, texture: distances, in Lab and as chi-squared of
-    the gradient histograms, at which the tie between two regions weakens. rounds: of the refinement. All
-    values are ours.
-    Errors: MaganError for another array, a side below `window`, or a window or step that makes no sense.
+    The coarse map, refined over the regions of SLIC in Lab, stretched.
+    Errors: MaganError for another array or a side below 16 pixels.
     """
-    if window < 4 or window % 2:
-        raise MaganError(f"the window is {window}; expected an even side of at least 4")
-    if step < 1:
-        raise MaganError(f"the step is {step}; expected a step of 1 or more")
-    planes.check(photo, window)
+    planes.check(photo, WINDOW)
     grey = planes.grey(photo).astype(np.float32)
-    sharp = coarse(grey, window, step, sigma)
+    sharp = coarse(grey)
     lab = rgb2lab(photo)
     span = np.ptp(lab) or 1.0  # slic stretches its input to 0..1
-    labels = slic(lab, segments, compactness / span, iterations, convert2lab=False, start_label=0)
-    return planes.as_map(planes.stretch(refine(sharp, lab, grey, labels, colour, texture, rounds)[labels]))
+    labels = slic(lab, REGIONS, COMPACTNESS / span, ITERATIONS, convert2lab=False, start_label=0)
+    return planes.as_map(planes.stretch(refine(sharp, lab, grey, labels, COLOUR, TEXTURE, ROUNDS)[labels]))
 
 
-def coarse(grey: np.ndarray, window: int = 16, step: int = 4, sigma: float = 1.5) -> np.ndarray:
+def coarse(grey: np.ndarray) -> np.ndarray:
     """Return the mean residual of the log spectrum, float32 (H, W), of grey 0..255: high = in focus.
 
-    The residual is what a second blur by `sigma` takes from the logarithm of a window's amplitude spectrum,
+    The residual is what a second blur takes from the logarithm of a window's amplitude spectrum,
     averaged over orientation: the less of it, the more blurred the window was before.
     """
-    again = gaussian_filter(grey, sigma, mode="reflect")
-    residual = (log_spectra(grey, window, step) - log_spectra(again, window, step)).mean(axis=0)
-    return interpolate(residual, step, grey.shape)
+    again = gaussian_filter(grey, REBLUR, mode="reflect")
+    residual = (log_spectra(grey, WINDOW, STEP) - log_spectra(again, WINDOW, STEP)).mean(axis=0)
+    return interpolate(residual, STEP, grey.shape)
 
 
 def log_spectra(grey: np.ndarray, window: int, step: int) -> np.ndarray:
@@ -96,9 +86,9 @@ def refine(
     lab: np.ndarray,
     grey: np.ndarray,
     labels: np.ndarray,
-    colour: float = 12.0,
-    texture: float = 0.15,
-    rounds: int = 20,
+    colour: float,
+    texture: float,
+    rounds: int,
 ) -> np.ndarray:
     """Return one sharpness a region, float64 (n,), drawn towards that of similar regions nearby.
 
