@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
 
 from magan_core import paths
-from magan_core.classical.grid import interpolate
 from magan_core.classical.lbp import codes, lbp, seeds, window_shares
 from magan_core.classical.matting import LocalModels, Matting, shrink
+from magan_core.classical.planes import interpolate
 from magan_core.data.images import read_map, read_photo
 from magan_core.errors import MaganError
 

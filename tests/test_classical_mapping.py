@@ -61,7 +61,7 @@ def test_other_code_or_learnt_numbers_take_up_nothing(photos, tmp_path, monkeypa
         return len(list((tmp_path / "resume").iterdir()))
 
     assert (kept(), kept()) == (1, 1)
-    for number, name in enumerate(("grid.py", "dbdf.safetensors")):
+    for number, name in enumerate(("planes.py", "dbdf.safetensors")):
         package = tmp_path / str(number)
         shutil.copytree(Path(mapping.__file__).parent, package)
         with open(package / name, "ab") as file:

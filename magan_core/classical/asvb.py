@@ -15,7 +15,6 @@ independent, and each kernel is given the s that suits it best.
 import numpy as np
 
 from magan_core.classical import planes
-from magan_core.classical.grid import interpolate
 
 BOXES = (3, 5, 7, 9, 11, 15, 19)  # lengths of the kernels, pixels
 WINDOW = 21  # length of the filters, pixels; odd
@@ -35,7 +34,7 @@ def asvb(photo: np.ndarray) -> np.ndarray:
     """
     planes.check(photo)
     gains = motion(planes.grey(photo), WINDOW, STEP)
-    return planes.as_map(planes.stretch(-interpolate(gains, STEP, photo.shape[:2])))
+    return planes.as_map(planes.stretch(-planes.interpolate(gains, STEP, photo.shape[:2])))
 
 
 def motion(grey: np.ndarray, window: int, step: int) -> np.ndarray:

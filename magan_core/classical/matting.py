@@ -10,7 +10,7 @@ from scipy.ndimage import binary_erosion, correlate1d
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import splu
 
-from magan_core.classical.grid import interpolate
+from magan_core.classical.planes import interpolate
 
 SMALLEST = 21  # the least side that leaves 3 pixels of the coarsest level
 EPSILON = 1e-7  # what slope of a local model costs

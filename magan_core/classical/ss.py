@@ -13,7 +13,6 @@ from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
 from magan_core.classical import planes
-from magan_core.classical.grid import interpolate
 
 WINDOW = 16  # side of a window of the coarse map, pixels; even
 STEP = 4  # distance of the windows, pixels
@@ -52,7 +51,7 @@ def coarse(grey: np.ndarray) -> np.ndarray:
     """
     again = gaussian_filter(grey, REBLUR, mode="reflect")
     residual = (log_spectra(grey, WINDOW, STEP) - log_spectra(again, WINDOW, STEP)).mean(axis=0)
-    return interpolate(residual, STEP, grey.shape)
+    return planes.interpolate(residual, STEP, grey.shape)
 
 
 def log_spectra(grey: np.ndarray, window: int, step: int) -> np.ndarray:
