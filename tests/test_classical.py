@@ -7,13 +7,15 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
+from textures import half_sharp, noise
 from threadpoolctl import threadpool_limits
 
 from magan_core.classical import METHODS, Method, get_method
 from magan_core.errors import MaganError
 
 ROOT = Path(__file__).parent.parent
-PHOTO = np.random.default_rng(0).integers(0, 256, (48, 52, 3), np.uint8)
+PHOTO = noise(48, 52)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -26,46 +28,87 @@ def test_every_method_maps_a_photograph(name):
     assert METHODS[name].about.startswith(("exact port", "re-trained port", "reconstruction"))
 
 
-WHOLE = {  # the smallest, and odd, sizes of a map; whether it always reaches both 0 and 255
-    "LBP": ([(21, 21), (21, 40), (50, 23)], False),
-    "DBDF": ([(28, 28), (28, 45), (50, 29)], True),
-    "SS": ([(16, 16), (16, 45), (50, 17)], True),
+SHAPES = {  # the smallest, and odd ones
+    "ASVB": [(1, 1), (1, 40), (33, 2), (40, 31)],
+    "DBDF": [(28, 28), (28, 45), (50, 29)],
+    "SS": [(16, 16), (16, 45), (50, 17)],
+    "LBP": [(21, 21), (21, 40), (50, 23)],
+    "HiFST": [(1, 1), (2, 40), (40, 3)],
 }
 
 
-@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name in WHOLE for shape in WHOLE[name][0]])
+@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name in METHODS for shape in SHAPES[name]])
 def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(name, shape):
-    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    photo = noise(*shape)
     found = METHODS[name](photo)
     assert found.dtype == np.uint8
     assert found.shape == shape
-    if WHOLE[name][1]:
+    if name in ("DBDF", "SS"):
         assert (found.min(), found.max()) == (0, 255)
     assert np.array_equal(found, METHODS[name](photo.copy()))
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("level", [0, 90, 255])
 def test_a_flat_photograph_is_out_of_focus(name, level):
     assert not METHODS[name](np.full((40, 44, 3), level, np.uint8)).any()
 
 
 @pytest.mark.parametrize(
-    ("name", "height", "width", "seed", "margin"),
-    [("LBP", 60, 64, 4, 6), ("DBDF", 64, 80, 5, 10), ("SS", 64, 80, 5, 10)],
+    ("name", "height", "width", "seed", "margin", "least"),
+    [
+        ("ASVB", 64, 80, 5, 10, 50),
+        ("DBDF", 64, 80, 5, 10, 100),
+        ("SS", 64, 80, 5, 10, 100),
+        ("LBP", 60, 64, 4, 6, 100),
+        ("HiFST", 80, 90, 8, 25, 100),
+    ],
 )
-def test_two_levels(name, height, width, seed, margin):
+def test_two_levels(name, height, width, seed, margin, least):
     """Noise of two levels on the left is in focus, the flat right is not; `margin` pixels are open."""
     photo, half = np.full((height, width, 3), 255, np.uint8), width // 2
     photo[:, :half] *= np.random.default_rng(seed).integers(0, 2, (height, half, 1), np.uint8)
     found = METHODS[name](photo)
-    assert found[:, : half - margin].mean() > found[:, half + margin :].mean() + 100
+    assert found[:, : half - margin].mean() > found[:, half + margin :].mean() + least
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("name", "height", "width", "seed", "least"),
+    [
+        ("ASVB", 160, 224, 1, 0.9),
+        ("DBDF", 96, 128, 0, 0.9),
+        ("SS", 96, 128, 0, 0.95),
+        ("LBP", 96, 128, 0, 0.95),
+        ("HiFST", 96, 128, 1, 0.95),
+    ],
+)
+def test_the_sharp_half_is_in_focus(name, height, width, seed, least, turned):
+    photo = half_sharp(height, width, seed)
+    found = METHODS[name](photo.transpose(1, 0, 2)).T if turned else METHODS[name](photo)
+    truth = np.broadcast_to(np.arange(width) < width // 2, found.shape)
+    assert roc_auc_score(truth.ravel(), found.ravel()) > least
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_refuses_what_is_no_photograph(name):
-    with pytest.raises(MaganError, match="expected uint8"):
-        METHODS[name](PHOTO[..., 0])
+@pytest.mark.parametrize(
+    ("photo", "message"),
+    [
+        (PHOTO[..., 0], r"uint8 \(48, 52\); expected uint8 \(H, W, 3\)"),
+        (PHOTO.astype(float), r"float64 \(48, 52, 3\); expected uint8"),
+    ],
+    ids=["grey", "floats"],
+)
+def test_every_method_refuses_what_is_no_photograph(name, photo, message):
+    with pytest.raises(MaganError, match=message):
+        METHODS[name](photo)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_refuses_a_photograph_that_is_too_small(name):
+    (side, _), *_ = SHAPES[name]
+    with pytest.raises(MaganError, match=f"at least {side} on each side"):
+        METHODS[name](noise(side - 1, 50))
 
 
 def test_importing_the_table_imports_no_method():

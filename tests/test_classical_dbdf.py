@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from scipy import stats
-from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 from sklearn.naive_bayes import GaussianNB
+from textures import half_sharp, noise
 
 from magan_core import paths
 from magan_core.classical.belief import merge
@@ -21,21 +21,8 @@ from magan_core.data.images import read_map
 from magan_core.errors import MaganError
 
 
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def half_sharp(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Noise of two coarsenesses; its right half is blurred."""
-    rng = np.random.default_rng(seed)
-    fine, coarse = (gaussian_filter(rng.standard_normal((height, width)), sigma) for sigma in (0.7, 4))
-    grey = 110 + 35 * fine / fine.std() + 25 * coarse / coarse.std()
-    grey[:, width // 2 :] = gaussian_filter(grey, 3)[:, width // 2 :]
-    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-
-
 def grey_half_sharp(height: int, width: int) -> np.ndarray:
-    """The same as one plane, with a flat and a black corner."""
+    """`half_sharp` as one plane, with a flat and a black corner."""
     grey = half_sharp(height, width)[..., 0].copy()
     grey[:13, :13] = 90
     grey[-13:, -13:] = 0
@@ -300,28 +287,6 @@ def test_what_the_repository_holds():
 
 
 # The whole.
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_sharp_half_is_in_focus(turned):
-    photo = half_sharp(96, 128)
-    truth = np.broadcast_to(np.arange(128) < 64, (96, 128))
-    found = dbdf(photo.transpose(1, 0, 2)).T if turned else dbdf(photo)
-    assert roc_auc_score(truth.ravel(), found.ravel()) > 0.9
-
-
-@pytest.mark.parametrize(
-    ("photo", "message"),
-    [
-        (noise(27, 50), "at least 28"),
-        (noise(30, 30)[..., 0], r"uint8 \(30, 30\); expected uint8 \(H, W, 3\)"),
-        (noise(30, 30).astype(float), "float64"),
-    ],
-    ids=["too small", "grey", "floats"],
-)
-def test_bad_input(photo, message):
-    with pytest.raises(MaganError, match=message):
-        dbdf(photo)
 
 
 def photograph(stem: str) -> tuple[np.ndarray, np.ndarray]:

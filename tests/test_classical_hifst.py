@@ -6,28 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter
-from sklearn.metrics import roc_auc_score
+from textures import noise
 
 from magan_core.classical import hifst as module
 from magan_core.classical.domain_transform import recursive_filter
 from magan_core.classical.hifst import fuse, hifst, local_entropy, smallest
-from magan_core.errors import MaganError
 
 SIZES = (7, 15, 31, 63)
-
-
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def half_sharp(height: int, width: int) -> np.ndarray:
-    """Noise of two coarsenesses; its right half is blurred."""
-    rng = np.random.default_rng(1)
-    fine, coarse = (gaussian_filter(rng.standard_normal((height, width)), sigma) for sigma in (0.7, 4))
-    grey = 110 + 35 * fine / fine.std() + 25 * coarse / coarse.std()
-    grey[:, width // 2 :] = gaussian_filter(grey, 3)[:, width // 2 :]
-    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 # The definition, one pixel at a time.
@@ -171,47 +156,3 @@ def test_the_recursive_filter_keeps_constants_edges_and_when_narrow_everything()
     smooth = recursive_filter(values + 10 * edge, edge, 15, 0.1)
     assert smooth[:, :10].max() < 1
     assert smooth[:, 10:].min() > 10
-
-
-# The whole.
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (2, 40), (40, 3)])
-def test_a_map_has_the_size_of_the_photograph_and_comes_out_again(shape):
-    photo = noise(*shape)
-    found = hifst(photo)
-    assert found.dtype == np.uint8
-    assert found.shape == shape
-    assert np.array_equal(found, hifst(photo.copy()))
-
-
-@pytest.mark.parametrize("level", [0, 90, 255])
-def test_a_flat_photograph_is_out_of_focus(level):
-    assert not hifst(np.full((20, 24, 3), level, np.uint8)).any()
-
-
-def test_two_levels():
-    photo = np.zeros((80, 90, 3), np.uint8)
-    photo[:, :40] = 255 * np.random.default_rng(8).integers(0, 2, (80, 40, 1), np.uint8)
-    found = hifst(photo)
-    assert found[:, :20].mean() > found[:, 70:].mean() + 100
-
-
-def test_the_sharp_half_is_in_focus():
-    found = hifst(half_sharp(96, 128))
-    truth = np.broadcast_to(np.arange(128) < 64, found.shape)
-    assert roc_auc_score(truth.ravel(), found.ravel()) > 0.95
-
-
-@pytest.mark.parametrize(
-    ("photo", "message"),
-    [
-        (noise(9, 9)[..., 0], r"uint8 \(9, 9\); expected uint8 \(H, W, 3\)"),
-        (noise(9, 9).astype(float), "float64"),
-        (noise(9, 9)[:0], "at least 1"),
-    ],
-    ids=["grey", "floats", "empty"],
-)
-def test_bad_input(photo, message):
-    with pytest.raises(MaganError, match=message):
-        hifst(photo)

@@ -6,23 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2lab
-from sklearn.metrics import roc_auc_score
+from textures import noise
 
-from magan_core.classical.ss import COLOUR, TEXTURE, coarse, log_spectra, refine, ss
-from magan_core.errors import MaganError
-
-
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def half_sharp(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Noise of two coarsenesses; its right half is blurred."""
-    rng = np.random.default_rng(seed)
-    fine, broad = (gaussian_filter(rng.standard_normal((height, width)), sigma) for sigma in (0.7, 4))
-    grey = 110 + 35 * fine / fine.std() + 25 * broad / broad.std()
-    grey[:, width // 2 :] = gaussian_filter(grey, 3)[:, width // 2 :]
-    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+from magan_core.classical.ss import COLOUR, TEXTURE, coarse, log_spectra, refine
 
 
 def slow_log_spectrum(window: np.ndarray) -> np.ndarray:
@@ -130,28 +116,3 @@ def test_refinement_draws_similar_regions_together_and_leaves_others(regions):
     assert first.min() < alike.min()
     assert alike.max() < first.max()
     np.testing.assert_allclose(refine(sharp, lab, grey, labels, 1e-3, TEXTURE, 20), first)
-
-
-# The whole.
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_sharp_half_is_in_focus(turned):
-    photo = half_sharp(96, 128)
-    truth = np.broadcast_to(np.arange(128) < 64, (96, 128))
-    found = ss(photo.transpose(1, 0, 2)).T if turned else ss(photo)
-    assert roc_auc_score(truth.ravel(), found.ravel()) > 0.95
-
-
-@pytest.mark.parametrize(
-    ("photo", "message"),
-    [
-        (noise(15, 50), "at least 16"),
-        (noise(30, 30)[..., 0], r"uint8 \(30, 30\); expected uint8 \(H, W, 3\)"),
-        (noise(30, 30).astype(float), "float64"),
-    ],
-    ids=["too small", "grey", "floats"],
-)
-def test_bad_input(photo, message):
-    with pytest.raises(MaganError, match=message):
-        ss(photo)
