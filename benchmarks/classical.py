@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photographs", type=int, default=5)
     options = parser.parse_args()
-    folder = paths.raw("cuhk") / "images"
+    folder = paths.raw() / "cuhk" / "images"
     source = photographs(folder) if folder.is_dir() else scenes()
     photos = [photo for _, photo in zip(range(options.photographs), source, strict=False)]
     result = {

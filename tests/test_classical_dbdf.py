@@ -291,7 +291,7 @@ def test_what_the_repository_holds():
 
 def photograph(stem: str) -> tuple[np.ndarray, np.ndarray]:
     """A photograph of CUHK and its mask; skip where they are not."""
-    folder = paths.raw("cuhk")
+    folder = paths.raw() / "cuhk"
     if not folder.is_dir():
         pytest.skip(f"no photographs in {folder}: set MAGAN_DATA")
     record = next(one for one in sets.pairs(folder, "blur") if one["stem"] == stem)

@@ -287,7 +287,7 @@ def test_the_textured_half_is_in_focus():
 @pytest.mark.parametrize("stem", ["out_of_focus0045", "out_of_focus0051", "out_of_focus0062"])
 def test_published_maps_of_the_authors(stem):
     """The smallest, one with seeds that hang on the last bit, and one that is nearly black."""
-    photo = paths.raw("cuhk") / "images" / f"{stem}.jpg"
+    photo = paths.raw() / "cuhk" / "images" / f"{stem}.jpg"
     published = paths.published() / "cuhk/LBP" / f"{stem}.png"
     if not photo.exists() or not published.exists():
         pytest.skip("MAGAN_DATA and MAGAN_PUBLISHED name no folders with cuhk and the maps cuhk/LBP")

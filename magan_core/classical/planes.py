@@ -3,6 +3,7 @@
 import numpy as np
 
 from magan_core.errors import MaganError
+from magan_core.wording import size_of
 
 
 def check(photo: np.ndarray, side: int = 1) -> None:
@@ -15,7 +16,7 @@ def check(photo: np.ndarray, side: int = 1) -> None:
         )
     if min(photo.shape[:2]) < side:
         raise MaganError(
-            f"the photograph is {photo.shape[1]} x {photo.shape[0]} pixels; expected at least {side} on each "
+            f"the photograph is {size_of(photo)} pixels; expected at least {side} on each "
             "side: take a larger photograph or another method"
         )
 

@@ -57,8 +57,8 @@ class Recipe:
     torch.compile the networks, which takes half a minute at the start, and as long again or longer where
     unlabelled photographs come in, each half for itself. It is for one training a process: torch compiles a
     network eight times at most, and would run the discriminator of a fifth training, or of the second half of
-    a third semi-supervised one, as it is. average: decay of the moving average of the generator's weights that the run ends with; 0: the last weights.
-    save_seconds: how often the resume state is saved.
+    a third semi-supervised one, as it is. average: decay of the moving average of the generator's weights
+    that the run ends with; 0: the last weights. save_seconds: how often the resume state is saved.
     """
 
     steps: int
