@@ -44,7 +44,8 @@ def seconds_a_step(
     steps: int,
     memory: float,
 ) -> float:
-    """After as many steps to warm up. torch compiles no more than eight times what it has compiled before."""
+    """After as many steps to warm up. What was compiled before is forgotten first: torch compiles a function
+    eight times at most."""
     training = profile["training"]
     if training["compile"]:
         torch.compiler.reset()

@@ -94,7 +94,9 @@ def run(path: Path, out: Path, given: list[str]) -> None:
         try:
             value = strict_yaml.load(text)
         except yaml.YAMLError as error:
-            raise MaganError(f"parameter '{item}' is not valid YAML. Quote its value.") from error
+            raise MaganError(
+                f"parameter '{item}' is not valid YAML: {' '.join(str(error).split())}. Quote its value."
+            ) from error
         if type(value) is not type(expected[name]):
             raise MaganError(
                 f"parameter {name} of {path} must be {type(expected[name]).__name__} "

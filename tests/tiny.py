@@ -119,8 +119,8 @@ def prepared(root: Path, names: tuple[str, ...] = ("shi", "frd"), count: int = 6
 def train_tiny(
     data: Path, out: Path, run: dict, profile: dict, device: str = "cpu", resume: Path | None = None
 ):
-    """History of a semi-supervised run on the sets of `prepared`. One that compiles compiles all, whatever
-    was trained before in this process."""
+    """History of a semi-supervised run on the sets of `prepared`. Before one that compiles, torch forgets
+    what it has compiled, for it compiles a function eight times at most."""
     if profile["training"]["compile"]:
         torch.compiler.reset()
     return train_run(
