@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import clones
@@ -33,6 +34,15 @@ def queue(clone, name, stage, *overrides):
     run(clone, "dvc", "exp", "run", "--queue", "--name", name, *settings, stage)
 
 
+def start_workers(clone):
+    """Two, which write into a file: one that DVC leaves idle would hold a pipe open for ever."""
+    with open(clone.parent / "workers.txt", "w") as told:
+        command = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", "2"]
+        subprocess.run(
+            command, cwd=clone, env=clones.environment(clone), stdout=told, stderr=told, check=True
+        )
+
+
 def statuses(clone):
     """{name: status} of the tasks in DVC's queue."""
     lines = run(clone, "dvc", "queue", "status").stdout.splitlines()
@@ -51,7 +61,7 @@ def test_two_workers_run_what_is_queued(clone):
     own = package.read_text(encoding="utf-8")
     package.write_text("raise RuntimeError('not the code that was queued')", encoding="utf-8")
     try:
-        run(clone, "dvc", "queue", "start", "--jobs", "2")
+        start_workers(clone)
         end = time.monotonic() + 900
         while set(statuses(clone).values()) & {"Queued", "Running"} and time.monotonic() < end:
             time.sleep(3)
