@@ -56,8 +56,8 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
     file = Path(file)
     if not file.is_file():
         raise MaganError(
-            f"pretrained weights {file} are missing. Put the file there (`make released-model` makes "
-            "those in build), set MAGAN_WEIGHTS to its folder where params.yaml names none, set `file: null` "
+            f"pretrained weights {file} are missing. Make those of params.yaml by scripts/imagenet_weights.py "
+            "(those in build by `make released-model`), name their folder by MAGAN_WEIGHTS, set `file: null` "
             "to download timm's, or use a profile that trains from scratch."
         )
     if "magan" in read_metadata(file):

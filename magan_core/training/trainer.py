@@ -55,10 +55,10 @@ class Recipe:
     auto: see device.choose_precision.
     graph, compile: on a GPU, and in one process, record the step once and replay it (replay.Replay), and
     torch.compile the networks, which takes half a minute at the start, and as long again or longer where
-    unlabelled photographs come in, each half for itself. It is for one training a process: torch compiles a
-    network eight times at most, and would run the discriminator of a fifth training, or of the second half of
-    a third semi-supervised one, as it is. average: decay of the moving average of the generator's weights
-    that the run ends with; 0: the last weights. save_seconds: how often the resume state is saved.
+    unlabelled photographs come in, each half for itself. It is for one training a process: torch compiles the
+    same code eight times at most, and runs it as it is from then on. average: decay of the moving average of
+    the generator's weights that the run ends with; 0: the last weights. save_seconds: how often the resume
+    state is saved.
     """
 
     steps: int
