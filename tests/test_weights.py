@@ -343,7 +343,7 @@ def test_files_that_do_not_fit_a_backbone(tmp_path):
         "less": r"1 tensors missing, 0 of another shape \(first: conv1\.weight\)",
         "other": "0 tensors missing, 1 of another shape",
         "cut": "is not a readable safetensors file",
-        "missing": r"are missing\. Make those .* by scripts/imagenet_weights\.py .* by MAGAN_WEIGHTS, set `file",
+        "missing": r"are missing\. scripts/imagenet_weights\.py makes those .* MAGAN_WEIGHTS names",
     }
     for name, message in messages.items():
         with pytest.raises(MaganError, match=message):

@@ -56,9 +56,9 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
     file = Path(file)
     if not file.is_file():
         raise MaganError(
-            f"pretrained weights {file} are missing. Make those of params.yaml by scripts/imagenet_weights.py "
-            "(those in build by `make released-model`), name their folder by MAGAN_WEIGHTS, set `file: null` "
-            "to download timm's, or use a profile that trains from scratch."
+            f"pretrained weights {file} are missing. scripts/imagenet_weights.py makes those of ImageNet, "
+            "`make released-model` those in build; MAGAN_WEIGHTS names another folder; `file: null` downloads "
+            "timm's. Or use a profile that trains from scratch."
         )
     if "magan" in read_metadata(file):
         return _go_on_from(generator, settings, file)
