@@ -343,7 +343,7 @@ def test_files_that_do_not_fit_a_backbone(tmp_path):
         "less": r"1 tensors missing, 0 of another shape \(first: conv1\.weight\)",
         "other": "0 tensors missing, 1 of another shape",
         "cut": "is not a readable safetensors file",
-        "missing": r"are missing\. scripts/imagenet_weights\.py makes those .* MAGAN_WEIGHTS names",
+        "missing": r"are missing\. scripts/imagenet_weights\.py makes those .* MAGAN_WEIGHTS is for",
     }
     for name, message in messages.items():
         with pytest.raises(MaganError, match=message):
@@ -463,7 +463,7 @@ def test_the_files_that_params_yaml_names(profile):
     settings = params.load(ROOT / "params.yaml")["profiles"][profile]
     file = paths.weights() / settings["weights"]["file"]
     if not file.exists():
-        pytest.skip(f"{file.name} is not in the folder that MAGAN_WEIGHTS names")
+        pytest.skip(f"{file.name} is not in the folder that MAGAN_WEIGHTS is for")
     generator = build_generator(settings["model"]).eval()
     load_pretrained(generator, settings["model"], file)
     with torch.no_grad():

@@ -57,7 +57,7 @@ def load_pretrained(generator: MANet, settings: dict, file: str | Path | None) -
     if not file.is_file():
         raise MaganError(
             f"pretrained weights {file} are missing. scripts/imagenet_weights.py makes those of ImageNet, "
-            "`make released-model` those in build; MAGAN_WEIGHTS names another folder; `file: null` downloads "
+            "`make released-model` those in build; MAGAN_WEIGHTS is for another folder; `file: null` fetches "
             "timm's. Or use a profile that trains from scratch."
         )
     if "magan" in read_metadata(file):
