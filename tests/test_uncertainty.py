@@ -130,6 +130,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not():
     for call in (
         lambda seed: metrics.intervals(SET, PAPER, seed=seed, resamples=200),
         lambda seed: metrics.paired_difference(SET, OTHER, PAPER, seed=seed, resamples=200),
+        lambda seed: paired_mean(np.arange(12.0), np.arange(12.0) ** 2, seed=seed, resamples=200),
     ):
         assert repr(call(3)) == repr(call(3))
         assert repr(call(3)) != repr(call(4))
