@@ -172,6 +172,14 @@ def test_p_counts_the_exchanges(images):
     assert found.p == pytest.approx(share, abs=4 * (share / 20_000) ** 0.5 + 1e-4)
 
 
+def test_p_is_never_less_than_that_of_the_one_exchange_that_was_observed():
+    """Of 40 images no drawn exchange is as extreme; what was observed counts as one of 1 + 99."""
+    values = np.full(40, 200)
+    found = metrics.paired_difference(with_mae(values), with_mae(values - 51), FOCUS, resamples=99)["mae"]
+    assert found.p == 1 / 100
+    assert paired_mean(np.zeros(40), np.ones(40), resamples=99).p == 1 / 100
+
+
 def test_a_clear_difference_is_found_and_a_small_sample_says_so():
     random = np.random.default_rng(0)
     a = random.integers(100, 256, 40)
