@@ -408,6 +408,21 @@ def test_vgg16_has_its_thirteen_convolutions():
     assert count == 14_714_688  # VGG-16 without its classifier
 
 
+@pytest.mark.parametrize("width", [1.0, 0.25])
+def test_the_slim_network_has_the_convolutions_of_vgg16_at_its_width(width):
+    shapes = [
+        [
+            (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride)
+            for layer in network.modules()
+            if isinstance(layer, nn.Conv2d)
+        ]
+        for network in (build_backbone("slim_vgg", width=width), build_backbone("vgg16"))
+    ]
+    slim, vgg = shapes
+    expected = [(int(i * width) if i > 3 else i, int(o * width), *others) for i, o, *others in vgg]
+    assert slim == expected
+
+
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
@@ -553,6 +568,22 @@ def test_unknown_receptive_field():
 
 def convolutions(discriminator):
     return [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
+
+
+@pytest.mark.parametrize(
+    ("field", "widths"),
+    [(1, [2, 4]), (16, [2, 4]), (70, [2, 4, 8, 16]), (256, [2, 4, 8, 16, 16, 16])],
+)
+def test_a_discriminator_doubles_its_channels_up_to_eight_times(field, widths):
+    found = convolutions(build_discriminator(field, channels=2))
+    assert [layer.out_channels for layer in found] == [*widths, 1]
+    assert [layer.in_channels for layer in found] == [4, *widths]
+
+
+def test_the_usual_discriminator_sees_70_pixels_and_begins_with_64_channels():
+    usual = build_discriminator()
+    assert receptive_field(usual) == 70
+    assert convolutions(usual)[0].out_channels == 64
 
 
 def test_weights_come_from_a_normal_distribution_of_0_02():
