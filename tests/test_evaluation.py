@@ -393,9 +393,13 @@ def test_a_folder_whose_name_is_no_unicode(folders):
     folder, _ = folders
     named = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
     (folder / "maps").rename(named)
-    summary = evaluate(named, folder / "masks", out=folder / "out")
+    masks, split = (Path(f"{named}-{kind}") for kind in ("masks", "split"))
+    (folder / "masks").rename(masks)
+    split.write_text("a\nb\n")
+    summary = evaluate(named, masks, split=split, out=folder / "out")
     assert json.loads((folder / "out/summary.json").read_text()) == summary
-    assert summary["scored"]["maps"] == str(folder / "caf\\xe9")
+    told = [summary["scored"][name] for name in ("maps", "masks", "split")]
+    assert told == [str(folder / f"caf\\xe9{kind}") for kind in ("", "-masks", "-split")]
 
 
 @pytest.mark.parametrize(
