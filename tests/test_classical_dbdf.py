@@ -267,6 +267,17 @@ def test_fitting_again_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert not np.array_equal(focus_map(grey, {11: load()[11]}), fitted)
 
 
+def test_a_feature_that_never_changes_leaves_a_posterior():
+    """A ramp: each of its blurred patches has one gradient only."""
+    ramp = np.repeat(np.tile(np.arange(40, dtype=np.uint8) * 4, (40, 1))[..., None], 3, axis=2)
+    mask = np.full((40, 40), 255, np.uint8)
+    mask[8:30, 8:30] = 0
+    learnt = fit([(noise(40, 40), np.full_like(mask, 255)), (ramp, mask)], (11,), 50)[11]
+    assert learnt.deviations[1].min() < 1e-3
+    values = np.random.default_rng(0).normal(0, 1, (5, 6, 7)) + learnt.means[1][:, None, None]
+    assert np.isfinite(learnt.posterior(values)).all()
+
+
 @pytest.mark.parametrize("white", [0, 255])
 def test_fitting_needs_both_classes(white):
     photo, _ = stripes(0)
