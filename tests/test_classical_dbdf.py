@@ -245,6 +245,14 @@ def test_the_first_filter_is_what_the_classes_differ_in(striped):
     assert striped.deviations[0, 3] > 5 * striped.deviations[1, 3]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_largest_weight_of_a_filter_is_positive(seed):
+    """Else the sign would be that of a library of linear algebra."""
+    for one in fit([stripes(number) for number in range(4)], (7, 11), 200, seed).values():
+        flat = one.filters.reshape(2, -1)
+        assert (np.take_along_axis(flat, np.abs(flat).argmax(axis=1)[:, None], axis=1) > 0).all()
+
+
 def test_densities_are_those_of_the_pixels_of_each_class(striped):
     for label, numbers in enumerate([(0, 2, 4), (1, 3, 5)]):
         values = np.concatenate([power(stripes(number)[0][..., 0], 11).ravel() for number in numbers])
