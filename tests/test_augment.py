@@ -224,7 +224,7 @@ def test_saturation_moves_colours_away_from_their_mean():
 def small(**settings):
     images, masks = (torch.randint(0, 256, (10, 16, 16, *more), dtype=torch.uint8) for more in ((3,), ()))
     sizes = torch.tensor([[20, 30]] * 10)
-    return Sampler(images, masks, sizes, batch=4, crop=12, rotation=0.15, seed=5, **settings)
+    return Sampler(images, masks, sizes, **{"batch": 4, "crop": 12, "rotation": 0.15, "seed": 5} | settings)
 
 
 def test_jitter_recolours_each_photograph_and_no_mask():
@@ -238,6 +238,20 @@ def test_jitter_recolours_each_photograph_and_no_mask():
     assert 0.6 < ratios.min() < ratios.max() < 1.4
     assert after.min() >= 0
     assert after.max() <= 1
+
+
+def test_jitter_is_drawn_evenly_both_ways_and_apart_for_brightness_and_colours():
+    """Of one colour throughout: brightness scales its mean, contrast and saturation what is left of it."""
+    images = torch.tensor([90, 110, 100], dtype=torch.uint8).expand(500, 16, 16, 3).contiguous()
+    options = {"batch": 500, "crop": 12, "rotation": 0.0, "seed": 5}
+    found, _ = Sampler(images, None, torch.full((500, 2), 16), jitter=0.4, **options).next()
+    mean = found.mean((1, 2, 3))
+    brightness = mean / (100 / 255)
+    colours = (found[:, 1, 0, 0] - mean) / (10 / 255) / brightness
+    assert kstest(brightness.numpy(), "uniform", (0.6, 0.8)).pvalue > 0.01
+    assert 0.6**2 - 1e-4 <= colours.min() < 0.55
+    assert 1.7 < colours.max() <= 1.4**2 + 1e-4
+    assert abs(np.corrcoef(brightness, colours)[0, 1]) < 0.15
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -274,6 +288,12 @@ def test_cutmix_pastes_another_photograph_with_its_mask():
     for crop, other in zip(numbers[:, 0], changed, strict=True):
         pasted = crop[other].unique()
         assert len(pasted) == int(other.any())
+    most = torch.zeros(10)
+    for _ in range(20):
+        numbers = (mixed.next()[0] * 255).round().int()
+        crops = [(numbers == number).flatten(1).any(1).sum() for number in range(10)]
+        most = torch.maximum(most, torch.stack(crops))
+    assert most.min() > 1, "each photograph is pasted into another at times"
     unlabelled = Sampler(numbered(10), None, torch.tensor([[20, 30]] * 10), cutmix=1.0, **options)
     assert torch.equal(unlabelled.next()[0], images)
     assert unlabelled.next()[1] is None
@@ -315,6 +335,10 @@ def test_noise_leaves_masks_and_the_choice_of_crops_as_they_are():
 @pytest.mark.parametrize(
     "setting",
     [
+        {"batch": 0},
+        {"crop": 0},
+        {"rotation": -0.1},
+        {"rotation": 1.1},
         {"noise": -0.1},
         {"noise": math.nan},
         {"cutmix": -0.1},

@@ -245,6 +245,14 @@ def test_the_first_filter_is_what_the_classes_differ_in(striped):
     assert striped.deviations[0, 3] > 5 * striped.deviations[1, 3]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_largest_weight_of_a_filter_is_positive(seed):
+    """Else the sign would be that of a library of linear algebra."""
+    for one in fit([stripes(number) for number in range(4)], (7, 11), 200, seed).values():
+        flat = one.filters.reshape(2, -1)
+        assert (np.take_along_axis(flat, np.abs(flat).argmax(axis=1)[:, None], axis=1) > 0).all()
+
+
 def test_densities_are_those_of_the_pixels_of_each_class(striped):
     for label, numbers in enumerate([(0, 2, 4), (1, 3, 5)]):
         values = np.concatenate([power(stripes(number)[0][..., 0], 11).ravel() for number in numbers])
@@ -265,6 +273,17 @@ def test_fitting_again_gives_the_same_bytes_and_another_seed_others(tmp_path):
     fitted = focus_map(grey, fit(photographs, (11,), 50))
     assert np.array_equal(focus_map(grey, load(tmp_path / "one")), fitted)
     assert not np.array_equal(focus_map(grey, {11: load()[11]}), fitted)
+
+
+def test_a_feature_that_never_changes_leaves_a_posterior():
+    """A ramp: each of its blurred patches has one gradient only."""
+    ramp = np.repeat(np.tile(np.arange(40, dtype=np.uint8) * 4, (40, 1))[..., None], 3, axis=2)
+    mask = np.full((40, 40), 255, np.uint8)
+    mask[8:30, 8:30] = 0
+    learnt = fit([(noise(40, 40), np.full_like(mask, 255)), (ramp, mask)], (11,), 50)[11]
+    assert learnt.deviations[1].min() < 1e-3
+    values = np.random.default_rng(0).normal(0, 1, (5, 6, 7)) + learnt.means[1][:, None, None]
+    assert np.isfinite(learnt.posterior(values)).all()
 
 
 @pytest.mark.parametrize("white", [0, 255])

@@ -15,6 +15,7 @@ from magan_core.classical import get_method, mapping
 from magan_core.classical.mapping import map_photographs
 from magan_core.data.images import read_map
 from magan_core.errors import MaganError
+from magan_core.files import write_json
 
 
 @pytest.fixture
@@ -53,6 +54,27 @@ def test_what_is_done_is_not_done_again(photos, tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert victim.exists()
+    record = victim.with_suffix(".json")
+    record.unlink()  # nor is a map without its record: a kill may have come between
+    go(photos, tmp_path / "out", tmp_path / "resume")
+    assert record.exists()
+
+
+def test_the_seconds_are_the_median_of_all_photographs_also_of_those_done_before(photos, tmp_path):
+    go(photos, tmp_path / "out", tmp_path / "resume")
+    for record, seconds in zip((tmp_path / "resume").rglob("*.json"), (1.0, 2.0, 4.0, 9.0), strict=True):
+        write_json(record, {"seconds": seconds})
+    assert go(photos, tmp_path / "out", tmp_path / "resume") == 3.0
+
+
+def test_a_photograph_that_has_changed_is_mapped_anew(photos, tmp_path):
+    go(photos[:2], tmp_path / "out", tmp_path / "resume")
+    changed = np.random.default_rng(4).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+    Image.fromarray(changed).save(photos[0])
+    go(photos[:2], tmp_path / "out", tmp_path / "resume")
+    for photo in photos[:2]:
+        expected = get_method("SS")(np.array(Image.open(photo)))
+        assert np.array_equal(read_map(tmp_path / "out" / f"{photo.stem}.png"), expected)
 
 
 def test_other_code_or_learnt_numbers_take_up_nothing(photos, tmp_path, monkeypatch):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2lab
-from textures import noise
+from skimage.segmentation import slic
+from textures import half_sharp, noise
 
-from magan_core.classical.ss import COLOUR, TEXTURE, coarse, log_spectra, refine
+from magan_core.classical.planes import grey as luma
+from magan_core.classical.ss import COLOUR, TEXTURE, coarse, log_spectra, refine, ss
 
 
 def slow_log_spectrum(window: np.ndarray) -> np.ndarray:
@@ -116,3 +118,13 @@ def test_refinement_draws_similar_regions_together_and_leaves_others(regions):
     assert first.min() < alike.min()
     assert alike.max() < first.max()
     np.testing.assert_allclose(refine(sharp, lab, grey, labels, 1e-3, TEXTURE, 20), first)
+
+
+def test_the_map_is_the_coarse_one_refined_over_regions_in_lab():
+    photo = half_sharp(48, 64)
+    lab, grey = rgb2lab(photo), luma(photo).astype(np.float32)
+    labels = slic(lab / np.ptp(lab), 300, 20.0 / np.ptp(lab), 5, convert2lab=False, start_label=0)
+    refined = refine(coarse(grey), lab, grey, labels, 12.0, 0.15, 20)
+    expected = (refined - refined.min()) / np.ptp(refined) * 255
+    assert len(refined) > 50
+    assert np.abs(ss(photo) - expected[labels]).max() <= 0.51

@@ -261,6 +261,18 @@ def test_maps_that_say_nothing_are_counted(folders):
     assert found["notes"] == ["3 of 5 maps are of one value throughout"]
 
 
+def test_maps_that_are_black_throughout_are_scored(folders):
+    """As of a network that finds nothing in focus: they are not maps of 0 and 1."""
+    folder, pairs = folders
+    for stem, (focus_map, _) in pairs.items():
+        save(np.zeros_like(focus_map), folder / "maps" / f"{stem}.png")
+    found = evaluate(folder / "maps", folder / "masks")
+    assert found["mae"] == pytest.approx(np.mean([mask.mean() / 255 for _, mask in pairs.values()]), abs=1e-8)
+    dark, flat = found["notes"]
+    assert dark.startswith("no map value is above 0 of 255")
+    assert flat == "5 of 5 maps are of one value throughout"
+
+
 def test_a_mask_with_grey_levels_is_cut_and_noted(folders):
     folder, pairs = folders
     expected = evaluate(folder / "maps", folder / "masks")
@@ -270,8 +282,9 @@ def test_a_mask_with_grey_levels_is_cut_and_noted(folders):
         mask[mask == 255] = 128
         mask[:, 0] = 127
         save(mask, folder / "masks" / f"{stem}.png")
+    save(np.where(pairs["c"][1] == 255, np.uint8(200), np.uint8(0)), folder / "masks" / "c.png")
     found = evaluate(folder / "maps", folder / "masks")
-    assert found.pop("notes") == ["2 of 5 masks have grey levels and were cut at 128"]
+    assert found.pop("notes") == ["3 of 5 masks have grey levels and were cut at 128"]
     assert found == expected
 
 
@@ -380,9 +393,13 @@ def test_a_folder_whose_name_is_no_unicode(folders):
     folder, _ = folders
     named = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
     (folder / "maps").rename(named)
-    summary = evaluate(named, folder / "masks", out=folder / "out")
+    masks, split = (Path(f"{named}-{kind}") for kind in ("masks", "split"))
+    (folder / "masks").rename(masks)
+    split.write_text("a\nb\n")
+    summary = evaluate(named, masks, split=split, out=folder / "out")
     assert json.loads((folder / "out/summary.json").read_text()) == summary
-    assert summary["scored"]["maps"] == str(folder / "caf\\xe9")
+    told = [summary["scored"][name] for name in ("maps", "masks", "split")]
+    assert told == [str(folder / f"caf\\xe9{kind}") for kind in ("", "-masks", "-split")]
 
 
 @pytest.mark.parametrize(
@@ -666,7 +683,16 @@ def test_a_map_that_is_turned_by_a_quarter_is_not_stretched(folders, factor):
         evaluate(folder / "maps", folder / "masks", resample=True)
 
 
-@pytest.mark.parametrize("size", [(20, 20), (16, 13), (12, 11), (160, 121)])
+def test_a_square_map_of_another_size_is_not_taken_for_a_turned_one(folders):
+    folder, pairs = folders
+    for stem, (values, mask) in pairs.items():
+        save(np.kron(values[:, :12], np.ones((2, 2), np.uint8)), folder / "square" / f"{stem}.png")
+        save(mask[:, :12], folder / "masks" / f"{stem}.png")
+    (note,) = evaluate(folder / "square", folder / "masks", resample=True)["notes"]
+    assert note.startswith("5 of 5 maps had another size")
+
+
+@pytest.mark.parametrize("size", [(20, 20), (16, 13), (12, 11), (160, 121), (50, 60)])
 def test_a_map_of_another_shape_that_is_not_turned_is_resized(folders, size):
     folder, pairs = folders
     Image.fromarray(pairs["b"][0]).resize(size).save(folder / "maps" / "b.png")

@@ -72,6 +72,8 @@ def test_value_histogram_is_pixels_an_image():
         (lambda focus_map, mask: (focus_map.astype(np.int64), mask), "the map is int64"),
         (lambda focus_map, mask: (focus_map, mask > 0), "the mask is bool"),
         (lambda focus_map, mask: (focus_map, mask[..., None]), r"the mask is uint8 \(17, 23, 1\)"),
+        (lambda focus_map, mask: (focus_map.astype(np.uint16), mask // 255), "other than 0 and 255; cut"),
+        (lambda focus_map, mask: (focus_map.astype(np.uint16), mask.astype(np.uint16)), "the mask is uint16"),
     ],
 )
 def test_bad_input_is_refused(change, message):

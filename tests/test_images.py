@@ -386,6 +386,25 @@ def test_missing_foreign_and_empty_files_are_named(tmp_path):
             read_photo(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "does not fit into memory; make it smaller"),
+        (PermissionError(13, "Permission denied"), r"may not be read \(Permission denied\); make it"),
+    ],
+    ids=["memory", "permission"],
+)
+def test_what_keeps_a_picture_from_being_read_is_told(tmp_path, monkeypatch, error, message):
+    def fails(*_, **__):
+        raise error
+
+    path = saved(tmp_path / "a.png", Image.fromarray(GREY))
+    monkeypatch.setattr(Image, "open", fails)
+    for read in (read_photo, read_map, colour_profile):
+        with pytest.raises(MaganError, match=rf"a\.png: {message}"):
+            read(path)
+
+
 def test_fifty_megapixels_are_fine_and_a_bomb_is_not(tmp_path, monkeypatch):
     assert read_photo(saved(tmp_path / "big.png", Image.new("1", (8660, 5774)))).shape == (5774, 8660, 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
@@ -466,6 +485,8 @@ def test_mask_stays_a_mask_and_keeps_its_share():
     small = resize_mask(disk, 32, 40)
     assert set(np.unique(small)) == {0, 255}
     assert abs(small.mean() - disk.mean()) < 4
+    halves = np.uint8([[0, 255, 0, 0], [255, 0, 0, 255]])
+    assert resize_mask(halves, 1, 2).tolist() == [[255, 0]], "half of it is enough"
 
 
 @settings(max_examples=30, deadline=None)

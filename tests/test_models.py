@@ -192,6 +192,18 @@ def test_spatial_attention_is_a_map_of_weights_with_two_atrous_convolutions():
     assert [layer.dilation for layer in convolutions] == [(2, 2), (2, 2)]
 
 
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_spatial_attention_is_its_formula_written_out(dilation):
+    torch.manual_seed(0)
+    module = SpatialAttention(6, hidden=4, dilation=dilation)
+    high = torch.randn(2, 6, 9, 7) * 5
+    first, second = (layer for layer in module.layers if isinstance(layer, nn.Conv2d))
+    x = F.conv2d(high, first.weight, first.bias, padding=dilation, dilation=dilation)
+    x = torch.where(x > 0, x, 0.0)
+    x = F.conv2d(x, second.weight, second.bias, padding=dilation, dilation=dilation)
+    torch.testing.assert_close(module(high), 1 / (1 + torch.exp(-x)))
+
+
 @pytest.mark.parametrize("parts", TABLE_IV, ids="+".join)
 def test_every_row_of_table_iv_at_odd_sizes(parts):
     torch.manual_seed(0)
@@ -259,6 +271,37 @@ def test_features_are_shown_as_eq_2_and_3_change_them():
     assert generator.alphas() == {"alpha_hca": 0.5, "alpha_lca": -0.25}
 
 
+def test_the_generator_is_its_formula_written_out():
+    """Section III-A: the backbone, channel attention on both groups of levels, spatial attention of the
+    attended high-level features on the low-level ones, a head each and one on both."""
+    torch.manual_seed(0)
+    network = build_generator(MODEL).eval()
+    network.high_attention.alpha.data.fill_(0.5)
+    network.low_attention.alpha.data.fill_(-0.25)
+    network.spatial_attention.layers[-1].weight.data.mul_(100)  # Z that is not nearly flat
+
+    def enlarged(features, like):
+        return F.interpolate(features, size=like.shape[2:], mode="bilinear", align_corners=False)
+
+    def head(layers, features):
+        convolution, norm, _ = layers
+        found = norm(F.conv2d(features, convolution.weight, convolution.bias, padding=1))
+        return torch.where(found > 0, found, 0.0)
+
+    with torch.no_grad():
+        images = torch.rand(2, 3, 37, 51)
+        levels = network.backbone((images - 0.5) / 0.25)
+        low = torch.cat([enlarged(level, levels[0]) for level in levels[:2]], dim=1)
+        high = torch.cat([enlarged(level, levels[2]) for level in levels[2:]], dim=1)
+        low = plain_channel_attention(low, -0.25, "mean", "sources")
+        high = plain_channel_attention(high, 0.5, "mean", "sources")
+        low = low * enlarged(network.spatial_attention(high), low)
+        both = [enlarged(head(network.high_head, high), low), head(network.low_head, low)]
+        last = network.head[2]
+        logits = F.conv2d(head(network.head[1], torch.cat(both, dim=1)), last.weight, last.bias)
+        torch.testing.assert_close(network(images), enlarged(logits, images))
+
+
 def test_spatial_attention_weighs_the_low_level_features():
     """With Z = 0 the low-level branch sees nothing (Eq. 3); the picture's fine detail cannot reach it."""
     generator = build_generator(MODEL, ["HL", "LL", "SA"]).eval()
@@ -277,6 +320,24 @@ def test_dropout_is_the_noise_of_training_only():
         assert not torch.equal(generator(images), generator(images))
         generator.eval()
         assert torch.equal(generator(images), generator(images))
+
+
+def test_dropout_takes_whole_channels_as_often_as_it_is_told():
+    generator = build_generator(MODEL | {"dropout": 0.25, "head_channels": 64}).train()
+    seen = []
+    generator.head[1].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    generator.head[0].register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
+    with torch.no_grad():
+        for seed in range(8):
+            generator(torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(seed)))
+    kept = []
+    for before, after in zip(seen[::2], seen[1::2], strict=True):
+        there = before.any(3).any(2)  # channels that say something: B, C
+        alive = after.any(3).any(2)[there]
+        expected = torch.where(after.any(3).any(2)[..., None, None], before / 0.75, 0.0)
+        torch.testing.assert_close(after, expected)
+        kept.append(alive.float())
+    assert torch.cat(kept).mean().item() == pytest.approx(0.75, abs=0.06)
 
 
 @pytest.mark.parametrize(
@@ -345,6 +406,21 @@ def test_our_efficientnet_lite0_is_timms(training):
 def test_vgg16_has_its_thirteen_convolutions():
     count = sum(p.numel() for p in build_backbone("vgg16").parameters())
     assert count == 14_714_688  # VGG-16 without its classifier
+
+
+@pytest.mark.parametrize("width", [1.0, 0.25])
+def test_the_slim_network_has_the_convolutions_of_vgg16_at_its_width(width):
+    shapes = [
+        [
+            (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride)
+            for layer in network.modules()
+            if isinstance(layer, nn.Conv2d)
+        ]
+        for network in (build_backbone("slim_vgg", width=width), build_backbone("vgg16"))
+    ]
+    slim, vgg = shapes
+    expected = [(int(i * width) if i > 3 else i, int(o * width), *others) for i, o, *others in vgg]
+    assert slim == expected
 
 
 @pytest.mark.parametrize(
@@ -492,6 +568,22 @@ def test_unknown_receptive_field():
 
 def convolutions(discriminator):
     return [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
+
+
+@pytest.mark.parametrize(
+    ("field", "widths"),
+    [(1, [2, 4]), (16, [2, 4]), (70, [2, 4, 8, 16]), (256, [2, 4, 8, 16, 16, 16])],
+)
+def test_a_discriminator_doubles_its_channels_up_to_eight_times(field, widths):
+    found = convolutions(build_discriminator(field, channels=2))
+    assert [layer.out_channels for layer in found] == [*widths, 1]
+    assert [layer.in_channels for layer in found] == [4, *widths]
+
+
+def test_the_usual_discriminator_sees_70_pixels_and_begins_with_64_channels():
+    usual = build_discriminator()
+    assert receptive_field(usual) == 70
+    assert convolutions(usual)[0].out_channels == 64
 
 
 def test_weights_come_from_a_normal_distribution_of_0_02():

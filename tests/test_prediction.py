@@ -176,6 +176,12 @@ def test_scales_are_the_mean_of_the_logits_of_single_ones(flip):
     assert np.abs(found - 255 * single[0]).max() > 10, "else the test shows nothing"
 
 
+def test_a_scale_gives_the_nearest_side():
+    network = Ramp()
+    predict(network, np.zeros((20, 30, 3), np.uint8), 33, scales=(0.75, 1.0, 1.25))
+    assert [tuple(images.shape[2:]) for images in network.seen] == [(25, 25), (33, 33), (41, 41)]
+
+
 class Step(torch.nn.Module):
     """Logit -6 in the left half, 6 in the right one."""
 
@@ -310,6 +316,16 @@ def test_files_at_two_scales(tmp_path):
     with Image.open(tmp_path / "a.png") as found:
         assert np.array_equal(found, predict(generator, photo, 32, scales=(0.75, 1.5)))
         assert not np.array_equal(found, predict(generator, photo, 32))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_files_of_as_many_bits_as_are_asked_for(tmp_path, bits):
+    generator, photo = decided(), scenes(1)[0][0]
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    predict_files(generator, [tmp_path / "a.png"], tmp_path / "maps", size=32, bits=bits, progress=False)
+    with Image.open(tmp_path / "maps/a.png") as found:
+        assert found.mode == ("L" if bits == 8 else "I;16")
+        assert np.array_equal(found, predict(generator, photo, 32, bits=bits))
 
 
 def test_a_broken_photograph_is_named_and_leaves_no_map(tmp_path):

@@ -500,12 +500,14 @@ def test_a_discriminator_that_stays_at_chance_is_told(data, tmp_path, capsys):
         assert ("note: the discriminator's loss stayed" in capsys.readouterr().out) == (name == "idle")
 
 
-def test_signals_are_caught_inside_only():
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_caught_inside_only(number):
+    before = signal.getsignal(number)
     with stoppable() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.signal == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
+        assert signal.getsignal(number) is not before
+        os.kill(os.getpid(), number)
+        assert stop.signal == number
+    assert signal.getsignal(number) is before
     assert issubclass(Interrupted, KeyboardInterrupt)
 
 

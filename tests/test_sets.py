@@ -97,6 +97,17 @@ def test_duplicate_stems_and_foreign_files_are_named(tmp_path):
     put(tmp_path, " c")
     with pytest.raises(MaganError, match=r" c\.jpg: its name has a space at an end"):
         sets.pairs(tmp_path, "focus")
+    (tmp_path / "images" / " c.jpg").rename(tmp_path / "images" / "c .jpg")
+    with pytest.raises(MaganError, match=r"c \.jpg: its name has a space at an end"):
+        sets.pairs(tmp_path, "focus")
+    (tmp_path / "images" / "c .jpg").unlink()
+    (tmp_path / "images" / "d.png").mkdir()
+    with pytest.raises(MaganError, match=r"d\.png: not a picture"):
+        sets.pairs(tmp_path, "focus")
+    (tmp_path / "images" / "d.png").rmdir()
+    (tmp_path / "images" / "a.jpg").rename(tmp_path / "images" / os.fsdecode(b"\xe9.jpg"))
+    with pytest.raises(MaganError, match="its name is not UTF-8"):
+        sets.pairs(tmp_path, "focus")
 
 
 def test_sizes_that_differ_and_masks_of_one_class_are_named(tmp_path):
@@ -178,6 +189,16 @@ def test_division_depends_on_the_seed_and_is_no_prefix():
     assert parts[0] != stems(records)[:50]
     assert sets.divide(records, 1, 0) == (records, [])
     assert sets.divide(records, 0, 0) == ([], records)
+
+
+def test_parts_of_a_division_are_sorted_and_alike_in_both_unicode_forms():
+    names = [f"{'aäz'[number % 3]} {number:02d}" for number in range(60)]
+    parts = {}
+    for form in ("NFC", "NFD"):
+        records = fake(unicodedata.normalize(form, name) for name in names)
+        halves = [stems(half) for half in sets.divide(records, 0.5, 1)]
+        parts[form] = [[unicodedata.normalize("NFC", stem) for stem in half] for half in halves]
+    assert parts["NFC"] == parts["NFD"] == [sorted(half) for half in parts["NFC"]]
 
 
 def test_manifest_names_the_file_that_differs(tmp_path):

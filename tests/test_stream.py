@@ -53,6 +53,14 @@ def test_the_bytes_of_all_arrays_decide(arrays, monkeypatch, free, share, neighb
         assert isinstance(images.array, np.memmap), "not read into memory"
 
 
+def test_processes_on_one_machine_do_not_share_the_memory_of_a_gpu(arrays, monkeypatch):
+    monkeypatch.setattr(stream, "free_bytes", lambda device: 38_400)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device: tensor)  # there may be no GPU
+    images, masks = place([arrays.images, arrays.masks], torch.device("cuda"), 1.0, neighbours=2)
+    assert not isinstance(images, Streamed)
+    assert not isinstance(masks, Streamed)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5])
 def test_a_share_that_is_none(arrays, share):
     with pytest.raises(MaganError, match=f"memory_share is {share}"):

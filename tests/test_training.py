@@ -356,7 +356,7 @@ def test_rows_are_means_of_the_steps_since_the_last_row():
         assert np.mean([row[key] for row in one]) == pytest.approx(two[0][key], rel=1e-5)
 
 
-@pytest.mark.parametrize(("share", "supervised"), [(0.0, 0), (0.4, 2), (0.8, 4)])
+@pytest.mark.parametrize(("share", "supervised"), [(0.0, 0), (0.4, 2), (0.55, 3), (0.8, 4)])
 def test_warm_up_is_labelled_only_then_batches_are_half_and_half(share, supervised, monkeypatch):
     seen = []
 
@@ -447,6 +447,20 @@ def test_the_backbone_has_its_own_rate():
     train(generator, None, samplers()[0], None, Weights(1.0, 1.0, 0.0), still, device=CPU, progress=False)
     for name, value in generator.named_parameters():
         assert torch.equal(value, before[name]) == name.startswith("backbone."), name
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_the_discriminator_has_its_own_rate(still):
+    torch.manual_seed(0)
+    generator, discriminator = build_generator(MODEL), build_discriminator(16, 4)
+    networks = {"g": generator, "d": discriminator}
+    before = {name: [value.clone() for value in one.parameters()] for name, one in networks.items()}
+    rates = {"lr": 3e-3, "backbone_lr": 3e-3, "discriminator_lr": 0.0}
+    rates = rates if still else {name: 3e-3 - value for name, value in rates.items()}
+    recipe = changed(**rates, steps=2)
+    train(generator, discriminator, samplers()[0], None, WEIGHTS, recipe, device=CPU, progress=False)
+    same = {name: all(map(torch.equal, before[name], one.parameters())) for name, one in networks.items()}
+    assert same == {"g": not still, "d": still}
 
 
 def test_an_odd_batch_keeps_its_size_with_unlabelled_photographs(monkeypatch):

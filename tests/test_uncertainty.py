@@ -130,6 +130,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not():
     for call in (
         lambda seed: metrics.intervals(SET, PAPER, seed=seed, resamples=200),
         lambda seed: metrics.paired_difference(SET, OTHER, PAPER, seed=seed, resamples=200),
+        lambda seed: paired_mean(np.arange(12.0), np.arange(12.0) ** 2, seed=seed, resamples=200),
     ):
         assert repr(call(3)) == repr(call(3))
         assert repr(call(3)) != repr(call(4))
@@ -169,6 +170,14 @@ def test_p_counts_the_exchanges(images):
     assert (found.difference, found.low, found.high) == pytest.approx((-0.1, -0.1, -0.1))
     share = 2 / 2**images
     assert found.p == pytest.approx(share, abs=4 * (share / 20_000) ** 0.5 + 1e-4)
+
+
+def test_p_is_never_less_than_that_of_the_one_exchange_that_was_observed():
+    """Of 40 images no drawn exchange is as extreme; what was observed counts as one of 1 + 99."""
+    values = np.full(40, 200)
+    found = metrics.paired_difference(with_mae(values), with_mae(values - 51), FOCUS, resamples=99)["mae"]
+    assert found.p == 1 / 100
+    assert paired_mean(np.zeros(40), np.ones(40), resamples=99).p == 1 / 100
 
 
 def test_a_clear_difference_is_found_and_a_small_sample_says_so():

@@ -410,12 +410,23 @@ def test_going_on_from_another_network(tmp_path, other):
         load_pretrained(build_generator(MODEL | other), MODEL | other, tmp_path / "model.safetensors")
 
 
-def test_going_on_from_a_model_whose_input_was_normalised_otherwise(tmp_path):
+def test_going_on_from_a_model_that_says_nothing_of_poolings(tmp_path):
+    """Older than that setting: it has them."""
+    older = {name: value for name, value in MODEL.items() if name != "pooling"}
+    save_model(decided(), older, PARTS, 32, tmp_path / "model.safetensors")
+    load_pretrained(build_generator(MODEL), MODEL, tmp_path / "model.safetensors")
+    without = MODEL | {"pooling": False}
+    with pytest.raises(MaganError, match="pooling True, not False"):
+        load_pretrained(build_generator(without), without, tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_going_on_from_a_model_whose_input_was_normalised_otherwise(tmp_path, name):
     """As tags of one timm backbone may have it."""
     save_model(decided(), MODEL, PARTS, 32, tmp_path / "model.safetensors")
     generator = build_generator(MODEL)
-    generator.std *= 2
-    with pytest.raises(MaganError, match=r"another network .*input normalised by another std"):
+    getattr(generator, name).mul_(2)
+    with pytest.raises(MaganError, match=f"another network .*input normalised by another {name}"):
         load_pretrained(generator, MODEL, tmp_path / "model.safetensors")
 
 
