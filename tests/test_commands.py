@@ -31,7 +31,7 @@ TARGETS = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(encoding
 PROFILES = {
     profile["name"]
     for profile in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["profiles"]
-} | {"try"}  # of docs/extending.md
+} | set(re.findall(r"^\+    name: (\S+)$", (ROOT / "docs/extending.md").read_text(encoding="utf-8"), re.M))
 
 
 def text_of(path):
