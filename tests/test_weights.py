@@ -474,7 +474,7 @@ def test_the_files_that_params_yaml_names(profile):
     settings = params.load(ROOT / "params.yaml")["profiles"][profile]
     file = paths.weights() / settings["weights"]["file"]
     if not file.exists():
-        pytest.skip(f"{file.name} is not in the folder that MAGAN_WEIGHTS is for")
+        pytest.skip(f"{file.name} is not in the folder that MAGAN_WEIGHTS names")
     generator = build_generator(settings["model"]).eval()
     load_pretrained(generator, settings["model"], file)
     with torch.no_grad():
